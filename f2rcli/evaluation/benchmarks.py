@@ -25,8 +25,8 @@ from f2rcli.evaluation.base import Case, file_facts
 from f2rcli.evaluation.result import BenchmarkFacts, Published
 from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, open_reader
+from f2rcli.io.files import quiet, refusals
 from f2rcli.io.numbering import files_in_order
-from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.samples.lanes import measure_mosaic, planes_seen
 from f2rcli.sensor import bayer_layout
 from f2rcli.settings import Setting

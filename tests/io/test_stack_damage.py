@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io import ReadOptions, is_clip, open_reader, open_writer, plan_output
-from f2rcli.io.tifffiles import quiet
+from f2rcli.io.files import quiet
 from tests.io.stacks import GRAY, movie, passed, write_kind
 
 

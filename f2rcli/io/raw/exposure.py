@@ -19,8 +19,7 @@ from tifffile import PHOTOMETRIC
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.files import first_bytes
-from f2rcli.io.tifffiles import quiet, refusals
+from f2rcli.io.files import first_bytes, quiet, refusals
 from f2rcli.sensor import PATTERNS, pack, plane_colours
 
 CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG

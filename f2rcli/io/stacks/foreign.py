@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from f2rcli.errors import F2RError, InputError
+from f2rcli.io.files import refusals
 from f2rcli.io.stacks.metadata import (
     SECONDS,
     Facts,
@@ -27,7 +28,6 @@ from f2rcli.io.stacks.metadata import (
     scaled,
     steady,
 )
-from f2rcli.io.tifffiles import refusals
 
 Where = dict[str, int]  # axis -> index
 Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
@@ -63,9 +63,10 @@ def package(name: str, what: str, refusal: type[F2RError]) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        where = name if name == "astropy" else "'f2rcli[microscopy]'"
+        own = name.partition(".")[0]
+        where = own if own == "astropy" else "'f2rcli[microscopy]'"
         hint = f"Install it: pip install {where}."
-        raise refusal(f"{what} needs the package {name}.", hint=hint) from error
+        raise refusal(f"{what} needs the package {own}.", hint=hint) from error
 
 
 def unsupported(path: Path, what: str, hint: str) -> InputError:

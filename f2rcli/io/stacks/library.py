@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
@@ -33,23 +32,18 @@ from f2rcli.io.stacks.foreign import (
 )
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
+    SECONDS,
     SOURCE,
     Facts,
     Metadata,
     known_sizes,
     number_of,
     ome_colour,
+    scaled,
     steady,
 )
 from f2rcli.io.stacks.stack import LETTER_OF, Series, Stack, check_samples, is_known
 
-# Units of the NGFF specification, which are those of UDUNITS-2, in micrometres and seconds.
-ZARR_LENGTHS = {"femtometer": 1e-9, "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3,
-                "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4, "decimeter": 1e5,
-                "meter": 1e6, "kilometer": 1e9, "inch": 25400.0, "foot": 304800.0}  # fmt: skip
-ZARR_TIMES = {"femtosecond": 1e-15, "picosecond": 1e-12, "nanosecond": 1e-9, "microsecond": 1e-6,
-              "millisecond": 1e-3, "centisecond": 1e-2, "decisecond": 0.1, "second": 1.0,
-              "minute": 60.0, "hour": 3600.0, "day": 86400.0}  # fmt: skip
 HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
@@ -139,13 +133,13 @@ def _steps(scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str
                      for a, b in zip(steps, numbers, strict=True)]  # fmt: skip
     sizes, relative, interval = {}, {}, None
     for letter, axis, step in zip(letters, axes, steps, strict=True):
-        unit = str(axis.get("unit"))
-        if letter in "XYZ" and unit in ZARR_LENGTHS:
-            sizes[letter] = step * ZARR_LENGTHS[unit]
+        unit = axis.get("unit")
+        if letter == "T" and step > 0:
+            interval = scaled(step, unit, SECONDS)
+        elif letter in "XYZ" and (size := scaled(step, unit)) is not None:
+            sizes[letter] = size
         elif letter in "XYZ" and step != 1:
             relative[letter] = step
-        elif letter == "T" and unit in ZARR_TIMES and 0 < step < math.inf:
-            interval = step * ZARR_TIMES[unit]
     return Metadata(
         sizes=known_sizes(**sizes), relative=known_sizes(**relative), interval=interval
     )  # fmt: skip
@@ -316,33 +310,28 @@ class StackFormat(NamedTuple):
 
     name: str
     package: str
-    opened: Callable[[Any, Path], Any]  # by the package
-    images: Callable[[Any, Path], list[Image]]  # of what it opened
+    opener: str  # of the package: takes a path and, by name, `options`
+    images: Callable[[Any, Path], list[Image]]  # of what that opened
+    options: dict[str, Any] | None = None
 
 
-HDF5 = StackFormat(
-    "HDF5", "h5py", lambda h5py, path: h5py.File(path, "r", rdcc_nbytes=HDF5_CACHE), hdf5_images
-)
-ZARR = StackFormat(
-    "OME-Zarr", "zarr", lambda zarr, path: zarr.open_group(str(path), mode="r"), zarr_images
-)
-FITS = StackFormat(
-    "FITS", "astropy", lambda _, path: import_module("astropy.io.fits").open(path), fits_images
-)
+_HDF5 = StackFormat("HDF5", "h5py", "File", hdf5_images, {"mode": "r", "rdcc_nbytes": HDF5_CACHE})
+_ZARR = StackFormat("OME-Zarr", "zarr", "open_group", zarr_images, {"mode": "r"})
+_FITS = StackFormat("FITS", "astropy.io.fits", "open", fits_images)
 FORMATS = {
-    ".nd2": StackFormat("ND2", "nd2", lambda nd2, path: nd2.ND2File(path), nd2_images),
-    ".czi": StackFormat("CZI", "czifile", lambda czifile, path: czifile.CziFile(path), czi_images),
-    ".lif": StackFormat("LIF", "liffile", lambda liffile, path: liffile.LifFile(path), lif_images),
-    ".zarr": ZARR,
-    **dict.fromkeys(formats.HDF5, HDF5),
-    **dict.fromkeys(formats.FITS, FITS),
+    ".nd2": StackFormat("ND2", "nd2", "ND2File", nd2_images),
+    ".czi": StackFormat("CZI", "czifile", "CziFile", czi_images),
+    ".lif": StackFormat("LIF", "liffile", "LifFile", lif_images),
+    formats.ZARR: _ZARR,
+    **dict.fromkeys(formats.HDF5, _HDF5),
+    **dict.fromkeys(formats.FITS, _FITS),
 }
 
 
 def format_of(path: Path) -> StackFormat | None:
     """The format of a source that is no TIFF, by suffix, or by content for folders."""
     known = FORMATS.get(path.suffix.lower())
-    return ZARR if known is None and path.is_dir() and is_zarr(path) else known
+    return _ZARR if known is None and path.is_dir() and is_zarr(path) else known
 
 
 class LibraryStack(Stack):
@@ -352,18 +341,19 @@ class LibraryStack(Stack):
         """Raises InputError where the library is missing or refuses the file."""
         if not path.is_dir():
             first_bytes(path)
-        self._kind, self.package, self.flavour = kind, kind.package, kind.name
+        self._kind, self.flavour = kind, kind.name
+        self.package = kind.package.partition(".")[0]
         super().__init__(path)
 
     def _open(self) -> None:
         kind, path = self._kind, self.path
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
-        self.file = kind.opened(library, path)
+        self.file = getattr(library, kind.opener)(str(path), **(kind.options or {}))
         self.images = kind.images(self.file, path)
         self._letters = [ome_letters(image.sizes) for image in self.images]
         self.series = [self._series(number) for number in range(len(self.images))]
         self.remarks = tuple(image.remark for image in self.images if image.remark)
-        if kind is ZARR:
+        if kind is _ZARR:
             self.provenance = str(self.file.attrs.get(PROVENANCE, ""))
 
     def _series(self, number: int) -> Series:

@@ -19,13 +19,19 @@ Facts = dict[str, Any]
 
 PROVENANCE = "f2r"  # the namespace of the annotation that tells how f2r made a file
 SOURCE = "f2r/source-metadata"  # and of the source's own metadata in whole
-LENGTHS = {"fm": 1e-9, "pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4,
-           "dm": 1e5, "m": 1e6, "km": 1e9, "in.": 25400.0, "inch": 25400.0, "ft": 304800.0,
-           "micron": 1.0, "microns": 1.0, "um": 1.0, "\\u00b5m": 1.0}  # micrometres  # fmt: skip
-SECONDS = {
-    "fs": 1e-15, "ps": 1e-12, "ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "cs": 1e-2, "ds": 0.1, "s": 1.0,
-    "min": 60.0, "h": 3600.0, "d": 86400.0, "us": 1e-6, "msec": 1e-3, "sec": 1.0, "hr": 3600.0,
-}  # units of OME, and words of ImageJ  # fmt: skip
+# Units of OME, words of ImageJ, and units of OME-Zarr (those of UDUNITS-2), in micrometres.
+LENGTHS = {unit: size for units, size in {
+    "fm femtometer": 1e-9, "pm picometer": 1e-6, "Å angstrom": 1e-4, "nm nanometer": 1e-3,
+    "µm um \\u00b5m micron microns micrometer": 1.0, "mm millimeter": 1e3, "cm centimeter": 1e4,
+    "dm decimeter": 1e5, "m meter": 1e6, "km kilometer": 1e9, "in. inch": 25400.0,
+    "ft foot": 304800.0,
+}.items() for unit in units.split()}  # fmt: skip
+SECONDS = {unit: size for units, size in {  # the same
+    "fs femtosecond": 1e-15, "ps picosecond": 1e-12, "ns nanosecond": 1e-9,
+    "µs us microsecond": 1e-6, "ms msec millisecond": 1e-3, "cs centisecond": 1e-2,
+    "ds decisecond": 0.1, "s sec second": 1.0, "min minute": 60.0, "h hr hour": 3600.0,
+    "d day": 86400.0,
+}.items() for unit in units.split()}  # fmt: skip
 _STEADY = 0.1  # steps of time count as one interval as long as they differ by less from their mean
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 BITS = "significant bits"

@@ -17,8 +17,8 @@ import numpy as np
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.base import MOST_PIXELS
+from f2rcli.io.files import quiet, refusals
 from f2rcli.io.stacks.metadata import Metadata
-from f2rcli.io.tifffiles import quiet, refusals
 
 ALL = "all"  # series
 ALONE = "no time axis: each picture is denoised separately"

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from tifffile import COMPRESSION, PHOTOMETRIC
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.files import first_bytes
+from f2rcli.io.files import first_bytes, quiet, refusals
 from f2rcli.io.formats import TIFF
 from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import MismatchError, first_readable
@@ -31,10 +32,8 @@ from f2rcli.io.stacks.metadata import (
     parsed,
 )
 from f2rcli.io.stacks.stack import Series, Stack, listed_series
-from f2rcli.io.tifffiles import compression_name, first_description, quiet, refusals
 from f2rcli.units import count
 
-PALETTE, CFA = 3, 32803  # photometric interpretations
 UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
@@ -139,14 +138,15 @@ class TiffStack(Stack):
     def check(self, number: int) -> None:
         super().check(number)
         page = self.series[number].first.aspage()
-        if page.photometric == PALETTE and page.colormap is not None and not self.file.is_imagej:
+        shown = page.photometric == PHOTOMETRIC.PALETTE and not self.file.is_imagej
+        if shown and page.colormap is not None:
             steps = np.diff(np.asarray(page.colormap, np.float64).sum(axis=0))
             if (steps < 0).any() and (steps > 0).any():
                 raise InputError(
                     f"{self.title(number)}: samples are palette indices, not intensities.",
                     hint="Convert it to RGB or grayscale first.",
                 )
-        if page.photometric == CFA or '"cfa"' in first_description(self.file):
+        if page.photometric == PHOTOMETRIC.CFA or '"cfa"' in first_description(self.file):
             raise InputError(
                 f"{self.title(number)}: is a sensor's colour mosaic, not a stack.",
                 hint="Pass camera raw as DNG: see docs/raw.md.",
@@ -281,6 +281,17 @@ def _ends_within(pages: Sequence[Any], place: int) -> bool:
         return False
     end = max(start + size for start, size in zip(starts, counts, strict=True))
     return bool(end <= page.parent.filehandle.size)
+
+
+def compression_name(scheme: int) -> str:
+    """TIFF's compression, in tifffile's word."""
+    name = next((one.name for one in COMPRESSION if one == scheme), f"number {scheme}")
+    return "uncompressed" if name == "NONE" else name.removeprefix("ADOBE_")
+
+
+def first_description(file: Any) -> str:
+    """The description of a tifffile.TiffFile's first page; "" where it has none."""
+    return str(file.pages.first.description or "")
 
 
 def resolution(page: Any) -> tuple[float, float] | None:

@@ -12,20 +12,19 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
+from tifffile import COMPRESSION
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.files import PartFile
+from f2rcli.io.files import PartFile, quiet, refusals
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml
 from f2rcli.io.stacks.stack import Series, Stack
-from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, resolution
-from f2rcli.io.tifffiles import compression_name, first_description, quiet, refusals
+from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, first_description, resolution
 
 Kind = Literal["ome", "imagej", "plain"]
 
 CLASSIC = (1 << 32) - (1 << 25)  # bytes of a file from which BigTIFF is written, as tifffile does
 LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; others: Deflate
-_DEFLATE = 8
 _IMAGEJ_DTYPES = ("uint8", "uint16", "int16", "float32")
 _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes")
 # Tags below the private ones that tell more than how samples are stored: names of documents and
@@ -86,22 +85,22 @@ class PageForm:
             options["planarconfig"] = "contig"
         if not isinstance(stack, TiffStack):
             return cls(options)
-        page = stack.series[one.number].first.aspage()
+        stored = stack.series[one.number]
+        page = stored.first.aspage()
         if not one.colour and page.photometric == 0:  # white is zero
             options["photometric"] = 0
         if page.is_tiled and page.tilelength % 16 == 0 == page.tilewidth % 16:
             options["tile"] = (page.tilelength, page.tilewidth)
         compression = int(page.compression)
         if compression not in LOSSLESS:
-            codec = compression_name(_DEFLATE)
-            note = f"{compression_name(compression)}: f2r cannot write that; pages become {codec}"
-            return cls(options | {"compression": _DEFLATE}, codec, note)
-        if compression != 1:
+            note = f"{stored.codec}: f2r cannot write that; pages become DEFLATE"
+            return cls(options | {"compression": COMPRESSION.ADOBE_DEFLATE}, "DEFLATE", note)
+        if compression != COMPRESSION.NONE:
             fits = page.predictor != 3 or one.dtype.kind == "f"  # 3: of floats, in a sound header
             options |= {"compression": compression, "predictor": int(page.predictor) if fits else 1}
         packed = page.bitspersample != 8 * one.dtype.itemsize
         note = f"{page.bitspersample}-bit samples: stored as {one.dtype}" if packed else ""
-        return cls(options, compression_name(compression), note)
+        return cls(options, stored.codec, note)
 
 
 class StackOutput:
