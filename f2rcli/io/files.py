@@ -390,6 +390,7 @@ class PartFile:
         self.overwrite = overwrite
         self.path = self.place(target)
         self._lock: int | None = None  # while it is neither published nor discarded
+        self._digests: dict[str, str] = {}  # of what was added, by name
         with disk_errors(target):
             try:
                 self._lock = lock(lock_path(target))
@@ -417,11 +418,16 @@ class PartFile:
         path = self.file(name)
         with disk_errors(Path(name)):
             path.write_bytes(data)
+        self._digests[name] = hashlib.sha256(data).hexdigest()
         return path
 
     def publish(self) -> int:
-        """Move everything to its place; its size in bytes. Raises OutputError."""
+        """Read back what was added, and move everything to its place; its size in bytes. Raises
+        OutputError."""
         with disk_errors(self.target):
+            for name, digest in self._digests.items():
+                if file_digest(self.file(name)) != digest:
+                    raise misread_error(name)
             size = self._move()
         self._close()
         return size
