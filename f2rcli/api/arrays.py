@@ -11,15 +11,7 @@ from f2rcli.api.call import Call, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane
-from f2rcli.io.stacks.stack import (
-    LETTER_OF,
-    Lane,
-    Pictures,
-    check_samples,
-    lanes_along,
-    sequence_note,
-    sequence_of,
-)
+from f2rcli.io.stacks.stack import LETTER_OF, Lane, Pictures, check_samples, lanes_along
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
 from f2rcli.system import load_torch
@@ -43,8 +35,8 @@ class Grid(Pictures):
         UsageError where it does, or where the letters do not fit.
         """
         letters = _guessed(shape, frame=frame) if axes is None else _named(shape, axes, frame)
-        along = "T" if frame else sequence_of(letters, shape)
-        grid = cls(axes=letters, shape=shape, along=along)
+        grid = cls(axes=letters, shape=shape)
+        grid = grid if frame else replace(grid, along=grid.sequence)
         if 0 in (grid.height, grid.width):
             raise InputError(
                 f"an array of shape {shape}: has no rows and columns.", hint="Pass (T, H, W)."
@@ -235,7 +227,7 @@ def denoise_array(array: Any, call: Call, output: Any) -> Any:
         return out
     call.check()
     if grid.along != "T":
-        report.note(sequence_note(grid.axes, grid.shape))
+        report.note(grid.sequence_note)
     info = array_info(grid, values_of(array[grid.place(grid.lanes[0], 0)]).dtype)
     engine = load_engine(call.options, info)
     engine.check = call.own_check()

@@ -11,17 +11,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
-from f2rcli.io.stacks.stack import (
-    ALL,
-    ALONE,
-    Lane,
-    Series,
-    in_time,
-    lanes_of,
-    listed_series,
-    sequence_note,
-    sequence_of,
-)
+from f2rcli.io.stacks.stack import ALL, ALONE, Lane, Series, in_time, lanes_of, listed_series
 from f2rcli.io.stacks.tiff import open_stack
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
@@ -62,7 +52,7 @@ class StackReader(Reader):
         if self.stack.counted:
             tell_missing(self.ledger, list(self.stack.counted))
         first = self.series[self.chosen[0]]
-        timed = sequence_of(first.axes, first.shape) == "T"
+        timed = first.sequence == "T"
         self.interval = self.stack.interval(first.number) if timed else None
         if len({self.series[number].samples for number in self.chosen}) > 1:
             listed = listed_series(self.series)
@@ -92,7 +82,7 @@ class StackReader(Reader):
             hint += "; or series='all'." if isinstance(error, UsageError) else "."
             listed = f"{error} Its series: {listed_series(every)}."
             raise type(error)(listed, hint=hint) from error
-        note = note or sequence_note(timed.axes, timed.shape)
+        note = note or timed.sequence_note
         self.notes += [note] if note else []
         lacking = len(series.absent)
         self.ledger.promised(

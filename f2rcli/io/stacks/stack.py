@@ -43,6 +43,11 @@ class Pictures:
     shape: tuple[int, ...]
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """The size of each axis, by its letter."""
+        return dict(zip(self.axes, self.shape, strict=True))
+
+    @property
     def outer(self) -> list[tuple[str, int]]:
         """Letters and sizes of the axes that count pictures."""
         return [(a, n) for a, n in zip(self.axes, self.shape, strict=True) if a not in "YXS"]
@@ -55,7 +60,7 @@ class Pictures:
     @property
     def samples(self) -> int:
         """Samples per pixel."""
-        return self._size("S", 1)
+        return self.sizes.get("S", 1)
 
     @property
     def colour(self) -> bool:
@@ -64,11 +69,11 @@ class Pictures:
 
     @property
     def height(self) -> int:
-        return self._size("Y", 0)
+        return self.sizes.get("Y", 0)
 
     @property
     def width(self) -> int:
-        return self._size("X", 0)
+        return self.sizes.get("X", 0)
 
     def at(self, place: int) -> dict[str, int]:
         """The number of a picture along each axis that counts pictures."""
@@ -80,8 +85,20 @@ class Pictures:
         """Samples of a picture."""
         return self.height * self.width * self.samples
 
-    def _size(self, letter: str, otherwise: int) -> int:
-        return self.shape[self.axes.index(letter)] if letter in self.axes else otherwise
+    @property
+    def sequence(self) -> str:
+        """The letter of the axis whose pictures are neighbours: T, or Z where T is short or
+        absent."""
+        times, planes = self.sizes.get("T", 1), self.sizes.get("Z", 1)
+        return "Z" if planes > times and times < WINDOW else "T"
+
+    @property
+    def sequence_note(self) -> str:
+        """A note where that is depth; "" where it is time."""
+        times = self.sizes.get("T", 1)
+        few = "no time axis" if times == 1 else f"only {times} frames in time"
+        note = f"{few}: the neighbours of a picture are those above and below it (Z)"
+        return "" if self.sequence == "T" else note
 
     @property
     def words(self) -> str:
@@ -121,22 +138,6 @@ def listed_series(every: Sequence[Series]) -> str:
     words = [f"{one.number + 1} {one.name!r} {one.words}" if one.name else
              f"{one.number + 1} {one.words}" for one in every[:6]]  # fmt: skip
     return ", ".join(words) + (f" and {len(every) - 6} more" if len(every) > 6 else "")
-
-
-def sequence_of(axes: str, shape: Sequence[int]) -> str:
-    """The letter of the axis whose pictures are neighbours: T, or Z where T is short or absent."""
-    sizes = dict(zip(axes, shape, strict=True))
-    times, planes = sizes.get("T", 1), sizes.get("Z", 1)
-    return "Z" if planes > times and times < WINDOW else "T"
-
-
-def sequence_note(axes: str, shape: Sequence[int]) -> str:
-    """The note for a stack that runs along depth; "" for one that runs along time."""
-    if sequence_of(axes, shape) == "T":
-        return ""
-    times = dict(zip(axes, shape, strict=True)).get("T", 1)
-    few = "no time axis" if times == 1 else f"only {times} frames in time"
-    return f"{few}: the neighbours of a picture are those above and below it (Z)"
 
 
 def in_time(
@@ -202,7 +203,7 @@ def lanes_of(series: list[Series]) -> Iterator[Lane]:
     """The lanes of all series, in the order their pictures are stored."""
     for one in series:
         name = (one.name or f"series {one.number + 1}") if len(series) > 1 else ""
-        for lane in lanes_along(one, sequence_of(one.axes, one.shape)):
+        for lane in lanes_along(one, one.sequence):
             label = ", ".join(filter(None, (name, lane.label)))
             yield replace(lane, series=one.number, label=label)
 
@@ -317,7 +318,7 @@ class Stack(ABC):
             samples = np.asarray(self._samples(one, place))
             if samples.size != one.picture:
                 raise InputError(f"{which}: is incomplete.")
-        samples = samples.reshape([one.shape[one.axes.index(axis)] for axis in order])
+        samples = samples.reshape([one.sizes[axis] for axis in order])
         samples = np.moveaxis(samples, 0, -1) if order[0] == "S" else samples
         native: Plane = np.ascontiguousarray(samples, one.dtype)
         return native

@@ -214,7 +214,7 @@ class TiffStack(Stack):
         if file.is_lsm:
             return of_lsm(file.lsm_metadata or {})
         if file.is_stk:
-            return of_metamorph(file.stk_metadata or {}, dict(series.outer).get("T", 1))
+            return of_metamorph(file.stk_metadata or {}, series.sizes.get("T", 1))
         return Metadata()
 
     def _all_paths(self) -> list[Path]:

@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -41,6 +41,17 @@ class Output:
     series: Series
     places: tuple[int, ...]  # of its pictures in the source, in the order they are written in
     metadata: Metadata
+
+    @classmethod
+    def of(cls, series: Series, places: Sequence[int], said: Metadata) -> "Output":
+        """With what is said of its channels and pictures, where that fits them: OME's planes are
+        known by time, depth and channel."""
+        fits = set(dict(series.outer)) <= set("TZC") and len(said.planes) == len(places)
+        known = len(said.channels) == series.sizes.get("C", 1)
+        said = replace(
+            said, planes=said.planes if fits else (), channels=said.channels if known else ()
+        )
+        return cls(series, tuple(places), said)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -276,7 +287,7 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
 
     name: of the images that have none. provenance: how f2r made it, "" for nothing to say.
     """
-    facts = [_image_facts(one.series, one.metadata) for one in outputs]
+    facts = [_image_facts(one.metadata) for one in outputs]
     words = [one.series.words for one in outputs]
     document = tifffile.OmeXml(
         UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r"
@@ -293,7 +304,7 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
     return document.tostring(declaration=True).encode()
 
 
-def _image_facts(series: Series, said: Metadata) -> Facts:
+def _image_facts(said: Metadata) -> Facts:
     """The facts of an image as tifffile takes them."""
     facts: Facts = {}
     for sizes, unit in ((said.sizes, "µm"), (said.relative, "reference frame")):
@@ -305,11 +316,11 @@ def _image_facts(series: Series, said: Metadata) -> Facts:
         facts["SignificantBits"] = said.bits
     if said.date:
         facts["AcquisitionDate"] = in_xml(said.date)
-    if said.channels and len(said.channels) == dict(series.outer).get("C", 1):
+    if said.channels:
         facts["Channel"] = [
             {k: in_xml(v) if isinstance(v, str) else v for k, v in one.items()}
             for one in said.channels
         ]
-    if said.planes and len(said.planes) == series.frames:
+    if said.planes:
         facts["Plane"] = list(said.planes)
     return facts

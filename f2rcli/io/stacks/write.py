@@ -143,22 +143,14 @@ def _output(reader: StackReader, number: int) -> Output:
         new if old in UNNAMED else old
         for old, new in zip(stored.axes, understood.axes, strict=True)
     )
-    sizes = dict(zip(axes, stored.shape, strict=True))
+    sizes, places = replace(stored, axes=axes).sizes, list(range(stored.frames))
     if "S" in axes:  # planes of colours become samples of a pixel
         axes = axes.replace("S", "") + "S"
+    if stored.absent and len(stored.outer) == 1:
+        places = [place for place in places if place not in stored.absent]
+        sizes |= {axis: len(places) for axis in axes if axis not in "YXS"}
     series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
-    places = tuple(range(series.frames))
-    if series.absent and len(series.outer) == 1:
-        places = tuple(place for place in places if place not in series.absent)
-        at = axes.index(series.outer[0][0])
-        shape = (*series.shape[:at], len(places), *series.shape[at + 1 :])
-        series = replace(series, shape=shape)
-    said = reader.stack.metadata(number)
-    if set(dict(series.outer)) - set("TZC") or len(said.planes) != len(places):
-        said = replace(said, planes=())  # OME's planes are known by time, depth and channel
-    if len(said.channels) != dict(series.outer).get("C", 1):
-        said = replace(said, channels=())
-    return Output(series, places, said)
+    return Output.of(series, places, reader.stack.metadata(number))
 
 
 def _axes(reader: StackReader, output: Output) -> str:
@@ -277,7 +269,7 @@ class FolderOutput(StackOutput):
 
 
 def _page_output(source: TiffStack, path: Path) -> TiffOutput:
-    return TiffOutput(source, [Output(source.series[0], (0,), source.metadata(0))], path)
+    return TiffOutput(source, [Output.of(source.series[0], (0,), source.metadata(0))], path)
 
 
 def _shape(series: Series) -> tuple[str, tuple[int, ...]]:

@@ -44,7 +44,7 @@ def arranged(series: Series, target: Path) -> Series:
             f"{target.name}: OME-Zarr has no place for the axes {series.axes}.",
             hint="Name an .ome.tif file with output=.",
         )
-    sizes = dict(zip(series.axes.replace("S", "C"), series.shape, strict=True))
+    sizes = replace(series, axes=series.axes.replace("S", "C")).sizes
     axes = "".join(axis for axis in _ORDER if axis in sizes)
     return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes))
 
@@ -54,7 +54,7 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
     channels: list[Facts] = [
         {name: one[name] for name in ("Name", "Color") if name in one} for one in said.channels
     ]
-    count = dict(series.outer).get("C", 1)
+    count = series.sizes.get("C", 1)
     return Metadata(
         sizes={axis: size for axis, size in said.sizes.items() if axis in series.axes},
         relative={axis: size for axis, size in said.relative.items() if axis in series.axes},
