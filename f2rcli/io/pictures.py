@@ -26,13 +26,7 @@ from f2rcli.io.base import (
     WritePlan,
     Writer,
 )
-from f2rcli.io.files import (
-    PartFolder,
-    check_folder,
-    default_folder,
-    first_bytes,
-    write_file,
-)
+from f2rcli.io.files import PartFolder, check_folder, default_folder, first_bytes, write_file
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing

@@ -62,27 +62,20 @@ def is_zarr(path: Path) -> bool:
 
 def zarr_images(group: Any, path: Path) -> list[Image]:
     """An image per multiscale of a zarr.Group. A plate or collection is refused."""
+    said = ome_attributes(group)
     try:
-        return _images_of(group, ome_attributes(group), path)
+        if "multiscales" not in said:
+            raise _no_image(group, said, path)
+        if any("coordinateSystems" in one for one in said["multiscales"]):
+            raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
+                              "Save it as version 0.5 or before.")  # fmt: skip
+        channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
+        known = Metadata(channels=channels, own=str(said.get(SOURCE) or json.dumps(said)))
+        return [_of_scales(group, scales, path, known) for scales in said["multiscales"]]
     # Attributes may be of any type: anyone may have written them.
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path.name}: its attributes are no OME-Zarr's.",
                          hint="Write it again with a program for OME-Zarr.") from error  # fmt: skip
-
-
-def _images_of(group: Any, said: dict[str, Any], path: Path) -> list[Image]:
-    if "multiscales" not in said:
-        raise _no_image(group, said, path)
-    if any("coordinateSystems" in one for one in said["multiscales"]):
-        raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
-                          "Save it as version 0.5 or before.")  # fmt: skip
-    channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
-    every = [_of_scales(group, scales, path) for scales in said["multiscales"]]
-    own = str(said.get(SOURCE) or json.dumps(said))
-    return [
-        replace(image, metadata=partial(replace, facts, own=own, channels=channels))
-        for image, facts in every
-    ]
 
 
 def ome_attributes(group: Any) -> dict[str, Any]:
@@ -121,8 +114,11 @@ def _letters(axes: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def _steps(scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]) -> Metadata:
-    """Pixel sizes in units that f2r knows, and in others, and the interval of frames."""
+def _steps(
+    scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]
+) -> dict[str, Any]:
+    """Fields of Metadata: pixel sizes in units that f2r knows, and in others, and the interval of
+    frames."""
     owners = scales["datasets"][0], scales
     every = [one for owner in owners for one in owner.get("coordinateTransformations", [])]
     steps = [math.nan] * len(axes)
@@ -140,12 +136,11 @@ def _steps(scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str
             sizes[letter] = size
         elif letter in "XYZ" and step != 1:
             relative[letter] = step
-    return Metadata(
-        sizes=known_sizes(**sizes), relative=known_sizes(**relative), interval=interval
-    )  # fmt: skip
+    return {"sizes": known_sizes(**sizes), "relative": known_sizes(**relative),
+            "interval": interval}  # fmt: skip
 
 
-def _of_scales(group: Any, scales: dict[str, Any], path: Path) -> tuple[Image, Metadata]:
+def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) -> Image:
     levels = [group[level["path"] + ""] for level in scales["datasets"]]
     array = levels[0]
     check_samples(array.dtype, path.name)
@@ -162,14 +157,14 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path) -> tuple[Image, M
 
     lacking = array.nchunks - array.nchunks_initialized
     rows, columns = (letters.index(axis) for axis in "YX")
-    image = Image(
+    said = replace(known, **_steps(scales, axes, letters))
+    return Image(
         str(scales.get("name", "")), dict(zip(letters, map(int, array.shape), strict=True)),
-        array.dtype, read,
+        array.dtype, read, lambda: said,
         remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
         if lacking else "",
         levels=tuple((int(one.shape[rows]), int(one.shape[columns])) for one in levels[1:]),
     )  # fmt: skip
-    return image, _steps(scales, axes, letters)
 
 
 def _omero_channel(one: dict[str, Any]) -> Facts:
