@@ -29,10 +29,11 @@ from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker
+from f2rcli.engine.window_loop import beside
 from f2rcli.engine.worker import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.model import NoiseModel
-from f2rcli.window import with_next
+from f2rcli.window import windows
 from f2rcli.yuv import code_span, planes_of
 
 SURE_CUT = 3.0  # times the change that noise alone makes of small pictures
@@ -319,14 +320,12 @@ def restored_in_sums(
     """Every picture with what restored sums show of it, as far as the residual contract allows; its
     copies are as they were but for their samples."""
     restored = _sums_restored(pictures, blend.size, noise.measured, restore)
-    past, before = Past(), list[Shown]()
-    for (shown, plane), following in with_next(between(map(blend.of, restored)), 1):
-        frame, *copies = shown.copies
-        beside = [*before, *(one.shown for one in following)]
-        near = tuple(one.copies[0] for one in beside if one.shot == shown.shot)
-        if not before or before[0].shot != shown.shot:
+    past, estimates = Past(), between(map(blend.of, restored))
+    for window in windows(estimates, 3, lambda a, b: a.shown.shot == b.shown.shot):
+        (frame, *copies), plane = window.centre.shown.copies, window.centre.plane
+        near = tuple(one.shown.copies[0] for one in beside(window))
+        if not window.before:
             past = Past()
-        before = [shown]
         black, span = code_span(frame.layout)
         own, estimate = planes_of(frame)[0], np.asarray((plane - black) / span, np.float32)
         variance = np.square(noise.planes.level(0, estimate))

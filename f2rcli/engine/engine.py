@@ -81,33 +81,26 @@ class Engine:
     threads: int = 1  # of the processor, that a stream may use
     lent: int | None = None  # of these, that each of two pieces of work has at the moment
     prompt: bool = False  # whether results may not wait for more frames than a window holds
-    graphs: Graphs = field(default_factory=Graphs)  # of the work that is done on a GPU
     check: CancelCheck = never_cancelled  # before every pass of a network
 
     def __post_init__(self) -> None:
-        self.store = PlanesStore(self.torch_device, away=False)
-        self.contract = self._contract()
+        self._work_with(PlanesStore(self.torch_device))
         if self.torch_device.type == "cuda":
             self.stay_on_device()
 
     def stay_on_device(self) -> None:
         """Do everything between uploaded and downloaded planes on the device."""
-        self.graphs = Graphs.on(self.torch_device)
-        self.graphs.short = partial(self.found.note, SHORT_OF_MEMORY)
-        self.store = PlanesStore(self.torch_device, away=True, graphs=self.graphs)
-        self.contract = self._contract()
+        graphs = Graphs.on(self.torch_device)
+        graphs.short = partial(self.found.note, SHORT_OF_MEMORY)
+        self._work_with(PlanesStore(self.torch_device, graphs))
 
-    def _contract(self) -> Contract:
-        return Contract(self.store, self.settings, CODED if self.coded else STRICT)
-
-    @property
-    def away(self) -> bool:
-        """Whether all work on frames is done on a device."""
-        return self.store.away
+    def _work_with(self, store: PlanesStore) -> None:
+        self.store, self.graphs = store, store.graphs
+        self.contract = Contract(store, self.settings, CODED if self.coded else STRICT)
 
     def another(self) -> "Engine":
         """A copy for another clip like this one, without any knowledge of its noise."""
-        return replace(self, found=Findings(), lent=None, graphs=Graphs())
+        return replace(self, found=Findings(), lent=None)
 
     @property
     def channels(self) -> int:
@@ -135,7 +128,7 @@ class Engine:
         )  # fmt: skip
         method = methods.load(self.settings.method).from_weights(self.weights, run, source)
         channels_last(method.networks.eval().to(self.torch_device))
-        if self.away:
+        if self.store.away:
             method.stay_on_device(self.graphs)
         return method
 

@@ -122,8 +122,7 @@ class NoiseTracker:
         if self.space is None:
             return planes
         picture = torch.stack(planes)[None]
-        seen = self.space.into(picture) + self._lift(self.space, picture)
-        return list(seen[0])
+        return list((self.space.into(picture) + self._lift(self.space, picture))[0])
 
     def back(self, estimate: list[Tensor], planes: list[Tensor]) -> list[Tensor]:
         """The networks' estimate of a frame's planes, in the planes' own units."""

@@ -40,9 +40,10 @@ class PlanesStore:
     NumPy counts means in float64, are decoded and rounded on the processor.
     """
 
-    def __init__(self, device: torch.device, *, away: bool, graphs: Graphs | None = None) -> None:
-        """away: whether frames are copied to a device once and stay there."""
-        self.device, self.away = device, away
+    def __init__(self, device: torch.device, graphs: Graphs | None = None) -> None:
+        """graphs: of the work on frames that are copied to a device once and stay there; None: they
+        stay on the processor, and are copied as they are needed."""
+        self.device, self.away = device, graphs is not None
         self.graphs = Graphs() if graphs is None else graphs
         self._copies = Transfers(device)
         self._there: OrderedDict[int, tuple[Frame, Groups]] = OrderedDict()
@@ -146,10 +147,9 @@ class Packing:
 
     def planes(self, packed: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
         """A packed picture or a change of it (1, C, h, w) -> planes of these shapes (H, W)."""
-        found = []
-        for index, plane in enumerate(unpack(self.layout, packed[0])):
-            found.append(self._coarser(plane, index)[: shapes[index][0], : shapes[index][1]])
-        return found
+        planes = enumerate(unpack(self.layout, packed[0]))
+        own = [self._coarser(plane, index) for index, plane in planes]
+        return [one[:height, :width] for one, (height, width) in zip(own, shapes, strict=True)]
 
     def _factors(self, index: int) -> tuple[int, int]:
         """How many times finer a plane is packed than it is stored, down and across."""

@@ -67,8 +67,8 @@ class Look:
 
     def mean(self, group: Sequence[int], *, columns: bool = False) -> Values:
         """The mean of some planes; on its side for columns."""
-        mean = np.mean([self.planes[index] for index in group], axis=0)
-        return np.ascontiguousarray(mean.T if columns else mean, np.float32)
+        mean = _mean(self.planes, group)
+        return np.ascontiguousarray(mean.T) if columns else mean
 
 
 @dataclass
@@ -90,15 +90,15 @@ class View:
 
     def beside(self, group: Sequence[int]) -> list[Values]:
         """The mean of some planes, by each of the neighbours."""
-        return [
-            np.asarray(np.mean([planes[index] for index in group], axis=0), np.float32)
-            for planes in self.fetched
-        ]
+        return [_mean(planes, group) for planes in self.fetched]
 
-    def apart(self, group: Sequence[int]) -> tuple[Values, Values]:
-        """What the mean of some planes differs by from those of two neighbours."""
-        own, (before, after) = self.centre.mean(group), self.beside(group)
-        return own - before, own - after
+    def apart(self, group: Sequence[int]) -> list[Values]:
+        """What the mean of some planes differs by from each of these."""
+        return [self.centre.mean(group) - one for one in self.beside(group)]
+
+
+def _mean(planes: Sequence[Values], group: Sequence[int]) -> Values:
+    return np.asarray(np.mean([planes[index] for index in group], axis=0), np.float32)
 
 
 def lines_of(frames: Sequence[Frame]) -> list[RowNoise]:

@@ -144,12 +144,10 @@ def provenance_of(
 
     def facts() -> dict[str, Any]:
         facts: dict[str, Any] = {"f2r": __version__, "settings": settings}
-        if engine is None:
-            return facts
-        facts |= engine.choices
-        facts |= {"sha256": engine.weights.sha256, "contract": engine.settings.contract}
-        if engine.found.noise is not None:
-            facts["noise"] = _noise(engine.found.noise)
+        if engine is not None:
+            own = {"sha256": engine.weights.sha256, "contract": engine.settings.contract}
+            noise = engine.found.noise
+            facts |= engine.choices | own | ({} if noise is None else {"noise": _noise(noise)})
         return facts
 
     return facts
@@ -159,7 +157,6 @@ def _noise(model: Any) -> dict[str, Any]:
     """The law of the noise: 8-bit units, per channel."""
     facts = {"sigma8": [round(level, 3) for level in model.sigma8]}
     for name in ("gain", "read", "dark"):
-        values = getattr(model, name, ())
-        if any(values):
+        if any(values := getattr(model, name)):
             facts[name] = [float(f"{value:.6g}") for value in values]
     return facts

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +23,8 @@ from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares
 from f2rcli.window import Window, windows
 from f2rcli.yuv import with_changes
+
+T = TypeVar("T")
 
 # Of frames that are restored before an excerpt though nothing stands still.
 QUICK_PIXELS = 1_000_000
@@ -92,13 +94,13 @@ class Restorer:
         self._previous: Frame | None = None
         self._told: dict[int, PlaneNoise] = {}
         self._done: tuple[int, int, Past] | None = None  # index of the last centre, of its oldest
-        self._ahead = 0  # windows that are begun and not finished
+        self._started = deque[Started]()  # windows that are begun and not finished
 
     # The loop: windows of pictures of one shot, each begun, and finished while the next is begun.
 
     def restored(self, found: Iterable[Window[PreparedPicture]]) -> Iterator[Copies]:
         """The centres of windows as they are restored, each with its copies."""
-        started: deque[Started] = deque()
+        started = self._started
         for window in found:
             ready = []
             if self.worker.first_out and not self.hurry and started:
@@ -167,7 +169,6 @@ class Restorer:
         else:
             view, begun, motions = self._begun(window, method.restore)
             restored = begun.pop
-        self._ahead += 1
         noise = self.noise.by_now(window.centre.copies[0])
         return Started(window, view, motions, noise, self.past, restored)
 
@@ -201,7 +202,9 @@ class Restorer:
         if past.shares is not None and past.shares.due(view):
             self._probe(past.shares, frame, view, changes)
         done = self.engine.contract.to_frame(frame, changes, context)
-        self._stand(view, past)
+        first = view.items[0].index
+        self._told = {index: told for index, told in self._told.items() if index >= first}
+        self._done = view.centre.index, first, past
         return [done, *(replace(copy, planes=done.planes) for copy in copies)]
 
     def _look(self, window: Window[PreparedPicture], motions: Motions) -> None:
@@ -213,15 +216,15 @@ class Restorer:
             # A device is not waited for: its host finds the motion in parts of the frames again.
             known = [None if one is None or self.engine.store.away else one() for one in motions]
             flows = [flow if isinstance(flow, np.ndarray) else None for flow in known]
-            pairs = list(zip(_near(window), flows, strict=True))
+            pairs = list(zip(beside(window), flows, strict=True))
             alike = [one for one in pairs if as_grainy(one[0].grain, centre.grain)] or pairs
             self.noise.look(
                 centre.copies[0], [one.copies[0] for one, _ in alike], [flow for _, flow in alike]
             )
 
     def _motions(self, window: Window[PreparedPicture]) -> Motions:
-        near = _near(window)
-        return tuple(self.method.motion(window.centre.prepared, one.prepared) for one in near)
+        centre = window.centre.prepared
+        return tuple(self.method.motion(centre, one.prepared) for one in beside(window))
 
     def _may_wait(self, last: Started) -> int:
         """How many windows may be begun and not finished: the next is not begun before the method
@@ -292,17 +295,10 @@ class Restorer:
 
     # What a run that was killed goes on from (`engine.resuming`).
 
-    def _stand(self, view: Window[Prepared], past: Past) -> None:
-        """Note that a window is done."""
-        self._ahead -= 1
-        first = view.items[0].index
-        self._told = {index: told for index, told in self._told.items() if index >= first}
-        self._done = view.centre.index, first, past
-
     def state(self) -> StreamState | None:
         """What the pictures to come depend on; None before the first is restored, while others are
         begun, and amid the copies of one."""
-        if self._done is None or self._ahead or self.left:
+        if self._done is None or self._started or self.left:
             return None
         last, first, past = self._done
         return StreamState(
@@ -327,8 +323,8 @@ class Restorer:
         self._done = end - 1, end, self.past
 
 
-def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:
-    """The pictures right beside the centre."""
+def beside(window: Window[T]) -> tuple[T, ...]:
+    """What is right beside a window's centre."""
     return (*window.before[-1:], *window.after[:1])
 
 
@@ -337,7 +333,7 @@ def _context(
 ) -> FrameContext:
     """What is known besides a window's centre."""
     flows = tuple(None if motion is None else motion() for motion in motions)
-    return FrameContext(noise, tuple(one.copies[0] for one in _near(window)), flows, past)
+    return FrameContext(noise, tuple(one.copies[0] for one in beside(window)), flows, past)
 
 
 def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:

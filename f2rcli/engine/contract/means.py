@@ -1,6 +1,5 @@
 """A zero mean for what is removed from sensor values: brightness is what is measured in them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,11 @@ from f2rcli.yuv import changed, code_span
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
 
-def _written(frame: Frame) -> Sequence[Mask | None]:
-    """Which samples of each of a frame's planes (see `planes_of`) are written with their change;
-    None: all. Those set aside, or `stored`, come back as they were, so no mean counts them."""
-    mosaic = frame.layout.mosaic
-    if not frame.stored and not any(kept.places.size for kept in frame.aside):
-        return [None] * (frame.layout.colour_planes if mosaic is None else 4)
-    found = [np.ones(plane.shape, np.float32) for plane in frame.planes]
+def _written(frame: Frame) -> list[Mask]:
+    """Which samples of each of a frame's planes (see `planes_of`) are written with their change.
+    Those set aside, or `stored`, come back as they were, so no mean counts them."""
+    mosaic, count = frame.layout.mosaic, frame.layout.colour_planes
+    found = [np.ones(plane.shape, np.float32) for plane in frame.planes[:count]]
     for own, kept in zip(found, frame.aside, strict=False):
         own.flat[kept.places] = 0
     for own, stored in zip(found, frame.stored, strict=False):
@@ -35,9 +32,9 @@ def without_bias(frame: Frame, changes: list[Real]) -> list[Real]:
     return [change - _mean_of(change, own) for change, own in pairs]
 
 
-def _mean_of(change: Real, own: Mask | None) -> np.float32:
+def _mean_of(change: Real, own: Mask) -> np.float32:
     """0 where no sample is written."""
-    counted = change if own is None else change[own]
+    counted = change[own]
     return np.float32(counted.mean(dtype=np.float64)) if counted.size else np.float32(0)
 
 
@@ -52,15 +49,14 @@ def with_means_kept(frame: Frame, changes: list[Real]) -> list[Real]:
     ]
 
 
-def _mean_kept(plane: NDArray[Any], change: Real, layout: PlaneLayout, own: Mask | None) -> Real:
-    everywhere = np.ones(plane.shape, bool) if own is None else own
-    before = plane[everywhere].astype(np.float64)
+def _mean_kept(plane: NDArray[Any], change: Real, layout: PlaneLayout, own: Mask) -> Real:
+    before = plane[own].astype(np.float64)
     _, span = code_span(layout)
-    after = changed(plane, change * span, layout)[everywhere].astype(np.float64)
+    after = changed(plane, change * span, layout)[own].astype(np.float64)
     if plane.dtype.kind == "f" or abs(after.sum() - before.sum()) <= 1e-4 * abs(before.sum()):
         return change
     ends = np.iinfo(plane.dtype)
-    codes = before + change[everywhere] * np.float64(span)
+    codes = before + change[own] * np.float64(span)
     for _ in range(8):  # each leaves as much of what clipping adds as samples are clipped
         codes += before.mean() - np.clip(codes, ends.min, ends.max).mean()
     np.clip(codes, ends.min, ends.max, out=codes)
@@ -72,5 +68,5 @@ def _mean_kept(plane: NDArray[Any], change: Real, layout: PlaneLayout, own: Mask
     order = np.argsort(-share - np.random.default_rng(0).random(len(share)) * 1e-3, kind="stable")
     whole[order[: max(more, 0)]] += 1
     exact = change.copy()
-    exact[everywhere] = (whole - before) / span
+    exact[own] = (whole - before) / span
     return exact
