@@ -234,10 +234,8 @@ class VideoReader(Reader):
                 self.ledger.remark("frames before the first key frame could not be decoded")
             else:
                 self.ledger.held += 1
-                yield Frame(
-                    planes=before.planes, layout=before.layout, pts=picture.pts,
-                    duration=picture.duration or None, time_base=self._tick, held=True,
-                )  # fmt: skip
+                now = replace(before, pts=picture.pts, duration=picture.duration or None)
+                yield replace(now, held=True, corrupt=False, quantiser8=0.0)
 
     def _frame(self, picture: DecodedPicture, decoded: av.VideoFrame) -> Frame:
         info, when = self.info, ""
@@ -435,9 +433,10 @@ class VideoReader(Reader):
 
     def _stream_end(self) -> Fraction | None:
         """When the video ends by what the container says of it; seconds, container time."""
-        if self.stream.duration and not self._untimed and not self._from_zero:
-            return self.stream.duration * (self.stream.time_base or 0) + self._first_time
-        return None
+        start, lasts = self.stream.start_time, self.stream.duration
+        if not lasts or self._untimed or self._from_zero:
+            return None
+        return ((self._first_pts if start is None else start) + lasts) * self._tick
 
     def _tail(self, last: Frame) -> int | None:
         """The tick at which the stream ends, where the container knows better than a frame.
@@ -447,9 +446,8 @@ class VideoReader(Reader):
         """
         if self._decoder.reordered and last.pts == self._decoder.last_sent and last.duration:
             return None
-        if self._untimed or self._from_zero or self.stream.start_time is None:
-            return None
-        return self.stream.start_time + self.stream.duration if self.stream.duration else None
+        end = self._stream_end()
+        return None if end is None else round(end / self._tick)
 
     def _check_end(self) -> None:
         """Compare promises of the whole file with what came: a truncated file may end in silence.

@@ -264,8 +264,6 @@ def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bo
     """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
     if stream.type != "data" or not container.described:
         return False
-    if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
-        return source.stream is not None and "timecode" in source.stream.metadata
     if "mov" not in source.container or stream.codec_context is not None:
         return False
     chapters = len(source.chapters)
