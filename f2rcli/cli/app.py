@@ -22,14 +22,7 @@ from typer.exceptions import TyperException
 from f2rcli import __version__
 from f2rcli.cli.console import Console, Stopper, Terminated
 from f2rcli.cli.options import Command
-from f2rcli.errors import (
-    EXIT_BUG,
-    EXIT_FAILURE,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
-    EXIT_TERMINATED,
-    F2RError,
-)
+from f2rcli.errors import EXIT_BUG, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, F2RError
 from f2rcli.system import POLICY
 
 COMMANDS = {  # name -> module of f2rcli.cli, and its function
@@ -101,43 +94,40 @@ class ExitHandler:
             return False
         if os.environ.get("F2R_DEBUG"):
             self.console.human.print("".join(traceback.format_exception(error)), markup=False)
-        self.code = self._report(error)
+        if self.console.stopper.error is not None:
+            error = self.console.stopper.error()  # a library may have made another one of it
+        message, hint, self.code = self._told(error)
+        self.console.error(" ".join(message.split()), hint=hint, exit_code=self.code)
         _drop_unwritten()
         return True
 
-    def _report(self, error: BaseException) -> int:
-        if self.console.stopper.error is not None:
-            error = self.console.stopper.error()  # a library may have made another one of it
+    def _told(self, error: BaseException) -> tuple[str, str | None, int]:
+        """What is said of an error, what to do about it, and the exit code."""
         match error:
             case F2RError():
-                what, hint = map(self.console.spelled, (str(error), error.hint or ""))
-                return self._say(what, hint or None, error.exit_code)
+                return str(error), error.hint, error.exit_code
             case TyperException():
                 context = getattr(error, "ctx", None)
                 see = f"See {context.command_path if context else 'f2r'} --help."
-                hint = advice(self.arguments) or see
-                return self._say(error.format_message(), hint, error.exit_code)
+                return error.format_message(), advice(self.arguments) or see, error.exit_code
             case KeyboardInterrupt() | typer.Abort():
-                return self._say(f"interrupted; {self.console.if_stopped}", None, EXIT_INTERRUPTED)
+                return f"interrupted; {self.console.if_stopped}", None, EXIT_INTERRUPTED
             case Terminated():
-                return self._say(f"terminated; {self.console.if_stopped}", None, EXIT_TERMINATED)
+                return f"terminated; {self.console.if_stopped}", None, error.exit_code
             case BrokenPipeError():
-                return self._say("standard output was closed by its reader.", None)
+                return "standard output was closed by its reader.", None, EXIT_FAILURE
             case _ if _out_of_memory(error):
-                return self._say("not enough memory.", "Pass --tile 256, or close other programs.")
+                hint = "Pass --tile 256, or close other programs."
+                return "not enough memory.", hint, EXIT_FAILURE
             case OSError() if error.errno == errno.EBADF and error.filename is None:
-                return self._say("standard output is closed.", "Send it to a file or a pipe.")
+                return "standard output is closed.", "Send it to a file or a pipe.", EXIT_FAILURE
             case OSError():
                 where = error.filename or "standard output or a file"
-                return self._say(f"{where}: {error.strerror or error}.", "Check the disk.")
+                return f"{where}: {error.strerror or error}.", "Check the disk.", EXIT_FAILURE
             case _:
                 what = f"internal error: {type(error).__name__}: {error}"
                 hint = "This is a bug in f2r: run again with F2R_DEBUG=1 and report it."
-                return self._say(what, hint, EXIT_BUG)
-
-    def _say(self, message: str, hint: str | None, code: int = EXIT_FAILURE) -> int:
-        self.console.error(" ".join(message.split()), hint=hint, exit_code=code)
-        return code
+                return what, hint, EXIT_BUG
 
 
 def advice(arguments: Sequence[str]) -> str | None:
@@ -176,9 +166,7 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
     ending = ExitHandler(console, arguments)
     with ending:
         arguments = arguments or ["--help"]
-        app = command_line(
-            arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
-        )
+        app = command_line(arguments[:1] if arguments[0] in COMMANDS else COMMANDS)
         result: Any = app(args=arguments, prog_name="f2r", standalone_mode=False, obj=console)
         ending.code = result if isinstance(result, int) else EXIT_OK
         if ending.code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and returns this
@@ -213,8 +201,8 @@ def main() -> None:
         code = run(sys.argv[1:], stopper)
     except KeyboardInterrupt:  # in the moment after its own handling ended
         code = EXIT_INTERRUPTED
-    except Terminated:
-        code = EXIT_TERMINATED
+    except Terminated as ended:
+        code = ended.exit_code
     stopper.remove()
     gc.freeze()  # Python's last collections would take half a second where torch is loaded
     sys.exit(code)

@@ -27,6 +27,8 @@ ENDING = [  # Windows has no SIGHUP
 class Terminated(BaseException):
     """SIGTERM or SIGHUP arrived; like KeyboardInterrupt, nothing but the top level catches it."""
 
+    exit_code = EXIT_TERMINATED
+
 
 class Stopper:
     """Turns the first signal into an exception, so that every open file is cleaned up; the second
@@ -79,12 +81,12 @@ MENTION = re.compile(r"(?<![\w./\\-])([a-z]\w*)=(?:'([^']*)'|True\b|(?=(\S)))?")
 class Console:
     """The voice of one run. Made before the options are known; a command sets it up."""
 
-    def __init__(self, stopper: Stopper | None = None) -> None:
+    def __init__(self, stopper: Stopper | None = None, *, quiet: bool = False) -> None:
         self.human = RichConsole(stderr=True, highlight=False)
         self.stopper = stopper or Stopper()
         self.began = time.monotonic()
         self.json = False  # events for programs, nothing but warnings for people
-        self.quiet = False  # warnings and errors only
+        self.quiet = quiet  # warnings and errors only
         self.flags: dict[str, str] = {}  # the options of the running command, by setting
         self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words
 
@@ -97,12 +99,12 @@ class Console:
         """Print what is to be noted, unless the run is quiet."""
         self.note(*(f"note: {line}" for line in lines))
 
-    def warning(self, text: str) -> None:
-        """Print a warning, even when quiet."""
-        text = self.spelled(text)
-        self.event("warning", message=text)
-        if not self.json:
-            self._print(text, "warning", "yellow")
+    def warning(self, *texts: str) -> None:
+        """Print warnings, even when quiet."""
+        for text in map(self.spelled, texts):
+            self.event("warning", message=text)
+            if not self.json:
+                self._print(text, "warning", "yellow")
 
     def event(self, kind: str, /, **fields: Any) -> None:
         """Write an event, for programs only. Numbers that are not finite become null."""
@@ -123,6 +125,7 @@ class Console:
 
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
         """Print the one line that a failed run ends with, and the hint what to do."""
+        message, hint = self.spelled(message), self.spelled(hint or "") or None
         with contextlib.suppress(OSError, ValueError):  # standard output may be what failed
             self.event("error", message=message, hint=hint, exit_code=exit_code)
         self._print(message, "error", "bold red")

@@ -6,42 +6,23 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from f2rcli import __version__
+from f2rcli import __version__, io
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
-from f2rcli.cli.engine import (
-    engine_words,
-    estimated,
-    loaded,
-    noise_words,
-    other_model,
-    remember,
-    sigma_of,
-)
-from f2rcli.cli.options import Number, Text, files, part, result
+from f2rcli.cli.engine import estimated, load, noise_words, other_model, remember, sigma_of, summary
+from f2rcli.cli.options import Number, Text, Texts, files, part, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings, changes_nothing, provenance_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError
 from f2rcli.frames import Frame
-from f2rcli.io import (
-    Reader,
-    ReadOptions,
-    Receipt,
-    WriteOptions,
-    WritePlan,
-    default_target,
-    is_clip,
-    open_reader,
-    open_writer,
-    plan_output,
-    unmarked_name,
-)
+from f2rcli.io import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 from f2rcli.io.files import check_target
 from f2rcli.settings import clock, pairs
 from f2rcli.system import most_memory
@@ -53,6 +34,7 @@ if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
+rare = partial(result, more=True)
 
 
 @opt.common(
@@ -65,20 +47,13 @@ def denoise(
     output: Annotated[Text, result("OUTPUT", "File or folder; - is stdout.", "--output -o")] = None,
     strength: Annotated[float, result("S", "1 removes the noise, less keeps grain; 0 to 4.")] = 1.0,
     chroma_strength: Annotated[Number, result("S", "The same for colour alone.")] = None,
-    sigma: Annotated[
-        Number, result("N", "The noise, of 255 (default: measured).", more=True)
-    ] = None,
-    adapt: Annotated[
-        bool, result("", "Train on this clip first, if that gains.", "--adapt")
-    ] = False,
+    sigma: Annotated[Number, rare("N", "The noise, of 255 (default: measured).")] = None,
+    adapt: Annotated[bool, result("", "Train on this clip first, if it gains.", "--adapt")] = False,
     codec: Annotated[Text, result("NAME", "h264, hevc, av1, ffv1 ... (default: as INPUT).")] = None,
     crf: Annotated[Number, result("N", "Quality; lower is better, and larger.")] = None,
-    audio_codec: Annotated[
-        Text, result("NAME|none", "Encode sound, or drop it.", more=True)
-    ] = None,
+    audio_codec: Annotated[Text, rare("NAME|none", "Encode sound, or drop it.")] = None,
     encoder_opt: Annotated[
-        list[str] | None,
-        result("K=V", "Encoder options: preset=slow, pix_fmt=yuv420p10le.", more=True),
+        Texts, rare("K=V", "Encoder options: preset=slow, pix_fmt=yuv420p10le.")
     ] = None,
     lossless: Annotated[bool, result("", "Encode as FFV1.", "--lossless")] = False,
     start: Annotated[Text, part("TIME", "Seconds or h:mm:ss.")] = None,
@@ -136,7 +111,7 @@ def _asks_for_several(sources: Sequence[str], job: "Job") -> bool:
         return False
     folder = Path(sources[0])
     try:
-        holds = folder.is_dir() and not is_clip(folder) and any(folder.iterdir())
+        holds = folder.is_dir() and not io.is_clip(folder) and any(folder.iterdir())
     except OSError:
         holds = False
     return bool(given) or len(sources) > 1 or holds
@@ -161,37 +136,32 @@ class Job:
 
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; json: standard output holds events."""
-        if self.adapt and self.engine.sigma is not None:  # held-out frames hold the real noise
-            raise UsageError(
-                "--adapt --sigma: choose one; adapting measures the noise itself.",
-                hint="For both: f2r train CLIP --adapt -o W.safetensors, then --weights.",
-            )
-        if self.adapt and self.source == "-":
-            raise UsageError(
-                "- --adapt: standard input can be read only once.", hint="Adapt to a file."
-            )
-        if self.preview is not None and self.dry_run:
-            raise UsageError("--preview --dry-run: choose one of them.")
-        if self.preview is not None and changes_nothing(self.engine):
-            raise UsageError(
-                "--preview --strength 0: there is nothing to see.", hint="Leave one out."
-            )
-        if self.output == "-" and (json or self.preview is not None):
-            other = "--json" if json else "--preview"
-            raise UsageError(f"-o - {other}: choose one of them.", hint="Write to a file.")
-        if self.target == "-" and sys.stdout.isatty():
-            raise UsageError(
-                "-o -: standard output is a terminal.", hint="Pipe it: f2r denoise IN -o - | ..."
-            )
+        preview, piped = self.preview is not None, self.output == "-"
+        for wrong, clash, hint in (
+            (self.adapt and self.engine.sigma is not None,  # held-out frames hold the real noise
+             "--adapt --sigma: choose one; adapting measures the noise itself.",
+             "For both: f2r train CLIP --adapt -o W.safetensors, then --weights."),
+            (self.adapt and self.source == "-",
+             "- --adapt: standard input can be read only once.", "Adapt to a file."),
+            (preview and self.dry_run, "--preview --dry-run: choose one of them.", None),
+            (preview and changes_nothing(self.engine),
+             "--preview --strength 0: there is nothing to see.", "Leave one out."),
+            (piped and json, "-o - --json: choose one of them.", "Write to a file."),
+            (piped and preview, "-o - --preview: choose one of them.", "Write to a file."),
+            (self.target == "-" and sys.stdout.isatty(),
+             "-o -: standard output is a terminal.", "Pipe it: f2r denoise IN -o - | ..."),
+        ):  # fmt: skip
+            if wrong:
+                raise UsageError(clash, hint=hint)
 
     @property
     def target(self) -> str:
         """The path of the result, or "-". A file goes into a folder that is there, as `cp` does."""
-        target = str(default_target(self.source)) if self.output is None else self.output
+        target = str(io.default_target(self.source)) if self.output is None else self.output
         path = Path(target)
         store = path.suffix.lower() == ".zarr"  # a folder, and a file by name
         if path.is_dir() and Path(self.source).is_file() and not store:
-            target = str(path / unmarked_name(self.source))
+            target = str(path / io.unmarked_name(self.source))
         path = Path(target)
         if self.preview is None or path.suffix.lower() == ".png":
             return target
@@ -208,7 +178,7 @@ def run_job(job: Job, console: Console) -> Done:
         moment = {"start": job.preview, "end": None, "frames": 1}
     read = replace(job.read, lead=LEAD_IN, trail=LEAD_OUT, **moment)
     try:
-        with open_reader(job.source, read) as reader:
+        with io.open_reader(job.source, read) as reader:
             return Run(job, read, reader, console).to_end()
     except StaleError:  # the record is removed by now
         console.remark("finished frames are of another clip or damaged: starting over")
@@ -222,7 +192,7 @@ class Run:
         """read: the part of the clip that the reader gives."""
         self.job, self.reader, self.console, self.info = job, reader, console, reader.info
         if job.preview is None:
-            self.plan = plan_output(reader, job.target, job.write)
+            self.plan = io.plan_output(reader, job.target, job.write)
         else:
             check_target(Path(job.target), reader.paths(), overwrite=job.write.overwrite)
             self.plan = WritePlan(
@@ -247,7 +217,7 @@ class Run:
             if self.takes is not None:
                 meter.before = self.takes.before
                 meter.stage("loading the networks")
-                self.engine = loaded(self.job.engine, info, console)
+                self.engine = load(self.job.engine, info, console)
                 meter.shared = self.engine.weights.header.length // 2
                 meter.stage("first frames and their noise")
             read = meter.reading(chain(emptied(first), frames))
@@ -283,9 +253,9 @@ class Run:
         rows += [f"drops    {line}" for line in self.plan.dropped]
         settled = cost = None
         if self.takes is not None:
-            engine = loaded(self.job.engine, self.info, self.console)
+            engine = load(self.job.engine, self.info, self.console)
             cost, settled = self.takes.values(), engine.choices
-            rows += [f"engine   {engine_words(engine)}", f"cost     {self.takes.words()}"]
+            rows += [f"engine   {summary(engine)}", f"cost     {self.takes.words()}"]
         rows.append("nothing was written (--dry-run)")
         self.console.event("plan", plan=_plan_values(self.plan), engine=settled, cost=cost)
         (self.console.note if self.job.target == "-" else self.console.rows)(*rows)
@@ -315,7 +285,7 @@ class Run:
     def _write(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:
         before = most_memory()
         plan = replace(self.plan, provenance=provenance_of(self.engine, self.job.settings))
-        with open_writer(self.reader, plan) as writer:
+        with io.open_writer(self.reader, plan) as writer:
             record = self._record(meter)
             with record or nullcontext():
                 for frame in self._restored(frames, record):

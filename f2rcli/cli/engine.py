@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 
-def loaded(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engine":
+def load(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engine":
     """The engine for a clip; its notes are said."""
     from f2rcli.engine.stream import load_engine  # brings torch
 
@@ -46,7 +46,7 @@ def loaded(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engin
     return engine
 
 
-def engine_words(engine: "Engine") -> str:
+def summary(engine: "Engine") -> str:
     """The engine's choices, in one line."""
     tiling = "whole frames" if engine.tile is None else f"tiles of {engine.tile} pixels"
     return (
@@ -129,12 +129,8 @@ def estimated(
 ) -> Estimate:
     """By the last run of this kind here, or else by a guess; loads nothing that takes time. read:
     the part of the clip."""
-    pixels, known, kind, own = (
-        info.width * info.height,
-        _known(),
-        _kind(settings, info),
-        _size(info),
-    )
+    pixels, own = info.width * info.height, _size(info)
+    known, kind = _known(), _kind(settings, info)
     nearest = min(range(64), key=lambda size: (f"{kind} {size}" not in known, abs(size - own)))
     taken, exact = known.get(f"{kind} {nearest}"), nearest == own
     pace: float | None
@@ -152,16 +148,9 @@ def estimated(
     if rough := taken is None or not exact:
         room = max(room, PER_PIXEL * pixels)  # small pictures tell little of it
         opening = OPENING[0] + OPENING[1] * (pace or 0.0)
-    led = _led_by(read, info)
+    led = LEAD_IN if info.rate is None else min(LEAD_IN, round(read.begins * info.rate))
+    led *= len(info.lanes) if read.begins else 0
     return Estimate(info.expected_frames, pace, opening, BASE + room, basis, rough, led)
-
-
-def _led_by(read: ReadOptions, info: ClipInfo) -> int:
-    """How many frames are restored before those of an excerpt."""
-    if not read.begins:
-        return 0
-    most = LEAD_IN if info.rate is None else min(LEAD_IN, round(read.begins * info.rate))
-    return most * len(info.lanes)
 
 
 def remember(

@@ -1,7 +1,7 @@
 """`f2r eval`: how good denoised clips are, with a reference, with noise made here, or neither."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,22 +15,13 @@ from rich.text import Text as Words
 from f2rcli import methods as denoisers
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, plain
-from f2rcli.cli.options import Text, command_typed, option, result
+from f2rcli.cli.options import Text, Texts, argument, command_typed, option, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK
-from f2rcli.evaluation import benchmarks
+from f2rcli.evaluation import benchmarks, tables
 from f2rcli.evaluation.base import Case, Comparison, Plan
 from f2rcli.evaluation.result import NOISY, BenchmarkFacts, Evaluation, MetricFacts
-from f2rcli.evaluation.tables import (
-    NONE,
-    TableRow,
-    clip_rows,
-    conditions,
-    mean_rows,
-    to_csv,
-    values,
-)
 from f2rcli.io import ReadOptions
 from f2rcli.units import count
 
@@ -45,17 +36,13 @@ clips, ways = (partial(option, group) for group in ("Clips", "Noise, methods and
 )
 def evaluate(
     ctx: typer.Context,
-    denoised: Annotated[
-        list[str] | None, opt.argument("[LABEL=]DENOISED", "Denoised clips, or folders.")
-    ] = None,
+    denoised: Annotated[Texts, argument("[LABEL=]DENOISED", "Denoised clips, or folders.")] = None,
     clean: Annotated[Text, clips("PATH", "Clean clip or folder, to compare with.")] = None,
     noisy: Annotated[Text, clips("PATH", "What DENOISED was made of.")] = None,
     benchmark: Annotated[Text, clips("NAME", "davis, set8 or crvd, with its protocol.")] = None,
     root: Annotated[Text, clips("DIR", "Its files.")] = None,
     any_clips: Annotated[bool, clips("", "Whatever --root has.", "--any-clips", more=True)] = False,
-    noise: Annotated[
-        list[str] | None, ways("KIND:NUMBERS", "Added to clean clips: gaussian:30.")
-    ] = None,
+    noise: Annotated[Texts, ways("KIND:NUMBERS", "Added to clean clips: gaussian:30.")] = None,
     seed: Annotated[int, ways("N", "Same seed, same noise.", more=True)] = 0,
     methods: Annotated[Text, ways("A,B,none", "Denoise noisy clips here; none: do not.")] = None,
     baselines: Annotated[Text, ways("A,B", "ffmpeg, opencv, or one of their filters.")] = None,
@@ -83,8 +70,7 @@ def evaluate(
     about = None
     if benchmark is None:
         cases, remarks = sides.cases(opt.settings(ctx, ReadOptions))
-        for line in remarks:
-            console.warning(line)
+        console.warning(*remarks)
     else:
         chosen = benchmarks.load(benchmark)
         cases = chosen.cases(Path(root or ""), sides.noise, plan.frames, any_clips=any_clips)
@@ -95,13 +81,13 @@ def evaluate(
         )  # fmt: skip
     found, damaged = _run(cases, about, plan, console, pictures=report is not None)
     if csv is not None:
-        opt.write_result(ctx, "csv", "results", to_csv(found).encode())
+        opt.write_result(ctx, "csv", "results", tables.to_csv(found).encode())
     if report is not None:
         from f2rcli.evaluation.report import page
 
         opt.write_result(ctx, "report", "report", page(found).encode("utf-8", "replace"))
     if console.json:
-        console.event("evaluation", **values(found))
+        console.event("evaluation", **tables.values(found))
     else:  # even where the run is to be quiet: they are its result
         print_tables(found)
     if any(one.failed for clip in found.clips for one in clip.methods):
@@ -114,12 +100,7 @@ def _listed(text: str | None) -> tuple[str, ...]:
 
 
 def _run(
-    cases: list[Case],
-    benchmark: BenchmarkFacts | None,
-    plan: Plan,
-    console: Console,
-    *,
-    pictures: bool,
+    cases: list[Case], about: BenchmarkFacts | None, plan: Plan, console: Console, *, pictures: bool
 ) -> tuple[Evaluation, bool]:
     """Everything measured, and whether any input was damaged."""
     from f2rcli.evaluation import baselines
@@ -132,7 +113,7 @@ def _run(
     with FrameMeter(console, "eval", total, exact=False) as meter:
         run = Evaluator(
             plan, kind="synthetic" if made else "reference" if clean else "blind", pictures=kept,
-            baselines=baselines.find(plan.baselines), progress=lambda: meter.advance(),
+            baselines=baselines.find(plan.baselines), progress=meter.advance,
         )  # fmt: skip
         meter.stage("opening the clips")
         clips = []
@@ -140,9 +121,8 @@ def _run(
             meter.label = f"{case.name} {case.group}".rstrip()
             clips.append(run.clip(case))
             console.remark(*clips[-1].notes)
-    found = run.evaluation(clips, command=command_typed(), benchmark=benchmark)
-    for note in found.notes:
-        console.warning(note)
+    found = run.evaluation(clips, command=command_typed(), benchmark=about)
+    console.warning(*found.notes)
     for clip in clips:
         for one in clip.methods:
             for line in (*([one.failed] if one.failed else []), *one.notes):
@@ -151,34 +131,29 @@ def _run(
 
 
 def print_tables(found: Evaluation) -> None:
-    """Print the tables and what they rest on, on standard output."""
+    """Print a table for every clip of a few, and for the mean of several with what was published,
+    and what they rest on, on standard output."""
     out = RichConsole(file=sys.stdout, highlight=False)
     if not out.is_terminal:
         out.width = WIDTH
-    for table in tables(found):
-        out.print(table)
-    benchmark = [] if found.benchmark is None else [found.benchmark.title]
-    for line in (*benchmark, *conditions(found)):
-        out.print(plain(line), markup=False, soft_wrap=True)
-
-
-def tables(found: Evaluation) -> Iterator[Table]:
-    """A table for every clip of a few, and for the mean of several, with what was published."""
     for group in found.groups:
         clips = [clip for clip in found.clips if clip.group == group]
         for clip in clips if len(clips) <= MOST_CLIPS else []:
-            yield _table(group, clip.name, clip_rows(clip, found), found.metrics)
+            out.print(_table(group, clip.name, tables.clip_rows(clip, found), found.metrics))
         if len(clips) > 1:
             name = f"mean of {count(len(clips), 'clip')}"
-            yield _table(group, name, mean_rows(found, group), found.metrics)
+            out.print(_table(group, name, tables.mean_rows(found, group), found.metrics))
+    benchmark = [] if found.benchmark is None else [found.benchmark.title]
+    for line in (*benchmark, *tables.conditions(found)):
+        out.print(plain(line), markup=False, soft_wrap=True)
 
 
 def _table(
-    group: str, name: str, rows: Sequence[TableRow], metrics: Sequence[MetricFacts]
+    group: str, name: str, rows: Sequence[tables.TableRow], metrics: Sequence[MetricFacts]
 ) -> Table:
     title = plain(": ".join(word for word in (group, name) if word))
     table = Table(title=title, title_justify="left", highlight=False)
-    timed = any(row.time != NONE for row in rows)
+    timed = any(row.time != tables.NONE for row in rows)
     table.add_column("", overflow="fold")
     for metric in metrics:
         words = f"{metric.title}{metric.unit and f' {metric.unit}'}{BETTER[metric.better]}"

@@ -10,7 +10,7 @@ import typer
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
-from f2rcli.cli.engine import engine_words, estimated, loaded, noise_words, sigma_of
+from f2rcli.cli.engine import estimated, load, noise_words, sigma_of, summary
 from f2rcli.cli.options import Text, check_results, result, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
@@ -64,7 +64,7 @@ def info(ctx: typer.Context, source: opt.Clip) -> int:
 def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[str, Any]:
     """An engine's facts about a clip, as JSON values."""
     clip, ledger = reader.info, reader.ledger
-    engine = loaded(settings, clip, console)
+    engine = load(settings, clip, console)
     from f2rcli.engine.stream import looked_ahead
     from f2rcli.noise.rows import in_words
 
@@ -74,7 +74,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
     lines = next(iter(engine.found.lines.values()), None)
     means = None if engine.found.compression is None else engine.found.compression.words()
     return {
-        "engine": {"summary": engine_words(engine), **engine.choices},
+        "engine": {"summary": summary(engine), **engine.choices},
         "cost": {"summary": takes.words(), **takes.values()},
         "noise": {
             "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
@@ -192,7 +192,7 @@ def noise(
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled
 
-        measurer = loaded(settings, reader.info, console)
+        measurer = load(settings, reader.info, console)
         report = measure_noise(reader, reader.info, measurer)
         name, damaged, layout = reader.info.name, reader.ledger.damaged, reader.info.layout
         console.remark(*reader.ledger.lines(), *measurer.found.aside.lines())

@@ -78,6 +78,7 @@ result, part, files, machine, this_run = (
 T = TypeVar("T")
 Run = Callable[..., int]  # a command, which returns its exit code
 Text = str | None
+Texts = list[str] | None
 Number = float | None
 Whole = int | None
 
@@ -138,15 +139,13 @@ def begin(ctx: typer.Context) -> Console:
     word."""
     console: Console = ctx.obj
     console.json, console.quiet = (bool(ctx.params.get(name)) for name in ("json", "quiet"))
-    flags = {
-        str(param.name): "-o" if "-o" in param.opts else max(param.opts, key=len)
-        for param in ctx.command.params
-        if param.opts[0].startswith("-")
-    } | {str(p.name): str(p.metavar) for p in ctx.command.params if p.param_type_name == "argument"}
-    console.flags = flags
-    for name, value in ctx.params.items():
+    for param in ctx.command.params:
+        flag = "-o" if "-o" in param.opts else max(param.opts, key=len)
+        flag = str(param.metavar) if param.param_type_name == "argument" else flag
+        console.flags[str(param.name)] = flag
+        value = ctx.params.get(str(param.name))
         if "" in (value if isinstance(value, list | tuple) else [value]):
-            raise UsageError(f"{flags[name]}: is empty.", hint="Is a shell variable unset?")
+            raise UsageError(f"{flag}: is empty.", hint="Is a shell variable unset?")
     return console
 
 

@@ -5,15 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from f2rcli.cli.console import Console, Stopper, plain
@@ -42,16 +34,22 @@ class Meter:
             disable=console.quiet or console.json or not self.live,
         )  # fmt: skip
 
-    def add(self, label: str, total: int | None = None) -> TaskID:
+    def add(self, label: str) -> Task:
         """A new bar."""
         label = plain(label)
         label = label if len(label) <= LABEL else f"{label[: LABEL - 3]}..."
-        return self.bars.add_task(label.replace("[", r"\["), total=total, words="")
+        self.bars.add_task(label.replace("[", r"\["), total=None, words="")
+        return self.bars.tasks[-1]
 
-    def due(self, seconds: float) -> bool:
-        """Whether the last report is so long ago; then there is one now."""
+    def show(self, bar: Task, done: int, total: int | None, words: str) -> None:
+        """How far a bar is."""
+        bar.total = total  # update() would take None for "as before"
+        self.bars.update(bar.id, completed=done, words=words)
+
+    def due(self) -> bool:
+        """Whether the last report is long ago; then there is one now."""
         now = self.clock()
-        late = now - self.reported >= seconds
+        late = now - self.reported >= (EVENT_EVERY if self.console.json else LINE_EVERY)
         self.reported = now if late else self.reported
         return late
 
@@ -81,14 +79,9 @@ class FrameMeter(Meter):
     it was counted, not guessed from duration and rate."""
 
     def __init__(
-        self,
-        console: Console,
-        label: str,
-        total: int | None,
-        *,
-        exact: bool = True,
+        self, console: Console, label: str, total: int | None, *, exact: bool = True,
         clock: Clock = time.monotonic,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(console, clock)
         self.label, self.total, self.exact = label, total, exact
         self.replayed = 0  # frames of an earlier run, which come first and say nothing of the pace
@@ -104,11 +97,11 @@ class FrameMeter(Meter):
         # Seconds of the last frame that came from an earlier run: one was prepared, and no more.
         self.preparing = 0.0
         self.ticks: deque[float] = deque(maxlen=MEMORY)  # when those after them were
-        self.task = self.add(label, total)
+        self.bar = self.add(label)
 
     def stage(self, words: str) -> None:
         """Say what is done before the first frame."""
-        self.bars.update(self.task, words=words)
+        self.show(self.bar, self.done, self.total, words)
         self.console.event("stage", stage=words)
         if self.bars.disable:
             self.console.note(f"{self.label}: {words}")
@@ -120,8 +113,7 @@ class FrameMeter(Meter):
             first = first and frame.context
             if first:
                 self.led += 1
-                due = self.due(EVENT_EVERY if self.console.json else LINE_EVERY)
-                if due or not self.bars.disable:
+                if self.due() or not self.bars.disable:
                     total = max(self.before, self.led)
                     self.stage(f"{self.led} of {total} frames before the first one")
             yield frame
@@ -142,9 +134,8 @@ class FrameMeter(Meter):
             if len(self.first) > self.shared:
                 self.ticks.append(self.latest)
             self.opening = self.opening or self.latest - self.began
-        self.bars.tasks[0].total = self.total  # update() would take None for "as before"
-        self.bars.update(self.task, completed=self.done, words=self.words())
-        if self.due(EVENT_EVERY if self.console.json else LINE_EVERY):
+        self.show(self.bar, self.done, self.total, self.words())
+        if self.due():
             self.report()
 
     def finish(self) -> None:
@@ -178,10 +169,10 @@ class FrameMeter(Meter):
 
     def numbers(self) -> dict[str, Any]:
         """Progress as values: frames, their total, frames per second, seconds to go."""
-        rounded = {"fps": (self.pace, 3), "eta": (self.eta, 1)}
-        counts = {"frames": self.done, "kept": self.kept(), "total": self.total}
-        paces = {n: None if v is None else round(v, digits) for n, (v, digits) in rounded.items()}
-        return {**counts, "exact": self.exact, **paces}
+        return {
+            "frames": self.done, "kept": self.kept(), "total": self.total, "exact": self.exact,
+            "fps": self.pace and round(self.pace, 3), "eta": self.eta and round(self.eta, 1),
+        }  # fmt: skip
 
     def words(self) -> str:
         """Progress in words."""

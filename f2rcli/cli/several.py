@@ -13,30 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from f2rcli import __version__, weights
-from f2rcli.batch import (
-    Clip,
-    Outcome,
-    Records,
-    dask_library,
-    exit_code,
-    find_clips,
-    run_in_processes,
-    run_on_dask,
-    summary,
-)
+from f2rcli import __version__, batch, weights
+from f2rcli.batch import Clip, Outcome, Records
 from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console, plain
 from f2rcli.cli.denoise import Done, Job, run_job
 from f2rcli.cli.engine import Estimate, estimated
-from f2rcli.errors import (
-    EXIT_DAMAGED,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
-    EXIT_TERMINATED,
-    F2RError,
-    UsageError,
-)
+from f2rcli.engine.settings import changes_nothing
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.system import processors
 from f2rcli.units import count, size, span
@@ -51,13 +35,12 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
         raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
     part, output = _part(job.shard), _output(sources, job.output)
     if job.jobs is not None and not job.jobs.isdigit():
-        dask_library(job.jobs)
+        batch.dask_library(job.jobs)
     elif job.jobs is not None and int(job.jobs) < 1:
         raise UsageError("--jobs 0: must be 1 or more.")
-    every, remarks = find_clips(sources, output, recursive=job.recursive)
+    every, remarks = batch.find_clips(sources, output, recursive=job.recursive)
     clips = every[part]
-    for remark in remarks:
-        say.warning(remark)
+    say.warning(*remarks)
     if job.dry_run:
         return _print_plans(job, clips, say)
     records = Records(str(output.absolute()), settings_hash(job))
@@ -70,22 +53,24 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     say.event("start", version=__version__, clips=len(clips), output=str(output), estimate=estimate)
     say.if_stopped = "finished clips are in place; the same command continues."
     began, started, outcomes = _now(), time.monotonic(), dict[str, Outcome]()
+    there = [clip for clip in clips if os.path.exists(clip.source)]
+    sizes = {clip.place: os.path.getsize(clip.source) for clip in there}
     try:
         for outcome in _outcomes(job, clips, records, say):
             outcomes[outcome.place] = outcome
-            left = _time_left(clips, outcomes, time.monotonic() - started)
+            left = _time_left(sizes, outcomes, time.monotonic() - started)
             _tell(outcome, len(outcomes), len(clips), left, say)
     finally:
         ends = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
         facts = {"f2r": __version__, "began": began, "ended": _now(), "inputs": list(sources)}
         shard = f"-{job.shard.replace('/', '-of-')}" if job.shard else ""
         path = records.report(ends, facts | {"settings": job.settings}, f"report{shard}.json")
-        say.event("result", report=str(path), exit_code=exit_code(ends))
+        say.event("result", report=str(path), exit_code=batch.exit_code(ends))
         for one in ends:  # again, as much may have been said since
             if one.status not in ("done", "skipped", "not run"):
                 say.note(f"{one.place}: {one.status}{f': {one.reason}' if one.reason else ''}")
-        say.note(f"{count(len(ends), 'clip')}: {summary(ends)}; report: {path}")
-    return exit_code(ends)
+        say.note(f"{count(len(ends), 'clip')}: {batch.summary(ends)}; report: {path}")
+    return batch.exit_code(ends)
 
 
 def settings_hash(job: Job) -> str:
@@ -105,10 +90,10 @@ def _outcomes(
     if jobs == "1":
         return map(partial(denoise_clip, job, records, console=console), clips)
     if not jobs.isdigit():
-        return run_on_dask(clips, partial(denoise_clip, job, records), jobs)
+        return batch.run_on_dask(clips, partial(denoise_clip, job, records), jobs)
     threads = job.engine.threads or max(1, processors() // int(jobs))  # a fair share for each
     shared = replace(job, engine=replace(job.engine, threads=threads))
-    return run_in_processes(clips, partial(denoise_clip, shared, records), int(jobs))
+    return batch.run_in_processes(clips, partial(denoise_clip, shared, records), int(jobs))
 
 
 def denoise_clip(
@@ -122,7 +107,7 @@ def denoise_clip(
     known = records.settled(clip, overwrite=job.write.overwrite)
     if known is not None:
         return known
-    voice = ClipConsole(clip, console)
+    voice = ClipConsole(clip, console or Console(quiet=True))
     ending, done = ExitHandler(voice), list[Done]()
     with ending:
         records.begin(clip)
@@ -130,8 +115,8 @@ def denoise_clip(
         if Path(clip.target).exists():
             one = replace(one, write=replace(one.write, overwrite=True))
         done.append(run_job(one, voice))
-    if ending.code in (EXIT_INTERRUPTED, EXIT_TERMINATED) and voice.stopper.error is not None:
-        raise voice.stopper.error
+    if not done:
+        voice.stopper.check()
     code, receipt = done[0] if done else (ending.code, None)
     status = "damaged" if code == EXIT_DAMAGED else "done"
     outcome = Outcome.of(
@@ -149,40 +134,35 @@ class ClipConsole(Console):
     """The voice of one clip of a batch: its bar and its events are the batch's, its warnings and
     its end are kept for the outcome."""
 
-    def __init__(self, clip: Clip, batch: Console | None) -> None:
-        super().__init__(None if batch is None else batch.stopper)
-        self.clip, self.batch, self.reason, self.hint = clip, batch, "", ""
+    def __init__(self, clip: Clip, every: Console) -> None:
+        super().__init__(every.stopper)
+        self.clip, self.every, self.reason, self.hint = clip, every, "", ""
         self.problems: list[str] = []  # the warnings so far
-        self.quiet, self.json = batch is None or batch.quiet, batch is not None and batch.json
-        self.flags = {} if batch is None else batch.flags
+        self.quiet, self.json, self.flags = every.quiet, every.json, every.flags
 
     def note(self, *lines: str) -> None:
         """Nothing: what is said of every clip would hide what is said of a few."""
 
-    def warning(self, text: str) -> None:
-        """Keep a warning."""
-        self.problems.append(self.spelled(text))
+    def warning(self, *texts: str) -> None:
+        """Keep warnings."""
+        self.problems += map(self.spelled, texts)
 
     def event(self, kind: str, /, **fields: Any) -> None:
         """Pass on progress."""
-        if kind == "progress" and self.batch is not None:
-            self.batch.event(kind, place=self.clip.place, **fields)
+        if kind == "progress":
+            self.every.event(kind, place=self.clip.place, **fields)
 
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
         """Keep why it failed."""
-        self.reason, self.hint = plain(message), plain(hint or "")
+        self.reason, self.hint = (plain(self.spelled(text or "")) for text in (message, hint))
 
 
 def _time_left(
-    clips: Sequence[Clip], outcomes: Mapping[str, Outcome], elapsed: float
+    sizes: Mapping[str, int], outcomes: Mapping[str, Outcome], elapsed: float
 ) -> float | None:
     """Seconds to go, by the bytes of the clips that were denoised; None before one was."""
-    done = rest = 0
-    for clip in clips:
-        known = outcomes.get(clip.place)
-        size = os.path.getsize(clip.source) if os.path.exists(clip.source) else 0
-        done += size if known is not None and known.status in ("done", "damaged") else 0
-        rest += size if known is None else 0
+    done = sum(sizes.get(o.place, 0) for o in outcomes.values() if o.status in ("done", "damaged"))
+    rest = sum(size for place, size in sizes.items() if place not in outcomes)
     return elapsed * rest / done if done else None
 
 
@@ -196,8 +176,7 @@ def _tell(outcome: Outcome, number: int, total: int, left: float | None, console
     frames = "" if outcome.frames is None else f", {count(outcome.frames)}"
     rest = f"; about {span(left)} to go" if left else ""
     console.note(f"{head}{frames}, {outcome.seconds:.1f} s{rest}")
-    for problem in outcome.warnings:
-        console.note(f"  {problem}")
+    console.note(*(f"  {problem}" for problem in outcome.warnings))
 
 
 def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
@@ -207,8 +186,9 @@ def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, 
         row: dict[str, Any] = {"source": clip.source, "target": clip.target, "seconds": None}
         try:
             with open_reader(clip.source, job.read) as reader:
-                takes.append(estimated(job.engine, reader.info, job.read))
-                row["seconds"] = takes[-1].whole
+                if not changes_nothing(job.engine):
+                    takes.append(estimated(job.engine, reader.info, job.read))
+                    row["seconds"] = takes[-1].whole
         except F2RError as error:
             row["trouble"] = str(error)
         rows.append(row)

@@ -5,26 +5,25 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.progress import TaskID
+from rich.progress import Task
 
 from f2rcli import __version__
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, Terminated
-from f2rcli.cli.options import Text, Whole, files, option, result
-from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Meter
+from f2rcli.cli.options import Text, Texts, Whole, files, option, result
+from f2rcli.cli.progress import Meter
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
 from f2rcli.io.files import FULL
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.folder import Event, EventKind, check_run, resumed, running
 
 learning = partial(option, "Learning")
-QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
 
 
 @opt.common("axes series fields overwrite device threads json quiet help_all")
 def train(
     ctx: typer.Context,
-    inputs: Annotated[list[str] | None, opt.argument("CLIP", "Footage, or folders of it.")] = None,
+    inputs: Annotated[Texts, opt.argument("CLIP", "Footage, or folders of it.")] = None,
     output: Annotated[Text, result("NAME.safetensors", "The weights.", "--output -o")] = None,
     init: Annotated[Text, learning("NAME|PATH", "Weights to start from, or scratch.")] = None,
     adapt: Annotated[
@@ -95,30 +94,26 @@ class StepMeter(Meter):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self.tasks: dict[str, TaskID] = {}
+        self.stages: dict[str, Task] = {}
 
     def __call__(self, event: Event) -> None:
         """Show one event, where a run can be left and gone on with."""
-        self.console.stopper.check()
+        console, kind = self.console, event.kind
+        console.stopper.check()
         waits = "" if event.loss is None else "finishing this step"  # which is not saved yet
-        self.console.stopper.patient = lambda: waits
-        if self.console.json:
-            if self.due(EVENT_EVERY if event.kind is EventKind.PROGRESS else 0):
-                values = asdict(event)
-                self.console.event(values.pop("kind"), **values)
-        elif not event.steps and event.kind is EventKind.LOG:  # work before the first step
-            self.console.note(event.text)
-        elif event.kind not in QUIET_KINDS:
-            self.console.note(str(event))
-        if event.steps and not self.console.json:
-            self._show(event)
-
-    def _show(self, event: Event) -> None:
-        if self.bars.disable:
-            if self.due(LINE_EVERY):
-                self.console.note(f"{event.stage}: {event.words}")
+        console.stopper.patient = lambda: waits
+        if console.json:
+            if kind is not EventKind.PROGRESS or self.due():
+                console.event(kind, **{k: v for k, v in asdict(event).items() if k != "kind"})
             return
-        if event.stage not in self.tasks:
-            self.tasks[event.stage] = self.add(event.stage)
-        task = self.tasks[event.stage]
-        self.bars.update(task, completed=event.step, total=event.steps, words=event.words)
+        if kind is EventKind.LOG and not event.steps:  # work before the first step
+            console.note(event.text)
+        elif kind in (EventKind.VALIDATED, EventKind.ENDED):
+            console.note(str(event))
+        if not event.steps:
+            return
+        if event.stage not in self.stages:
+            self.stages[event.stage] = self.add(event.stage)
+        self.show(self.stages[event.stage], event.step, event.steps, event.words)
+        if self.bars.disable and self.due():
+            console.note(f"{event.stage}: {event.words}")

@@ -130,8 +130,8 @@ def test_a_dry_run_tells_where_each_goes_and_what_it_takes(f2r: Run, tree: Path)
     assert not tree.with_name("takes_f2r").exists()
     (broken := tree / "day 1").mkdir()
     (broken / "no film.mkv").write_text("no film")
-    done = f2r("denoise", broken, "--dry-run")
-    assert "1 clip\n" in done.out  # what it takes is not known
+    assert "1 clip\n" in f2r("denoise", broken, "--dry-run").out  # what it takes is not known
+    assert "roughly" not in f2r("denoise", tree, "--dry-run", *STILL).out  # as if it were restored
 
 
 def test_damage_of_one_clip_is_told_and_ends_with_its_code(
