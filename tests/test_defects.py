@@ -167,7 +167,7 @@ def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
         np.isin(places, one.aside[0].repaired).all() if one.aside else 0 for one in alone
     )
     assert RAW.mosaic is not None
-    seen = lanes.measure_mosaic(mosaics, (), RAW.mosaic)
+    seen = lanes.measure_lane(mosaics, (), RAW.mosaic)
     assert seen.defects.tolist() == places
     for one in mosaics:
         taken = lanes.Taken(one, seen, None)
@@ -175,7 +175,7 @@ def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
         assert np.abs(whole.flat[places] - 400.0).max() < 60
         assert taken.kept(shown) is one  # nothing was done to it
         np.testing.assert_array_equal(np.delete(whole, places), np.delete(one, places))
-    assert not lanes.measure_mosaic(mosaics[:1] * 7, (), RAW.mosaic).defects.size
+    assert not lanes.measure_lane(mosaics[:1] * 7, (), RAW.mosaic).defects.size
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, -9999.0, 65535.0])

@@ -27,7 +27,7 @@ from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import quiet, refusals
 from f2rcli.io.numbering import files_in_order
-from f2rcli.samples.lanes import measure_mosaic, planes_seen
+from f2rcli.samples.lanes import measure_lane, planes_seen
 from f2rcli.sensor import bayer_layout
 from f2rcli.settings import Setting
 from f2rcli.units import count
@@ -220,7 +220,7 @@ class CrvdClip(AbstractContextManager["CrvdClip"]):
             pages = [page for file in files for page in np.array(tifffile.imread(file), ndmin=3)]
         pages, (height, width) = pages[:most], pages[0].shape
         if noisy:
-            seen = measure_mosaic(pages, (), CRVD)
+            seen = measure_lane(pages, (), CRVD)
             pages = [planes_seen(page, seen)[0] for page in pages]
         self._pages = pages
         self.info = ClipInfo(

@@ -17,15 +17,7 @@ from av.packet import Packet
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, Plane
-from f2rcli.io.base import (
-    MOST_PIXELS,
-    Reader,
-    ReadOptions,
-    Receipt,
-    WriteOptions,
-    WritePlan,
-    Writer,
-)
+from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import PartFolder, check_folder, default_folder, first_bytes, write_file
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
@@ -33,6 +25,7 @@ from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readab
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, read_planes
 from f2rcli.io.video.source import (
+    BOUNDED,
     SourceMetadata,
     ffmpeg_reason,
     picture_facts,
@@ -147,7 +140,7 @@ def decode_picture(path: Path) -> av.VideoFrame:
     quiet_ffmpeg()
     context = av.Codec(PICTURES.get(path.suffix.lower(), "png"), "r").create("video")
     context.thread_count = 1
-    context.options = {"max_pixels": str(MOST_PIXELS)}
+    context.options = BOUNDED.copy()
     first_bytes(path)
     frames, why = list[av.VideoFrame](), "it holds none"
     try:

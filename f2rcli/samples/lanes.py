@@ -85,10 +85,15 @@ def lane_layout(dtype: np.dtype[Any], samples: int, levels: tuple[float, float])
     )
 
 
-def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatistics:
+def measure_lane(
+    frames: Sequence[Plane], more: Iterable[Plane] = (), mosaic: Mosaic | None = None
+) -> LaneStatistics:
     """Statistics of frames (H, W) or (H, W, S) spread over a lane; `more` from between them, read
     one by one, tell of stuck pixels. Hot samples and fill values do not count for the levels: one
-    of them would squeeze the picture into a sliver."""
+    of them would squeeze the picture into a sliver. Of a sensor with a mosaic only stuck pixels."""
+    if mosaic is not None:
+        found = lasting(frames, _mean(chain(frames, more)), mosaic)
+        return LaneStatistics((0.0, 1.0), found, mosaic=mosaic)
     if frames[0].ndim == 3 and frames[0].dtype == np.uint8:
         return LaneStatistics(DISPLAY)
     values: list[NDArray[np.float64]] = []
@@ -101,14 +106,6 @@ def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatist
     gray = frames[0].ndim == 2
     found = lasting(whole, _mean(chain(whole, map(light_of, more)))) if gray else NOWHERE
     return LaneStatistics(_levels(np.concatenate(values)), found, *_saturation(frames))
-
-
-def measure_mosaic(
-    frames: Sequence[Plane], more: Iterable[Plane], mosaic: Mosaic
-) -> LaneStatistics:
-    """Hot and dead pixels of a sensor with a mosaic, as `measure_lane` finds a stack's."""
-    found = lasting(frames, _mean(chain(frames, more)), mosaic)
-    return LaneStatistics((0.0, 1.0), found, mosaic=mosaic)
 
 
 def _mean(frames: Iterable[Plane]) -> Floats:
@@ -130,7 +127,7 @@ def _levels(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low) - MARGIN * span, float(low) + (1 + MARGIN) * span
 
 
-def _saturation(frames: list[Plane]) -> tuple[float | None, float]:
+def _saturation(frames: Sequence[Plane]) -> tuple[float | None, float]:
     """The highest code and how much of the frames is there, if it looks like a rail: the last code
     of a depth, or one that far more samples have than the codes below it."""
     if frames[0].dtype.kind == "f":

@@ -42,14 +42,7 @@ from f2rcli.io.raw.exposure import (
     read_raw,
 )
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
-from f2rcli.samples.lanes import (
-    LaneStatistics,
-    Taken,
-    lane_layout,
-    measure_lane,
-    measure_mosaic,
-    surveyed,
-)
+from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
 from f2rcli.sensor import bayer_layout, plane_colours
 from f2rcli.units import count
 
@@ -92,9 +85,7 @@ class RawReader(SequenceReader):
         few, more = (self._pictures(surveyed(len(self.every), between=b)) for b in (False, True))
         more = iter(()) if self.options.glance else more
         shown = list(few) or [self.first.picture(read_raw(self.first.path)[1])]
-        if self.first.gray:
-            return measure_lane(shown, more)
-        return measure_mosaic(shown, more, self.first.even_mosaic)
+        return measure_lane(shown, more, None if self.first.gray else self.first.even_mosaic)
 
     def _pictures(self, places: list[int]) -> Iterator[Samples]:
         for place in places:

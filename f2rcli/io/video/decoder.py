@@ -23,11 +23,9 @@ from f2rcli.io.base import Ledger
 from f2rcli.io.video.pixels import overheard, side_data
 from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
 
-# For a decoder's options: every picture comes with AVVideoEncParams among its side data.
-EXPORTED = {"export_side_data": "venc_params"}
 _DELTA = slice(16, 20)  # bytes of a block's record that say by how much its own quantiser differs
 
-HEADERS = ("hevc", "vp9", "av1")  # families of codecs whose headers are read
+_HEADERS = ("hevc", "vp9", "av1")  # families of codecs whose headers are read
 _PACKETS = 16
 OF_HEADER = 0.5  # of a header's step is what encoders make of it block by block, or less
 _FIELD = re.compile(r"\b(init_qp_minus26|slice_qp_delta|base_q_idx)\s+\S+ = (-?\d+)")
@@ -59,6 +57,8 @@ def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[flo
 
     container: at its beginning; packets are read from it.
     """
+    if family_of(stream) not in _HEADERS:
+        return 0.0, 0.0
     lines: tuple[list[str], list[str]] = ([], [])
     try:
         with overheard(av.logging.INFO) as captured:
@@ -95,7 +95,7 @@ _HELD_BACK = 256  # more pictures than any decoder keeps, threads included
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)
 # Decoders that report damage only in their log, and how. They decode in the thread that asks them:
 # of others the log says neither which picture nor which clip it means.
-REPORTING = ("ffv1", "h264", "hevc", "mpeg4", "gif")
+_REPORTING = ("ffv1", "h264", "hevc", "mpeg4", "gif")
 _DAMAGE = re.compile(
     r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt|LZW decode failed"
 )
@@ -103,6 +103,7 @@ _PACKED = re.compile(rb"DivX\d+(b|Build)\d+p")  # in the stream of an encoder th
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
 MATROSKA = "matroska,webm"  # of which the log says where FFmpeg lost its place, or the end
 _LATE = 3  # packets of the picture within which a hole follows; parsers keep some back
+_OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
 
 AnyPacket: TypeAlias = "Packet[Stream]"  # in quotes: generic in PyAV's stubs only
@@ -130,15 +131,31 @@ class DecodedPicture:
     corrupt: bool = False
 
 
+def _context_of(stream: av.VideoStream) -> VideoCodecContext:
+    """The decoder of a stream: FFmpeg's own, but libvpx where only it gives the alpha plane."""
+    family = family_of(stream)
+    wrapped = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(family)
+    if stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
+        return av.Codec(wrapped, "r").create("video")
+    context = stream.codec_context
+    context.thread_type = "AUTO"
+    context.thread_count = 1 if family in _REPORTING else 0
+    # Every picture comes with AVVideoEncParams among its side data.
+    context.options |= {"export_side_data": "venc_params"}
+    if family == "hevc":  # else it keeps back all up to the next key frame
+        context.flags |= _OUTPUT_CORRUPT
+    return context
+
+
 class Decoder:
     """The pictures of one stream in display order; packets of other streams go to `aside`."""
 
     def __init__(
-        self, container: InputContainer, stream: av.VideoStream, context: VideoCodecContext,
-        ledger: Ledger, aside: Callable[[AnyPacket], None],
+        self, container: InputContainer, stream: av.VideoStream, ledger: Ledger,
+        aside: Callable[[AnyPacket], None],
     ) -> None:  # fmt: skip
-        self.container, self.stream, self.context = container, stream, context
-        self.ledger, self.aside = ledger, aside
+        self.container, self.stream, self.ledger, self.aside = container, stream, ledger, aside
+        self.context = _context_of(stream)
         self.newest = Fraction(0)  # seconds; the furthest any packet reached
         self.reached = Fraction(0)  # seconds; the furthest any of this stream reached
         self.has_durations = False  # whether packets of this stream say how long they last
@@ -298,7 +315,7 @@ class Decoder:
                 self._fault(where, error)
                 return None
             finally:
-                own = (text for _, name, text in said if name in REPORTING)
+                own = (text for _, name, text in said if name in _REPORTING)
                 self._reported |= any(map(_DAMAGE.search, own))
 
     def _show(self, frame: av.VideoFrame) -> Iterator[DecodedPicture]:

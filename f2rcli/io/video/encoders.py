@@ -17,15 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.video.pixels import (
-    FULL,
-    LIMITED,
-    UNSPECIFIED,
-    ColourTags,
-    PixelFormat,
-    overheard,
-    pixel_format,
-)
+from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
 from f2rcli.io.video.source import SourceMetadata
 from f2rcli.io.video.streams import Container, is_encoder
 from f2rcli.system import x264_assembly, x265_assembly
@@ -108,14 +100,7 @@ class EncoderSetup:
     @cached_property
     def tags(self) -> ColourTags:
         """The source's, with what the pictures' coding itself decides."""
-        tags, full = self.source.colour, self.coding.full_range
-        matrix = UNSPECIFIED if tags.matrix == 0 else tags.matrix
-        return replace(
-            tags,
-            matrix=0 if self.form.samples.family is Family.RGB else matrix,
-            range=(FULL if full else LIMITED) if tags.range or full else 0,
-            chroma_location="",
-        )
+        return self.source.colour.written(self.coding)
 
     def apply(self, context: VideoCodecContext) -> None:
         """Configure a new encoder."""

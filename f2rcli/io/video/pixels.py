@@ -7,6 +7,7 @@ their planes.
 Outputs that cannot hold the input's own layout get another one (`converted`): exact wherever it
 holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), else rounded once."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorTrc
 from numpy.typing import NDArray
 
@@ -82,6 +84,35 @@ class ColourTags:
     matrix: int = UNSPECIFIED
     range: int = 0  # 0 unspecified, else LIMITED or FULL
     chroma_location: str = ""  # "left", "center", "topleft", ...; "" where unspecified
+
+    @classmethod
+    def of(
+        cls, frame: av.VideoFrame, context: av.VideoFrame | VideoCodecContext, shown: str
+    ) -> "ColourTags":
+        """Of a decoded picture, and where it says nothing of its decoder. shown: in FFmpeg's words
+        (`showinfo`), the only way to its siting."""
+
+        def told(name: str) -> int:
+            own = int(getattr(frame, name))
+            return int(getattr(context, name)) if own == UNSPECIFIED else own
+
+        place, form = re.search(r"\bcl:(\w+)", shown), pixel_format(frame.format.name)
+        subsampled = form is not None and form.samples.log2_chroma != (0, 0)
+        full = "yuvj" in frame.format.name  # the old way to say so
+        return cls(
+            primaries=told("color_primaries"), transfer=told("color_trc"),
+            matrix=told("colorspace"),
+            range=FULL if full else int(frame.color_range) or int(context.color_range),
+            chroma_location=place[1] if place and place[1] in SITINGS and subsampled else "",
+        )  # fmt: skip
+
+    def written(self, coding: PlaneLayout) -> "ColourTags":
+        """The same for pictures that are written, with what their coding itself decides."""
+        full, matrix = coding.full_range, UNSPECIFIED if self.matrix == 0 else self.matrix
+        return replace(
+            self, matrix=0 if coding.family is Family.RGB else matrix, chroma_location="",
+            range=(FULL if full else LIMITED) if self.range or full else 0,
+        )  # fmt: skip
 
     def named(self) -> dict[str, str]:
         """The specified tags, by FFmpeg's names."""

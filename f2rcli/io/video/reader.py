@@ -12,28 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import leading, timed, trailing
-from f2rcli.io.video.decoder import (
-    EXPORTED,
-    HEADERS,
-    MATROSKA,
-    REPORTING,
-    DecodedPicture,
-    Decoder,
-    first_steps8,
-    step8,
-)
+from f2rcli.io.video.decoder import MATROSKA, DecodedPicture, Decoder, first_steps8, step8
 from f2rcli.io.video.pixels import fits, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
     PIPE,
-    SidePackets,
     StandardInput,
     choose_video,
     display_name,
@@ -44,13 +33,13 @@ from f2rcli.io.video.source import (
     picture_facts,
     stream_facts,
 )
+from f2rcli.io.video.streams import SidePackets
 from f2rcli.units import count
 
 # How far one goes back for a lead-in, in turn: times its usual length, and seconds before that.
 _TRIES = ((1, 0), (1, 2), (16, 10))
 _PROBED = 4  # pictures looked at before the first is given out
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
-_OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
 # Formats in which nothing says how long they should be: a cut between two frames shows nowhere.
 _ENDLESS = {
@@ -88,9 +77,7 @@ class VideoReader(Reader):
         """Open the source, at its beginning; `opened` will close it."""
         self.container = opened.enter_context(open_source(self._piped or self.source))
         self.stream = choose_video(self.container, self.name)
-        self._decoder = Decoder(
-            self.container, self.stream, self._context(), self.ledger, self.side.add
-        )
+        self._decoder = Decoder(self.container, self.stream, self.ledger, self.side.add)
         # Its threads log through Python; freed while one of them does, it would wait for that
         # thread and the thread for Python, for ever.
         opened.callback(self._decoder.context.flush_buffers)
@@ -124,20 +111,6 @@ class VideoReader(Reader):
         with VideoReader(self.source, whole) as reader:
             yield from reader
 
-    def _context(self) -> VideoCodecContext:
-        """The decoder: FFmpeg's own, but libvpx where only it gives the alpha plane."""
-        family = family_of(self.stream)
-        wrapped = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(family)
-        if self.stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
-            return av.Codec(wrapped, "r").create("video")
-        context = self.stream.codec_context
-        context.thread_type = "AUTO"
-        context.thread_count = 1 if family in REPORTING else 0
-        context.options |= EXPORTED
-        if family == "hevc":  # else it keeps back all up to the next key frame
-            context.flags |= _OUTPUT_CORRUPT
-        return context
-
     def _first_pictures(self) -> list[DecodedPicture]:
         pictures: list[DecodedPicture] = []
         for picture in self._decoder.pictures:
@@ -157,7 +130,7 @@ class VideoReader(Reader):
     @cached_property
     def _first_steps8(self) -> tuple[float, float]:
         """Quantiser steps from the headers of the first key frames and other frames; 0: unknown."""
-        if family_of(self.stream) not in HEADERS or not self._again:
+        if not self._again:
             return 0.0, 0.0
         with open_source(self.source) as container:
             return first_steps8(container, choose_video(container, self.name))

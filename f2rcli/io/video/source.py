@@ -5,7 +5,6 @@ import mmap
 import os
 import re
 import struct
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,7 +13,6 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
@@ -22,22 +20,14 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.files import first_bytes
-from f2rcli.io.video.pixels import (
-    FULL,
-    SITINGS,
-    UNSPECIFIED,
-    ColourTags,
-    Filter,
-    overheard,
-    pixel_format,
-    side_data,
-)
+from f2rcli.io.video.pixels import ColourTags, Filter, overheard, side_data
 
 PIPE = "-"
 # Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
 TOLERANT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
+BOUNDED = {"max_pixels": str(MOST_PIXELS)}  # for the options of a decoder
 _BUFFER = 1 << 16  # bytes read at a time through a pipe
 
 COMPLETE = "Check that the file is complete and plays elsewhere."
@@ -161,7 +151,7 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
         )
     if str(readable[0].codec_context.codec_tag) in ("encv", "drmi"):
         raise encrypted_error(name)
-    readable[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    readable[0].codec_context.options = BOUNDED.copy()
     return readable[0]
 
 
@@ -170,26 +160,6 @@ def encrypted_error(name: str) -> InputError:
     return InputError(
         f"{name}: the video is encrypted (DRM); f2r has no key.", hint="Use an unprotected copy."
     )
-
-
-@dataclass(slots=True)
-class SidePackets:
-    """The queue between a video reader and a video writer, and the excerpt they agree on.
-
-    Until iterating begins every packet is queued; from then on only for a writer that has set
-    `wanted`, and takes packets out as it goes.
-    """
-
-    queue: "deque[Packet[Stream]]" = field(default_factory=deque)
-    wanted: bool | None = None  # None: not yet known
-    start: Fraction | None = None  # seconds, container time, of an excerpt's first frame
-    end: Fraction | None = None  # seconds, container time; None: read to the end
-    shift: Fraction = Fraction(0)  # seconds by which an excerpt moves, to begin as its source did
-
-    def add(self, packet: "Packet[Stream]") -> None:
-        """Queue a packet, or drop it where no writer wants it."""
-        if self.wanted is not False:
-            self.queue.append(packet)
 
 
 def is_cover(stream: Stream) -> bool:
@@ -329,30 +299,15 @@ def picture_facts(
 ) -> SourceMetadata:
     """What a decoded picture states, much of which PyAV has no property for; the colour
     description, where the picture has none, by what its decoder says (context)."""
-
-    def told(name: str) -> int:
-        own = int(getattr(frame, name))
-        return int(getattr(context, name)) if own == UNSPECIFIED else own
-
     with overheard(av.logging.INFO) as lines:
         Filter("showinfo", "checksum=0").apply(frame)  # the only way to siting and fields
     shown = "".join(text for _, _, text in lines)
-    spoken = "yuvj" in frame.format.name  # the old way to say full range
-    place = re.search(r"\bcl:(\w+)", shown)
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
-    location, form = place.group(1) if place else "", pixel_format(frame.format.name)
-    subsampled = form is not None and form.samples.log2_chroma != (0, 0)
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
     return SourceMetadata(
         pix_fmt=frame.format.name,
-        colour=ColourTags(
-            primaries=told("color_primaries"),
-            transfer=told("color_trc"),
-            matrix=told("colorspace"),
-            range=FULL if spoken else int(frame.color_range) or int(context.color_range),
-            chroma_location=location if location in SITINGS and subsampled else "",
-        ),
+        colour=ColourTags.of(frame, context, shown),
         pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect else None,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),

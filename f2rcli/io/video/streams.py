@@ -4,7 +4,7 @@ Packets are copied; sound is encoded again where that is asked for.
 """
 
 import io
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -20,14 +20,7 @@ from av.stream import Stream
 from f2rcli.errors import UsageError
 from f2rcli.io.base import WriteOptions
 from f2rcli.io.video.decoder import AnyPacket, move, shown_at
-from f2rcli.io.video.source import (
-    SidePackets,
-    SourceMetadata,
-    family_of,
-    is_cover,
-    stream_line,
-    title_of,
-)
+from f2rcli.io.video.source import SourceMetadata, family_of, is_cover, stream_line, title_of
 from f2rcli.units import count
 
 
@@ -330,6 +323,26 @@ def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
         key: value.split(";")[0] if key == "creation_time" else value
         for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
     }  # fmt: skip
+
+
+@dataclass(slots=True)
+class SidePackets:
+    """The queue between a video reader and a video writer, and the excerpt they agree on.
+
+    Until iterating begins every packet is queued; from then on only for a writer that has set
+    `wanted`, and takes packets out as it goes.
+    """
+
+    queue: deque[AnyPacket] = field(default_factory=deque)
+    wanted: bool | None = None  # None: not yet known
+    start: Fraction | None = None  # seconds, container time, of an excerpt's first frame
+    end: Fraction | None = None  # seconds, container time; None: read to the end
+    shift: Fraction = Fraction(0)  # seconds by which an excerpt moves, to begin as its source did
+
+    def add(self, packet: AnyPacket) -> None:
+        """Queue a packet, or drop it where no writer wants it."""
+        if self.wanted is not False:
+            self.queue.append(packet)
 
 
 class SideStreams:

@@ -40,7 +40,6 @@ from f2rcli.io.video.source import (
     SPHERICAL,
     STEREO,
     TOLERANT,
-    SidePackets,
     SourceMetadata,
     family_of,
     ffmpeg_reason,
@@ -53,6 +52,7 @@ from f2rcli.io.video.source import (
 from f2rcli.io.video.streams import (
     CONTAINERS,
     Container,
+    SidePackets,
     SideStream,
     SideStreams,
     container_for,
