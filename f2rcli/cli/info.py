@@ -15,7 +15,7 @@ from f2rcli.cli.options import Text, check_results, result, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.evaluation.plots import noise_plot
-from f2rcli.frames import ClipInfo
+from f2rcli.frames import ClipInfo, Family
 from f2rcli.io import Reader, ReadOptions, open_reader
 from f2rcli.io.base import read_provenance
 from f2rcli.units import bit_rate, count, duration, noise_level, size
@@ -189,13 +189,18 @@ def noise(
     check_results(ctx, [source], "plot", "grain_table")
     settings = opt.settings(ctx, EngineSettings)
     with open_reader(source, opt.settings(ctx, ReadOptions)) as reader:
+        name, ledger, layout = reader.info.name, reader.ledger, reader.info.layout
+        if grain_table is not None and layout.family is not Family.YUV:
+            raise UsageError(
+                "--grain-table: AV1 has grain for Y'CbCr video alone.",
+                hint="Leave it out, or measure the clip as Y'CbCr video.",
+            )
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled
 
         measurer = load(settings, reader.info, console)
         report = measure_noise(reader, reader.info, measurer)
-        name, damaged, layout = reader.info.name, reader.ledger.damaged, reader.info.layout
-        console.remark(*reader.ledger.lines(), *measurer.found.aside.lines())
+        console.remark(*ledger.lines(), *measurer.found.aside.lines())
     if report is None:
         raise InputError(
             f"{name}: too little to measure its noise.",
@@ -203,11 +208,12 @@ def noise(
         )
     if plot is not None:
         write_result(ctx, "plot", "plot", noise_plot(report.values(), name, "svg"))
-    if grain_table is not None:
-        write_result(ctx, "grain_table", "film grain table", tabled(report, layout).encode())
+    if grain_table is not None and report.planes is not None:
+        table = tabled(report.planes, layout).encode()
+        write_result(ctx, "grain_table", "film grain table", table)
     console.event("noise", file=name, **report.values())
     console.rows(*noise_report(report, name))
-    return EXIT_DAMAGED if damaged else EXIT_OK
+    return EXIT_DAMAGED if ledger.damaged else EXIT_OK
 
 
 def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:

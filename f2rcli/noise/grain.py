@@ -10,10 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from f2rcli.errors import UsageError
-from f2rcli.frames import Family, PlaneLayout
-from f2rcli.noise.model import shares_of
-from f2rcli.noise.report import NoiseReport
+from f2rcli.frames import PlaneLayout
+from f2rcli.noise.model import PlaneNoise, shares_of
 
 _TEMPLATE = 32.0  # standard deviation, in 8-bit codes, of the noise that the format draws from
 _STEP = 2  # of a curve's 17 knots every other one: the format takes 14 points of luma, 10 of chroma
@@ -21,22 +19,17 @@ _BITS = 7  # binary digits of its coefficients, -1 up to 1
 _CORRELATIONS = [n / 20 for n in range(19)]  # with the next sample, up to 0.9
 
 
-def grain_table(report: NoiseReport, layout: PlaneLayout) -> str:
-    """The table of a clip's noise: its strength in every plane where luma is as bright, and how
-    coarse it is. Raises UsageError for all but Y'CbCr."""
-    if layout.family is not Family.YUV or report.planes is None:
-        raise UsageError(
-            "--grain-table: AV1 has grain for Y'CbCr video alone.",
-            hint="Leave it out, or measure the clip as Y'CbCr video.",
-        )
+def grain_table(noise: PlaneNoise, layout: PlaneLayout) -> str:
+    """The table of the noise of Y'CbCr video: its strength in every plane where luma is as bright,
+    and how coarse it is."""
     black, spans = (0, (255, 255, 255)) if layout.full_range else (16, (219, 224, 224))
-    coarse = [_correlation(finest) for finest, *_ in report.planes.shares]
+    coarse = [_correlation(finest) for finest, *_ in noise.shares]
     gains = [1 / (1 - a**2) for a in coarse]  # of the filter that makes it so coarse
     halved = max(0, math.ceil(math.log2(3 * _TEMPLATE * max(gains) / 127)))  # 127: its largest
     drawn = [_TEMPLATE * gain / 2**halved for gain in gains]
     curves = [
         [span * sigma for sigma in knots[::_STEP]]
-        for knots, span in zip(report.planes.model.at_knots(), spans, strict=True)
+        for knots, span in zip(noise.model.at_knots(), spans, strict=True)
     ]
     most = max(max(curve) / one for curve, one in zip(curves, drawn, strict=True))
     shift = next((bits for bits in (11, 10, 9) if most * 2**bits < 255.5), 8)

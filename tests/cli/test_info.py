@@ -139,8 +139,8 @@ def test_a_grain_table_has_the_strength_and_the_grain_of_the_noise(f2r: Run, tmp
     assert shared == pytest.approx(COARSE, abs=0.06)
 
 
-def test_a_grain_table_of_rgb_is_refused(f2r: Run, tmp_path: Path) -> None:
-    cells = np.random.default_rng(0).poisson(90, (6, 64, 64)).astype(np.uint16)
+def test_a_grain_table_of_rgb_is_refused_at_once(f2r: Run, tmp_path: Path) -> None:
+    cells = np.random.default_rng(0).poisson(90, (1, 64, 64)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "cells.tif", cells, metadata={"axes": "TYX"})
     done = f2r("noise", tmp_path / "cells.tif", "--grain-table", tmp_path / "grain.tbl")
     assert (done.code, "for Y'CbCr video alone" in done.err) == (EXIT_USAGE, True)
