@@ -253,8 +253,7 @@ def lane_frames(array: Any, grid: Grid, call: Call) -> Iterator[Frame]:
         some, more = (stored(lane, surveyed(count, between=rest)) for rest in (False, True))
         seen, unreal = statistics_of(some, grid, call.options, more), 0
         before = f"{lane.label}: " if lane.label else ""
-        for line in seen.lines():
-            call.report.note(before + line)
+        call.report.note(*(before + line for line in seen.lines()))
         for index, picture in enumerate(stored(lane, range(count))):
             taken = Taken(grid.in_order(values_of(picture)), seen, grid.place(lane, index))
             unreal += no_numbers(taken.picture)

@@ -168,18 +168,16 @@ class Report:
     device: str = ""
     precision: str = ""
 
-    def note(self, line: str) -> None:
-        """Add a note, once."""
-        if line not in self.notes:
-            self.notes.append(line)
+    def note(self, *lines: str) -> None:
+        """Add notes, each once."""
+        self.notes += [line for line in dict.fromkeys(lines) if line not in self.notes]
 
     def take_in(self, engine: "Engine", info: ClipInfo) -> None:
         """Take in an engine's actions, and the noise of a clip's lanes as it has found it."""
         self.method, self.weights = engine.settings.method, engine.weights.name
         self.device, self.precision = engine.device, engine.precision
         self.given_back = engine.contract.returned.share
-        for line in engine.found.notes:
-            self.note(line)
+        self.note(*engine.found.notes)
         self.noise = tuple(starmap(LaneNoise.of, engine.found.noises(info)))
 
     def __str__(self) -> str:

@@ -40,10 +40,8 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
                 report.frames += 1
             receipt = writer.finish()
         report.take_in(engine, reader.info)
-        for line in (*reader.info.notes, *plan.notes, *reader.ledger.lines()):
-            report.note(line)
-    for line in plan.dropped:
-        report.note(f"the output cannot hold {line}")
+        report.note(*reader.info.notes, *plan.notes, *reader.ledger.lines())
+    report.note(*(f"the output cannot hold {line}" for line in plan.dropped))
     return receipt.path
 
 

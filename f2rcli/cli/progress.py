@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self
+from typing import Self
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -26,12 +26,12 @@ class Meter:
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self.console, self.clock = console, clock
         self.began = self.reported = self.latest = clock()
-        self.live = console.human.is_terminal and not console.human.is_dumb_terminal
+        live = console.human.is_terminal and not console.human.is_dumb_terminal
         self.bars = Progress(
             TextColumn("{task.description}"), BarColumn(30 if console.human.width >= 100 else 10),
             _Words(console.stopper),
             TimeElapsedColumn(), console=console.human, transient=True,
-            disable=console.quiet or console.json or not self.live,
+            disable=console.quiet or console.json or not live,
         )  # fmt: skip
 
     def add(self, label: str) -> Task:
@@ -145,9 +145,11 @@ class FrameMeter(Meter):
 
     def report(self) -> None:
         """One event or one plain line, unless the bar is there to be seen."""
-        if self.console.json:
-            self.console.event("progress", **self.numbers())
-        elif self.bars.disable and self.said < self.done:
+        self.console.event(
+            "progress", frames=self.done, kept=self.kept(), total=self.total, exact=self.exact,
+            fps=self.pace and round(self.pace, 3), eta=self.eta and round(self.eta, 1),
+        )  # fmt: skip
+        if self.bars.disable and self.said < self.done:
             self.said = self.done
             self.console.note(f"{self.label}: {self.words()}")
 
@@ -166,13 +168,6 @@ class FrameMeter(Meter):
         last = min(left, self.shared)
         quick = min((self.first[-1] - self.first[0]) / max(self.shared, 1), 1 / self.pace)
         return (left - last) / self.pace + last * max(quick - self.preparing, 0.0)
-
-    def numbers(self) -> dict[str, Any]:
-        """Progress as values: frames, their total, frames per second, seconds to go."""
-        return {
-            "frames": self.done, "kept": self.kept(), "total": self.total, "exact": self.exact,
-            "fps": self.pace and round(self.pace, 3), "eta": self.eta and round(self.eta, 1),
-        }  # fmt: skip
 
     def words(self) -> str:
         """Progress in words."""

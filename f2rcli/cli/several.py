@@ -45,11 +45,10 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
         return _print_plans(job, clips, say)
     records = Records(str(output.absolute()), settings_hash(job))
     records.prepare()
+    estimate: dict[str, Any] = {}
     if len(clips) <= LISTED:  # looking into more would be a wait of its own
         _, words, estimate = _costs(job, clips)
         say.note(words)
-    else:
-        estimate = {}
     say.event("start", version=__version__, clips=len(clips), output=str(output), estimate=estimate)
     say.if_stopped = "finished clips are in place; the same command continues."
     began, started, outcomes = _now(), time.monotonic(), dict[str, Outcome]()
