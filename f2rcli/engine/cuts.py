@@ -58,5 +58,4 @@ def _compared(before: Any, after: Any) -> list[float]:
         return [float(figure) for figure in figures]
     import torch
 
-    values: list[float] = torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait
-    return values
+    return torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait

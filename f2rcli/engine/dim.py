@@ -143,8 +143,7 @@ def _mixed(before: Frame | None, after: Frame, number: int) -> Plane:
         return after.planes[0]
     start, end = before.source.middle, after.source.middle
     share = min((number - start) / (end - start), 1.0)
-    mixed: Plane = before.planes[0] + (after.planes[0] - before.planes[0]) * share
-    return mixed
+    return before.planes[0] + (after.planes[0] - before.planes[0]) * share
 
 
 SIZES = (1, 2, 4, 8)  # frames of a sum

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from f2rcli import methods, weights
-from f2rcli.engine.contract.residual import CODED, STRICT, Contract
+from f2rcli.engine.contract.limits import CODED, STRICT
+from f2rcli.engine.contract.residual import Contract
 from f2rcli.engine.device import (
     LARGE,
     Runner,

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +25,6 @@ from f2rcli.yuv import code_span, planes_of, with_changes
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
-BUFFERS = 2  # each way, that take turns: one is filled or read while the other travels
 AS_BYTES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.int16,
             np.dtype(np.float32): torch.float32}  # fmt: skip
 KEPT = 16  # frames whose codes stay on a device: a window of nine, and those that wait
@@ -50,19 +48,16 @@ class PlanesStore:
 
     def as_codes(self, frame: Frame) -> bool:
         """Whether a frame goes to a device, and comes back, as it is stored."""
-        layout = frame.layout
-        return (
-            self.away and not layout.keeps_means and travels(frame.planes[: layout.colour_planes])
-        )
+        kinds = {plane.dtype for plane in frame.planes[: frame.layout.colour_planes]}
+        in_one_piece = len(kinds) == 1 and kinds <= AS_BYTES.keys()
+        return self.away and not frame.layout.keeps_means and in_one_piece
 
     def groups(self, frame: Frame) -> Groups:
         """A frame's planes in units of each, on the device; not to be written to."""
         held = self._held(frame)
         if not self.as_codes(frame):
             return held
-        name, work = ("planes", frame.layout), partial(_decoded, frame.layout)
-        groups: Groups = self.graphs(name, work, held)
-        return groups
+        return self.graphs(("planes", frame.layout), partial(_decoded, frame.layout), held)
 
     def planes(self, frame: Frame) -> list[Tensor]:
         """The same, one by one: (H, W) each."""
@@ -101,19 +96,20 @@ class PlanesStore:
         return held
 
 
-def _bounds(count: int, layout: PlaneLayout) -> list[tuple[int, int]]:
-    return [(0, 1), (1, count)] if layout.family is Family.YUV else [(0, count)]
+def parted(layout: PlaneLayout, count: int) -> list[slice]:
+    """The planes of each group, of so many."""
+    return [slice(1), slice(1, count)] if layout.family is Family.YUV else [slice(count)]
 
 
 def grouped_planes(planes: Sequence[Tensor], layout: PlaneLayout) -> Groups:
     """Planes (H, W) as groups."""
-    return [torch.stack(list(planes[a:b])) for a, b in _bounds(len(planes), layout)]
+    return [torch.stack(list(planes[part])) for part in parted(layout, len(planes))]
 
 
 def grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLayout) -> Groups:
     """Samples of planes, one after the other, as groups."""
-    bounds = _bounds(len(shapes), layout)
-    sizes = [(last - first, *shapes[first]) for first, last in bounds]
+    alike = [shapes[part] for part in parted(layout, len(shapes))]
+    sizes = [(len(some), *some[0]) for some in alike]
     parts = samples.split_with_sizes([prod(size) for size in sizes])
     return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
 
@@ -211,76 +207,42 @@ def _unsigned(group: Tensor) -> Tensor:
     return group.int() & 0xFFFF if group.dtype is torch.int16 else group
 
 
-def travels(planes: Sequence[Plane]) -> bool:
-    """Whether these planes can go over in one piece."""
-    kinds = {plane.dtype for plane in planes}
-    return len(kinds) == 1 and kinds <= AS_BYTES.keys()
-
-
 def overlaps(device: torch.device) -> bool:
     """Whether a device copies from and to pinned memory beside its work."""
     return device.type == "cuda"
 
 
-class _Buffer(NamedTuple):
-    host: Tensor  # pinned, 1-D
-    done: "torch.cuda.Event"  # the last copy from it, or into it
-
-
 class Transfers:
-    """Copies between the processor and one device."""
+    """Copies between the processor and one device, beside the work there where that can be: by
+    pinned memory, which torch gives out again once a copy is done."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._stream = torch.cuda.Stream(device) if overlaps(device) else None  # type: ignore[no-untyped-call]  # torch's stub
-        self._rings: dict[tuple[bool, torch.dtype, int], list[_Buffer]] = {}
 
     def up(self, planes: Sequence[Plane]) -> Tensor:
         """Upload all samples of some planes, concatenated, as a tensor on the device."""
         size, kind = sum(plane.size for plane in planes), AS_BYTES[planes[0].dtype]
+        host = torch.empty(size, dtype=kind, pin_memory=self._stream is not None)
+        # In this thread: torch would wake all others for a few megabytes.
+        np.concatenate([plane.ravel() for plane in planes], out=host.numpy().view(planes[0].dtype))
         if self._stream is None:
-            return _filled(torch.empty(size, dtype=kind), planes).to(self.device)
-        buffer = self._buffer(kind, size, up=True)
-        buffer.done.synchronize()  # what it held is over there
-        _filled(buffer.host, planes)
+            return host.to(self.device)
+        work = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self._stream):
-            there = buffer.host.to(self.device, non_blocking=True)
-            buffer.done.record(self._stream)
-        torch.cuda.current_stream(self.device).wait_event(buffer.done)
-        there.record_stream(torch.cuda.current_stream(self.device))
+            there = host.to(self.device, non_blocking=True)
+        work.wait_stream(self._stream)
+        there.record_stream(work)
         return there
 
     def down(self, samples: Tensor) -> Tensor:
-        """A tensor on the processor, its own memory; waits for what makes it."""
+        """A tensor (N,) on the processor, its own memory; waits for what makes it."""
         if self._stream is None:
             return samples.cpu()
-        buffer = self._buffer(samples.dtype, samples.numel(), up=False)
+        host = torch.empty(samples.shape, dtype=samples.dtype, pin_memory=True)
         self._stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self._stream):
-            buffer.host.copy_(samples, non_blocking=True)
-            buffer.done.record(self._stream)
+            host.copy_(samples, non_blocking=True)
         samples.record_stream(self._stream)
-        buffer.done.synchronize()
-        return torch.from_numpy(buffer.host.numpy().copy())  # in this thread, see `_filled`
-
-    def _buffer(self, dtype: torch.dtype, size: int, *, up: bool) -> _Buffer:
-        ring = self._rings.setdefault((up, dtype, size), [])
-        if len(ring) < BUFFERS:
-            host = torch.empty(size, dtype=dtype, pin_memory=True)
-            ring.append(_Buffer(host, torch.cuda.Event()))  # type: ignore[no-untyped-call]  # torch's stub
-            return ring[-1]
-        ring.append(ring.pop(0))
-        return ring[-1]
-
-
-def _filled(samples: Tensor, planes: Sequence[Plane]) -> Tensor:
-    """A tensor (N,) with all samples of some planes, one after the other.
-
-    NumPy copies them once, whatever their order in memory and whether or not they may be written
-    to, and in this thread: torch would wake all others for a few megabytes.
-    """
-    values = samples.numpy().view(planes[0].dtype)
-    ends = np.cumsum([plane.size for plane in planes])
-    for plane, end in zip(planes, ends, strict=True):
-        values[end - plane.size : end].reshape(plane.shape)[...] = plane
-    return samples
+        self._stream.synchronize()
+        return torch.from_numpy(host.numpy().copy())  # in this thread, as above

@@ -43,7 +43,6 @@ class PreparedPicture:
     prepared: Prepared  # anew where the noise turns out to be another
     look: Thumbnail
     grain: float  # see `grain`
-    fresh: bool  # False: the same picture as the entry before, after too many copies
 
     @property
     def context(self) -> bool:
@@ -91,7 +90,6 @@ class Restorer:
         self.hurry = False  # whether nothing may be begun before what is begun is finished
         self.seen = 0  # pictures
         self._begin = 0  # index of the first
-        self._previous: Frame | None = None
         self._told: dict[int, PlaneNoise] = {}
         self._done: tuple[int, int, Past] | None = None  # index of the last centre, of its oldest
         self._started = deque[Started]()  # windows that are begun and not finished
@@ -119,12 +117,10 @@ class Restorer:
 
     def prepare(self, copies: Copies) -> PreparedPicture:
         """The next picture, as windows hold it."""
-        frame, index = copies[0], self.pass_by(copies)
-        fresh = self._previous is None or not same_samples(self._previous, frame)
-        self._previous = frame
-        prepared = self._prepared(frame, index)
+        frame = copies[0]
+        prepared = self._prepared(frame, self.pass_by(copies))
         look = thumbnail(prepared.luma)
-        return PreparedPicture(copies, replace(prepared, luma=NO_LUMA), look, grain(frame), fresh)
+        return PreparedPicture(copies, replace(prepared, luma=NO_LUMA), look, grain(frame))
 
     def _prepared(self, frame: Frame, index: int) -> Prepared:
         told = self._told.setdefault(index, self.noise.told)
@@ -337,8 +333,10 @@ def _context(
 
 
 def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:
-    """Whether two pictures in a row are of one shot."""
-    return after.fresh and same_shot(before.look, after.look)
+    """Whether two pictures in a row are of one shot. The same one again, after too many copies,
+    begins another."""
+    same = same_samples(before.copies[0], after.copies[0])
+    return not same and same_shot(before.look, after.look)
 
 
 def _noisier(frame: Frame, levels: list[Singles], noise: PlaneNoise, seed: int) -> Frame:
@@ -357,5 +355,4 @@ def _coloured(white: Singles, shares: Shares) -> Singles:
         return white
     gains = np.sqrt(np.array(shares) / white_shares()).astype(np.float32)
     parts = [gain * band for gain, band in zip(gains, six_bands(white), strict=True)]
-    coloured: Singles = np.sum(parts, axis=0, dtype=np.float32)
-    return coloured
+    return np.sum(parts, axis=0, dtype=np.float32)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import torch
 
-from f2rcli.engine.contract.residual import CODED, FrameContext
+from f2rcli.engine.contract.limits import CODED
+from f2rcli.engine.contract.residual import FrameContext
 from f2rcli.frames import Frame
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from tests.engine.conftest import GRAY8, engine_for

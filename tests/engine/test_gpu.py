@@ -15,7 +15,6 @@ from f2rcli.engine import settings, stream, window_loop
 from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.models import filters
-from f2rcli.models import recorded as graphs
 from f2rcli.models.recorded import CudaRecorder, Graphs
 from f2rcli.noise import model as model_room
 from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
@@ -141,7 +140,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1 << 36, 1 << 37))
     monkeypatch.setattr(copies, "overlaps", lambda device: False)
-    monkeypatch.setattr(graphs, "records", lambda device: False)
+    monkeypatch.setattr(Graphs, "on", lambda device: Graphs())
     with PretendGpu() as mode:
         yield mode
 

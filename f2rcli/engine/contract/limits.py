@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.planes_store import Groups
+from f2rcli.engine.planes_store import Groups, parted
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.filters import bands, box, halved, here, least_around, resized
 from f2rcli.models.recorded import as_constant
@@ -90,15 +90,14 @@ class Terms:
         """Whether three planes show one picture; dyes of a stack have no colour in common."""
         return self.chroma or (self.layout.family is Family.RGB and not self.layout.counts_light)
 
-    def planes(self, kind: int) -> range:
-        """The planes that a group holds."""
-        if not self.chroma:
-            return range(len(self.shares))
-        return range(1, 3) if kind else range(1)
+    @property
+    def parts(self) -> list[slice]:
+        """The planes that each group holds."""
+        return parted(self.layout, len(self.shares))
 
     def band_shares(self, kind: int) -> tuple[Shares, ...]:
         """Of every plane of a group, the share of its variance in each band."""
-        return tuple(self.shares[plane] for plane in self.planes(kind))
+        return self.shares[self.parts[kind]]
 
     def small_things(self, kind: int) -> bool:
         """Whether small things are looked for in what is removed of a group: not in chroma, whose
@@ -107,7 +106,7 @@ class Terms:
 
     def allowed(self, kind: int) -> float:
         """The factor of a group's variance that was asked for."""
-        return self.allowance[min(self.planes(kind)[0], len(self.allowance) - 1)] ** 2
+        return self.allowance[min(kind, len(self.allowance) - 1)] ** 2
 
 
 def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
@@ -127,16 +126,14 @@ Law = Sequence[Tensor]
 def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
     """The law on the device of a frame's groups."""
     inference = torch.is_inference_mode_enabled()
-    return _made(noise.model, terms, len(groups), groups[0].device, inference)
+    return _made(noise.model, terms, groups[0].device, inference)
 
 
 @lru_cache(maxsize=8)  # those of a few steps of an encoder
-def _made(
-    model: NoiseModel, terms: Terms, groups: int, device: torch.device, _inference: bool
-) -> Law:
+def _made(model: NoiseModel, terms: Terms, device: torch.device, _inference: bool) -> Law:
     light = torch.linspace(0, 1, STEPS + 1, device=device).expand(1, len(terms.shares), 1, -1)
     table = model.level(light)[0, :, 0].square()
-    return [table[terms.planes(kind)] for kind in range(groups)]
+    return [table[part] for part in terms.parts]
 
 
 def variances_by(law: Law, shown: Groups, terms: Terms) -> Groups:

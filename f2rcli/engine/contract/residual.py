@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import (
-    CODED,
-    STRICT,
     TAIL,
     Law,
     Terms,
@@ -43,8 +41,6 @@ from f2rcli.models.filters import box, joint_bilateral, landed, resized
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
 from f2rcli.yuv import with_changes
-
-__all__ = ["CODED", "STRICT", "Contract", "FrameContext", "Past", "Tolerance"]
 
 LEAST_LEVEL = 1e-4  # of chroma's noise: below it there is nothing to smooth
 # What networks leave of colour noise grows about as its root: errors of 0.9 codes at sigma 2, 1.4
@@ -192,7 +188,9 @@ def _allowed(
     removed = [-one for one in change]
     if tables:
         variances = variances_by(law, without(groups, removed), terms)
-        removed = _following_noise(removed, variances, tables, memory)
+        stood = zip(memory.worths, removed, strict=False)
+        still: list[Tensor | None] = [resized(worth, one.shape[-2:]) for worth, one in stood]
+        removed = list(map(shrunk, removed, variances, tables, still or [None] * len(removed)))
     quiet = _quiet(groups, near)
     by_law = variances_by(law, without(groups, removed), terms)
     if terms.coloured:
@@ -224,17 +222,6 @@ def _allowed(
     if memory.means:
         memory = memory._replace(removed=means, ages=ages)
     return _Allowed(changes, memory, sums)
-
-
-def _following_noise(removed: Groups, variances: Groups, tables: Groups, memory: Memory) -> Groups:
-    """What is removed, as far as it follows noise."""
-    return [
-        shrunk(
-            taken, variances[kind], tables[kind],
-            resized(memory.worths[kind], taken.shape[-2:]) if memory.means else None,
-        )
-        for kind, taken in enumerate(removed)
-    ]  # fmt: skip
 
 
 def _quiet(groups: Groups, near: Sequence[_Near]) -> Groups:

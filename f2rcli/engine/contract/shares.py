@@ -74,9 +74,8 @@ class NoiseShares:
             return []
         steps = np.linspace(0, MIDDLES[-1], STEPS)
         rows = [np.interp(steps, MIDDLES, one) for one in self.by_plane]
-        groups = (0, 1) if terms.chroma else (0,)
-        parts = ([rows[plane] for plane in terms.planes(kind)] for kind in groups)
-        return [as_constant(tuple(np.concatenate(p).tolist()), like).view(-1, STEPS) for p in parts]
+        parts = (tuple(np.concatenate(rows[part]).tolist()) for part in terms.parts)
+        return [as_constant(part, like).view(-1, STEPS) for part in parts]
 
 
 def shrunk(removed: Tensor, variance: Tensor, table: Tensor, still: Tensor | None) -> Tensor:
@@ -110,8 +109,7 @@ def _shares_of(removed: Floats, again: Floats, added: Floats, variance: Floats) 
     whole = _share(*(one.sum() for one in by_class))
     own = _share(*by_class)  # added noise was rounded: a little stronger
     places = np.bincount(classes, minlength=count).astype(np.float64)
-    shares: Floats = (own * places + whole * PRIOR) / (places + PRIOR)
-    return shares
+    return (own * places + whole * PRIOR) / (places + PRIOR)
 
 
 def _share(follows: Any, strength: Any, noise: Any, power: Any) -> Any:
