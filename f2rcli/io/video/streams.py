@@ -164,6 +164,15 @@ _STALE = {
 }  # fmt: skip
 
 
+_MP4_TAGS = {  # what mp4 and mov store under names of their own
+    "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",
+    "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
+    "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
+}  # fmt: skip
+
+Fate = tuple[str, str]  # something that the source states; why the target does not hold it, or ""
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class SideStream:
     """A stream beside the video that the target keeps, and what has come of it there."""
@@ -196,23 +205,33 @@ class SideStream:
 
 def plan_streams(
     source: SourceMetadata, container: Container, options: WriteOptions
-) -> tuple[list[SideStream], list[str]]:
-    """Plans of the other streams, and those dropped with the reason. Raises UsageError for sound
-    and subtitles that another file could hold."""
-    plans, dropped = [], []
+) -> tuple[list[SideStream], list[Fate]]:
+    """Plans of the other streams, and what becomes of each. Raises UsageError for sound and
+    subtitles that another file could hold."""
+    plans, fates, none = list[SideStream](), list[Fate](), f"{container.name} holds none"
     for stream in source.others:
         if _rebuilt(source, container, stream):
             continue
+        plan, reason = SideStream(stream=stream), None
         if stream.type == "audio" and options.audio_codec and not container.only_pictures:
-            encoder = _sound_encoder(container, stream, options.audio_codec)
-            plans.append(SideStream(stream=stream, encoder=encoder))
-        elif (reason := refusal(container, stream)) is None:
-            plans.append(SideStream(stream=stream))
+            plan.encoder = _sound_encoder(container, stream, options.audio_codec)
         else:
+            reason = refusal(container, stream)
+        if reason is not None:
             if not container.only_pictures and not options.copy_only:
                 _refuse(container, stream)
-            dropped.append(f"{stream_line(stream)} ({reason})")
-    return plans, dropped
+            fates.append((stream_line(stream), reason))
+            continue
+        plans.append(plan)
+        fates.append((plan.words, ""))
+        if stream.type == "attachment" or is_cover(stream):
+            continue
+        named = stream.language not in (None, "", "und")
+        if named and {stream.type, family_of(stream)} & {*container.no_language}:
+            fates.append((f"language of {stream_line(stream)}", none))
+        if title_of(stream.metadata) and not container.described:
+            fates.append((f"title of {stream_line(stream)}", none))
+    return plans, fates
 
 
 def _refuse(container: Container, stream: Stream) -> None:
@@ -290,6 +309,31 @@ def refusal(container: Container, stream: Stream) -> str | None:
         except (av.FFmpegError, ValueError, OSError):
             pass
     return f"f2r cannot copy it into {container.name}"
+
+
+def plan_tags(
+    source: SourceMetadata, container: Container
+) -> tuple[dict[str, str], dict[str, str], list[Fate]]:
+    """The file's tags to write, the container's options, and what becomes of the tags."""
+    tags, options = plain_tags(source.container_tags), dict(container.options)
+    none = "" if container.described else f"{container.name} holds none"
+    fates = [("metadata", none)] * bool(tags)
+    levels = [name for name in tags if "/" in name and "matroska" in source.container]
+    for words, told, why in (
+        ("levels of tags ({})", levels if container.described else (), "f2r writes a flat list"),
+        ("languages {}", source.long_languages, "f2r writes three letters"),
+        ("the camera's own data {}", source.device_boxes, "f2r cannot carry it"),
+    ):
+        if told:
+            fates.append((words.format(", ".join(told)), why))
+    # mp4 and mov have an open list of keys for rare ones.
+    rare = [name for name in tags if name.lower() not in _MP4_TAGS] if container.movie else []
+    if rare and container.covers and any(map(is_cover, source.others)):
+        fates.append((f"tags {', '.join(rare)}", "mp4 holds either these or cover art"))
+        tags = {key: value for key, value in tags.items() if key not in rare}
+    elif rare or container.name == "mov":  # f2r's own is one
+        options["movflags"] += "+use_metadata_tags"
+    return tags, options, fates
 
 
 def copy_stream(target: OutputContainer, stream: Stream) -> Stream:

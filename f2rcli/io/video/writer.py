@@ -40,34 +40,25 @@ from f2rcli.io.video.source import (
     SPHERICAL,
     STEREO,
     TOLERANT,
-    SourceMetadata,
-    family_of,
     ffmpeg_reason,
-    is_cover,
     quiet_ffmpeg,
-    stream_line,
-    title_of,
     write_display_size,
 )
 from f2rcli.io.video.streams import (
     CONTAINERS,
     Container,
+    Fate,
     SidePackets,
     SideStream,
     SideStreams,
     container_for,
     described,
-    plain_tags,
     plan_streams,
+    plan_tags,
     turns,
 )
 from f2rcli.units import count
 
-_MP4_TAGS = {  # what mp4 and mov store under names of their own
-    "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",
-    "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
-    "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
-}  # fmt: skip
 _IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
 _MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
 # Families whose stream in the file may begin as a copy of the source's, side data included.
@@ -78,8 +69,6 @@ _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 _HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER, as all described containers want
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stuffing
 _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg wants eleven
-
-Fate = tuple[str, str]  # something that the source states; why the target does not hold it, or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +92,11 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     setup, lost = choose_encoder(reader, container, options)
-    streams, dropped = plan_streams(source, container, options)
+    streams, fates = plan_streams(source, container, options)
+    tags, container_options, more = plan_tags(source, container)
     template = _template(setup)
-    tags, container_options, fates = _tags(source, container)
     display = None if where == PIPE else _display(setup, template)
-    fates += _fates(setup, template, display)
-    fates += _stream_fates(container, streams)
+    fates += [*more, *_fates(setup, template, display)]
     if container.movie:  # without a time scale of their own, they round offsets and holds
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
     crf = setup.options.get("crf", "")  # FFmpeg takes expressions, too
@@ -120,8 +108,8 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
         preset=setup.options.get("preset"),
         options=tuple(setup.options.items()),
-        kept=(*(plan.words for plan in streams), *(what for what, reason in fates if not reason)),
-        dropped=(*lost, *dropped, *(f"{what} ({reason})" for what, reason in fates if reason)),
+        kept=tuple(what for what, reason in fates if not reason),
+        dropped=(*lost, *(f"{what} ({reason})" for what, reason in fates if reason)),
         notes=tuple(_notes(setup, exact=not lost)),
         detail=VideoDetail(setup, tuple(streams), container_options, tags, template, display),
     )
@@ -158,44 +146,6 @@ def _display(setup: EncoderSetup, template: Stream | None) -> tuple[int, int] | 
         return round(seen[1] * shape), seen[1]
     scale = max(1, seen[1] // shape.denominator)
     return shape.numerator * scale, shape.denominator * scale
-
-
-def _stream_fates(container: Container, streams: list[SideStream]) -> Iterator[Fate]:
-    """Languages and titles that streams which are kept lose."""
-    none = f"{container.name} holds none"
-    for stream in (plan.stream for plan in streams):
-        if stream.type == "attachment" or is_cover(stream):
-            continue
-        named = stream.language not in (None, "", "und")
-        if named and {stream.type, family_of(stream)} & {*container.no_language}:
-            yield f"language of {stream_line(stream)}", none
-        if title_of(stream.metadata) and not container.described:
-            yield f"title of {stream_line(stream)}", none
-
-
-def _tags(
-    source: SourceMetadata, container: Container
-) -> tuple[dict[str, str], dict[str, str], list[Fate]]:
-    """The file's tags to write, the container's options, and what becomes of the tags."""
-    tags, options = plain_tags(source.container_tags), dict(container.options)
-    none = "" if container.described else f"{container.name} holds none"
-    fates = [("metadata", none)] * bool(tags)
-    levels = [name for name in tags if "/" in name and "matroska" in source.container]
-    for words, told, why in (
-        ("levels of tags ({})", levels if container.described else (), "f2r writes a flat list"),
-        ("languages {}", source.long_languages, "f2r writes three letters"),
-        ("the camera's own data {}", source.device_boxes, "f2r cannot carry it"),
-    ):
-        if told:
-            fates.append((words.format(", ".join(told)), why))
-    # mp4 and mov have an open list of keys for rare ones.
-    rare = [name for name in tags if name.lower() not in _MP4_TAGS] if container.movie else []
-    if rare and container.covers and any(map(is_cover, source.others)):
-        fates.append((f"tags {', '.join(rare)}", "mp4 holds either these or cover art"))
-        tags = {key: value for key, value in tags.items() if key not in rare}
-    elif rare or container.name == "mov":  # f2r's own is one
-        options["movflags"] += "+use_metadata_tags"
-    return tags, options, fates
 
 
 def _fates(
