@@ -24,14 +24,7 @@ from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching,
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, read_planes
-from f2rcli.io.video.source import (
-    BOUNDED,
-    SourceMetadata,
-    ffmpeg_reason,
-    picture_facts,
-    quiet_ffmpeg,
-    stream_line,
-)
+from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg, stream_line
 from f2rcli.units import count
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
@@ -223,8 +216,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         siting=(0.5, 0.5),  # where JPEG has its chroma
     )
     check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
-    source: SourceMetadata = reader.metadata
-    none = "pictures hold none"
+    source, none = reader.metadata, "pictures hold none"
     dropped = losses(form.samples, layout)
     dropped += [f"{stream_line(one)} ({none})" for one in source.others]
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
@@ -290,7 +282,7 @@ class ImageWriter(Writer):
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         super().__init__(reader, plan)
         folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
-        self._source: SourceMetadata = reader.metadata
+        self._source = reader.metadata
         self._numbers: dict[Path | None, int] = {}  # of a pattern's files, where all differ
         if isinstance(reader, ImageReader) and is_pattern(reader.source.name):
             own = dict(found := matching(reader.source))

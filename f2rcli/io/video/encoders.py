@@ -19,7 +19,7 @@ from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
 from f2rcli.io.video.source import SourceMetadata
-from f2rcli.io.video.streams import Container, is_encoder
+from f2rcli.io.video.streams import Container, Fate, is_encoder
 from f2rcli.system import x264_assembly, x265_assembly
 
 # Encoders of a family, best first; some have its name.
@@ -51,7 +51,7 @@ _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
 MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
 # Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
-MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
+_MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
 # Raw video is whatever its container says; these are what y4m says.
 _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv422p10le",
         "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "gray10le", "gray12le",
@@ -84,9 +84,14 @@ class EncoderSetup:
         return one or self.container.only_pictures
 
     @property
+    def rate(self) -> Fraction:
+        """Frames per second, where a file has to say them."""
+        return self.info.rate or Fraction(25)
+
+    @property
     def time_base(self) -> Fraction:
         """Seconds in a tick of the encoder's clock."""
-        return 1 / rate_of(self.info) if self.one_rate else self.info.time_base
+        return 1 / self.rate if self.one_rate else self.info.time_base
 
     @cached_property
     def coding(self) -> PlaneLayout:
@@ -106,7 +111,7 @@ class EncoderSetup:
         """Configure a new encoder."""
         context.width, context.height = self.info.width, self.info.height
         context.time_base = self.time_base
-        context.framerate = rate_of(self.info)
+        context.framerate = self.rate
         self.describe(context)
         context.options = self.options.copy()
         if self.encoder == "libsvtav1":
@@ -130,6 +135,23 @@ class EncoderSetup:
         picture.color_trc = self.tags.transfer
         picture.colorspace = self.tags.matrix
         picture.color_range = self.tags.range
+
+    def fates(self) -> Iterator[Fate]:
+        """What becomes of fields and colours that the source tells."""
+        encoder, where = self.encoder, self.container.name
+        if self.info.interlaced:
+            told = says_fields(self.container, encoder)
+            yield "field order", "" if told else f"{encoder} in {where} does not store it"
+        if self.source.single_fields:
+            yield "marks of single fields", "" if encoder == "libx265" else f"{encoder} has none"
+        if self.tags.matrix not in _MATRICES.get(encoder, (self.tags.matrix,)):
+            yield "colour matrix", f"{encoder} has no code for it"
+        rgb = self.coding.family is Family.RGB
+        named = self.tags.primaries != 2 or (self.tags.transfer != 2 and not rgb)
+        if named and self.container.only_pictures:
+            yield "colour tags but the range", f"{where} holds none"
+        elif named or (self.coding.full_range and not rgb):
+            yield "colour tags", ""
 
     def trial(self) -> str | None:
         """Open the encoder once without writing; returns its reason to refuse, or None."""
@@ -331,11 +353,6 @@ def says_fields(container: Container, encoder: str) -> bool:
     """Whether a file of interlaced pictures says which field comes first."""
     by_codec = encoder == "ffv1" or encoder in _FIELD_FLAGS
     return by_codec or container.name in ("matroska", "mov", "y4m")
-
-
-def rate_of(info: ClipInfo) -> Fraction:
-    """Frames per second, where a file has to say them."""
-    return info.rate or Fraction(25)
 
 
 def formats_of(encoder: str) -> list[PixelFormat]:

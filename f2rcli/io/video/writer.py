@@ -17,19 +17,11 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from f2rcli.errors import OutputError
-from f2rcli.frames import Family, Frame
+from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
-from f2rcli.io.video.encoders import (
-    MASTERED,
-    MATRICES,
-    EncoderSetup,
-    choose_encoder,
-    ordinary_scheduling,
-    rate_of,
-    says_fields,
-)
+from f2rcli.io.video.encoders import MASTERED, EncoderSetup, choose_encoder, ordinary_scheduling
 from f2rcli.io.video.pixels import Filter, converted, make_frame
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
@@ -178,18 +170,7 @@ def _fates(
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
         shaped = container.movie or container.only_pictures or coded or display is not None
         yield f"pixel aspect {source.pixel_aspect}", "" if shaped else unstored
-    if setup.info.interlaced:
-        yield "field order", "" if says_fields(container, encoder) else unstored
-    if source.single_fields:
-        yield "marks of single fields", "" if encoder == "libx265" else f"{encoder} has none"
-    if setup.tags.matrix not in MATRICES.get(encoder, (setup.tags.matrix,)):
-        yield "colour matrix", f"{encoder} has no code for it"
-    rgb = setup.coding.family is Family.RGB
-    named = setup.tags.primaries != 2 or (setup.tags.transfer != 2 and not rgb)
-    if named and container.only_pictures:
-        yield "colour tags but the range", none
-    elif named or (setup.coding.full_range and not rgb):
-        yield "colour tags", ""
+    yield from setup.fates()
 
 
 def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> bool:
@@ -215,7 +196,7 @@ def _notes(setup: EncoderSetup, *, exact: bool) -> Iterator[str]:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
     if setup.one_rate and source.container != "yuv4mpegpipe":
         what = container.name if container.only_pictures else setup.encoder
-        yield f"{what} has one frame rate, {float(rate_of(setup.info)):g}: frame times are rounded"
+        yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -376,7 +357,7 @@ class VideoWriter(Writer):
         setup, template = self.setup, self.detail.template
         added: Stream
         if template is None:
-            added = container.add_stream(setup.encoder, rate=rate_of(setup.info))
+            added = container.add_stream(setup.encoder, rate=setup.rate)
             assert isinstance(added, av.VideoStream)  # as its trial showed
             self._encoder = added.codec_context
             setup.apply(self._encoder)
