@@ -1,10 +1,9 @@
 """`f2r denoise`: parse, open both ends, call the library, report."""
 
-import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
@@ -38,8 +37,7 @@ rare = partial(result, more=True)
 
 
 @opt.common(
-    "model method weights fields frames axes series overwrite "
-    "device threads precision tile json quiet help_all"
+    "model method weights fields frames axes series overwrite device threads precision tile quiet"
 )
 def denoise(
     ctx: typer.Context,
@@ -109,12 +107,12 @@ def _asks_for_several(sources: Sequence[str], job: "Job") -> bool:
         if given:
             raise UsageError(f"--{given[0]}: standard input is one clip.", hint="Leave it out.")
         return False
+    if given or len(sources) > 1:
+        return True
     folder = Path(sources[0])
-    try:
-        holds = folder.is_dir() and not io.is_clip(folder) and any(folder.iterdir())
-    except OSError:
-        holds = False
-    return bool(given) or len(sources) > 1 or holds
+    with suppress(OSError):
+        return folder.is_dir() and not io.is_clip(folder) and any(folder.iterdir())
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +256,8 @@ class Run:
             rows += [f"engine   {summary(engine)}", f"cost     {self.takes.words()}"]
         rows.append("nothing was written (--dry-run)")
         self.console.event("plan", plan=_plan_values(self.plan), engine=settled, cost=cost)
-        (self.console.note if self.job.target == "-" else self.console.rows)(*rows)
+        say = self.console.note if self.job.target == "-" else self.console.rows
+        say(*rows)
 
     def _adapt(self) -> None:
         """Take weights fitted to the clip, if it gains; says why not."""
@@ -377,6 +376,5 @@ def _plan_values(plan: WritePlan) -> dict[str, object]:
 def source_bytes(reader: Reader) -> int | None:
     """The size of what is read; None for pipes."""
     paths = reader.paths()
-    if not paths or not all(path.is_file() for path in paths):
-        return None
-    return sum(os.path.getsize(path) for path in paths)
+    whole = paths and all(path.is_file() for path in paths)
+    return sum(path.stat().st_size for path in paths) if whole else None

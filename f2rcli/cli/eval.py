@@ -31,9 +31,7 @@ WIDTH = 160  # columns of a table that does not go to a terminal
 clips, ways = (partial(option, group) for group in ("Clips", "Noise, methods and metrics"))
 
 
-@opt.common(
-    "weights frames axes series overwrite device threads precision tile json quiet help_all"
-)
+@opt.common("weights frames axes series overwrite device threads precision tile quiet")
 def evaluate(
     ctx: typer.Context,
     denoised: Annotated[Texts, argument("[LABEL=]DENOISED", "Denoised clips, or folders.")] = None,

@@ -11,7 +11,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
 
 
-@opt.common("overwrite json quiet help_all")
+@opt.common("overwrite quiet")
 def export(
     ctx: typer.Context,
     weights: Annotated[str, opt.argument("WEIGHTS", "Bundled weights by name, or a file.")],
@@ -28,8 +28,5 @@ def export(
 
     size = export_networks(weights, Path(output), overwrite=ctx.params["overwrite"])
     console.note(f"{Path(output)}: {', '.join(NAMES)}; {size / 1e6:.1f} MB")
-    console.event(
-        "result", path=str(Path(output)), files=NAMES, bytes=size,
-        exit_code=EXIT_OK,
-    )  # fmt: skip
+    console.event("result", path=str(Path(output)), files=NAMES, bytes=size, exit_code=EXIT_OK)
     return EXIT_OK

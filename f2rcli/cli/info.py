@@ -38,7 +38,7 @@ PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise e
 LONGEST = 500  # characters of what a file says of its making, which may be anyone's
 
 
-@opt.common("model method weights axes series device threads json help_all")
+@opt.common("model method weights axes series device threads")
 def info(ctx: typer.Context, source: opt.Clip) -> int:
     """Print what f2r sees in INPUT: streams, colour, noise, cost.
 
@@ -171,7 +171,7 @@ def _plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@opt.common("axes series overwrite device threads json help_all")
+@opt.common("axes series overwrite device threads")
 def noise(
     ctx: typer.Context,
     source: opt.Clip,

@@ -91,9 +91,7 @@ COMMON: dict[str, tuple[Any, Any, Any]] = {  # what several commands have: type,
     "fields": (str, "auto", part("auto|on|off", "Fields of interlaced video.", more=True)),
     "frames": (Whole, None, part("N", "At most N frames of each clip.")),
     "axes": (
-        Text,
-        None,
-        part("TZCYX", "A stack's axes, slowest first: T time, Z depth, C channel."),
+        Text, None, part("TZCYX", "A stack's axes, slowest first: T time, Z depth, C channel."),
     ),
     "series": (Text, None, part("N|NAME|all", "Series of a file that has several.", more=True)),
     "overwrite": (bool, False, files("", "Replace files that are there.", "--overwrite -y")),
@@ -104,15 +102,15 @@ COMMON: dict[str, tuple[Any, Any, Any]] = {  # what several commands have: type,
     "json": (bool, False, this_run("", "Events as JSON lines on stdout.", "--json", more=True)),
     "quiet": (bool, False, this_run("", "Warnings and errors only.", "--quiet -q")),
     "help_all": (
-        bool,
-        False,
+        bool, False,
         this_run("", "Show every option.", "--help-all", is_eager=True, callback=_print_all),
     ),
-}
+}  # fmt: skip
 
 
 def common(names: str) -> Callable[[Run], Run]:
-    """Gives a command these of the common options; it finds their values in `ctx.params`."""
+    """Gives a command these of the common options, and those that every command has; it finds
+    their values in `ctx.params`."""
 
     def extended(command: Run) -> Run:
         own = inspect.signature(command).parameters
@@ -126,7 +124,7 @@ def common(names: str) -> Callable[[Run], Run]:
                 name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how]
             )
             for name, (kind, default, how) in COMMON.items()
-            if name in names.split()
+            if name in (*names.split(), "json", "help_all")
         ]
         vars(run)["__signature__"] = inspect.Signature([*own.values(), *more])
         return run

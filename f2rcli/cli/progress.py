@@ -17,13 +17,11 @@ EVENT_EVERY = 1.0  # seconds between JSON events
 MEMORY = 32  # frames the pace is measured over: long enough to be calm, short enough to be true
 LABEL = 24  # columns of a name
 
-Clock = Callable[[], float]
-
 
 class Meter:
     """Bars while a `with` lasts, for people at a terminal; elsewhere lines or events when due."""
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console, self.clock = console, clock
         self.began = self.reported = self.latest = clock()
         live = console.human.is_terminal and not console.human.is_dumb_terminal
@@ -80,7 +78,7 @@ class FrameMeter(Meter):
 
     def __init__(
         self, console: Console, label: str, total: int | None, *, exact: bool = True,
-        clock: Clock = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         super().__init__(console, clock)
         self.label, self.total, self.exact = label, total, exact

@@ -15,12 +15,12 @@ from f2rcli.cli.progress import Meter
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
 from f2rcli.io.files import FULL
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.folder import Event, EventKind, check_run, resumed, running
+from f2rcli.training.folder import Event, EventKind, resume_command, resumed, running, summarise
 
 learning = partial(option, "Learning")
 
 
-@opt.common("axes series fields overwrite device threads json quiet help_all")
+@opt.common("axes series fields overwrite device threads quiet")
 def train(
     ctx: typer.Context,
     inputs: Annotated[Texts, opt.argument("CLIP", "Footage, or folders of it.")] = None,
@@ -66,13 +66,11 @@ def config_of(asked: dict[str, Any]) -> TrainConfig:
 
 def run_training(config: TrainConfig, console: Console) -> int:
     """Run to the end of the schedule or the time limit; returns the exit code."""
-    check_run(config)
-    console.event("start", version=__version__, config=asdict(config))
-    from f2rcli.training.folder import resume_command, summarise
-    from f2rcli.training.session import train as session  # brings torch
-
     try:
         with running(config), StepMeter(console) as meter:
+            console.event("start", version=__version__, config=asdict(config))
+            from f2rcli.training.session import train as session  # brings torch
+
             result = session(config, meter)
     except (KeyboardInterrupt, Terminated):
         console.warning(f"the run is saved; continue with: {resume_command(config)}")
