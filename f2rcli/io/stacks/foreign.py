@@ -19,9 +19,7 @@ from f2rcli.io.stacks.metadata import (
     SECONDS,
     Facts,
     Metadata,
-    known_sizes,
     number_of,
-    of_ome,
     ome_colour,
     parsed,
     place_of,
@@ -38,8 +36,6 @@ _NANOSECONDS = 1e-9  # of a second
 _ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile of 2019 does not know
 _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
-_FREE = "ERPAHQ"  # letters that OME-TIFF has for axes beyond its five, wavelength first
-_HELD = frozenset("TZCYXSI" + _FREE)  # I: not named by the file
 _LUTS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "cyan": (0, 255, 255),
          "magenta": (255, 0, 255), "yellow": (255, 255, 0), "gray": (255, 255, 255),
          "grey": (255, 255, 255)}  # of Leica  # fmt: skip
@@ -74,13 +70,6 @@ def unsupported(path: Path, what: str, hint: str) -> InputError:
     return InputError(f"{path.name}: {what} not supported.", hint=hint)
 
 
-def ome_letters(sizes: dict[str, int]) -> dict[str, str]:
-    """The letter of OME-TIFF for each axis of a file: its own where OME has it, else a free one: of
-    λ and Λ the wavelength's E."""
-    free = (letter for letter in _FREE if letter not in sizes)
-    return {axis: axis if axis in _HELD else next(free, axis) for axis in sizes}
-
-
 # --- Nikon ND2 ------------------------------------------------------------------------------------
 
 
@@ -110,7 +99,7 @@ def _of_nd2(file: Any, xml: str, position: int, sizes: dict[str, int]) -> Metada
     outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
     root = parsed(xml)
-    found = Metadata() if root is None else of_ome(root, position, outer)
+    found = Metadata() if root is None else Metadata.of_ome(root, position, outer)
     times = [
         scaled(found.planes[at].get("DeltaT"), found.planes[at].get("DeltaTUnit", "s"), SECONDS)
         for t in range(sizes.get("T", 1)) if (at := place_of(outer, T=t) or 0) < len(found.planes)
@@ -157,7 +146,7 @@ def _lif_metadata(one: Any, sizes: dict[str, int]) -> Metadata:
     bits = max((int(number_of(one.get("Resolution")) or 0) for one in described), default=0)
     known = len(described) == sizes.get("C", 1)
     return Metadata(
-        sizes=known_sizes(**steps),
+        sizes=steps,
         interval=steady([float(time) for time in one.coords.get("T", [])]),
         bits=bits if 0 < bits < 8 * np.dtype(one.dtype).itemsize else None,
         date=f"{stamps[0]}Z" if len(stamps) else "",
@@ -323,7 +312,7 @@ def _czi_metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metad
     times = _czi_times(image, sizes.get("T", 1), stamps)
     steps = {one.get("Id"): one.findtext("Value") for one in document.iterfind("Scaling/Items/*")}
     return Metadata(
-        sizes=known_sizes(**{axis: scaled(steps.get(axis), "m") for axis in "XYZ"}),
+        sizes={axis: scaled(steps.get(axis), "m") for axis in "XYZ"},
         interval=steady(times),
         bits=int(number_of(image.findtext("ComponentBitCount")) or 0) or None,
         date=image.findtext("AcquisitionDateAndTime") or "",

@@ -20,23 +20,13 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.io import formats
 from f2rcli.io.files import first_bytes
-from f2rcli.io.stacks.foreign import (
-    Image,
-    Where,
-    czi_images,
-    lif_images,
-    nd2_images,
-    ome_letters,
-    package,
-    unsupported,
-)
+from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, package, unsupported
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
     SECONDS,
     SOURCE,
     Facts,
     Metadata,
-    known_sizes,
     number_of,
     ome_colour,
     scaled,
@@ -45,6 +35,8 @@ from f2rcli.io.stacks.metadata import (
 from f2rcli.io.stacks.stack import LETTER_OF, Series, Stack, check_samples, is_known
 
 HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
+_FREE = "ERPAHQ"  # letters that OME-TIFF has for axes beyond its five, wavelength first
+_HELD = frozenset("TZCYXSI" + _FREE)  # I: not named by the file
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 _NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
@@ -136,8 +128,7 @@ def _steps(
             sizes[letter] = size
         elif letter in "XYZ" and step != 1:
             relative[letter] = step
-    return {"sizes": known_sizes(**sizes), "relative": known_sizes(**relative),
-            "interval": interval}  # fmt: skip
+    return {"sizes": sizes, "relative": relative, "interval": interval}
 
 
 def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) -> Image:
@@ -152,7 +143,7 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) 
         raise unsupported(path, f"an array of {array.ndim} axes named {words} is",
                           "Name each of them, y and x among them.")  # fmt: skip
 
-    def read(where: Where) -> Any:
+    def read(where: dict[str, int]) -> Any:
         return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in letters)]
 
     lacking = array.nchunks - array.nchunks_initialized
@@ -211,7 +202,7 @@ def _of_array(array: Any) -> Image:
     sizes = {axis: int(array.shape[stored.index(axis)]) for axis in order}
     turned = [[axis for axis in stored if axis in last].index(axis) for axis in last]
 
-    def read(where: Where) -> Any:
+    def read(where: dict[str, int]) -> Any:
         index = tuple(slice(None) if axis in last else where.get(axis, 0) for axis in stored)
         return np.transpose(array[index], turned)
 
@@ -249,7 +240,7 @@ def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
     steps = _numbers(array.attrs.get("element_size_um"))
     found = dict(zip("ZYX"[-len(steps) :], steps, strict=True)) if 0 < len(steps) < 4 else {}
     if _kind(group) not in _SERIES:
-        return Metadata(sizes=known_sizes(**found), own="\n".join(own))
+        return Metadata(sizes=found, own="\n".join(own))
     plane = group.get("imaging_plane")
     spacing: Any = plane.get("grid_spacing") if hasattr(plane, "keys") else None
     if hasattr(spacing, "shape"):
@@ -259,7 +250,7 @@ def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
     times = _numbers(group["timestamps"][:frames]) if "timestamps" in group else []
     times = times if len(times) == frames else []
     return Metadata(
-        sizes=known_sizes(**found), own="\n".join(own),
+        sizes=found, own="\n".join(own),
         interval=1 / rate if rate and rate > 0 else steady(times),
         planes=[{"DeltaT": time, "DeltaTUnit": "s"} for time in times
                 for _ in range(sizes.get("Z", 1))],
@@ -288,7 +279,7 @@ def _of_hdu(hdu: Any, number: int, path: Path) -> Image:
     axes = "CYX" if len(axes) == 3 and hdu.shape[0] == 3 else axes  # red, green and blue
     outer = axes[:-2]
 
-    def read(where: Where) -> Any:
+    def read(where: dict[str, int]) -> Any:
         return hdu.section[tuple(where.get(axis, 0) for axis in outer) + (slice(None),) * 2]
 
     own = Metadata(own=str(hdu.header.tostring(sep="\n", padding=False)))
@@ -329,6 +320,13 @@ def format_of(path: Path) -> StackFormat | None:
     return _ZARR if known is None and path.is_dir() and is_zarr(path) else known
 
 
+def _ome_letters(sizes: dict[str, int]) -> dict[str, str]:
+    """The letter of OME-TIFF for each axis of a file: its own where OME has it, else a free one: of
+    λ and Λ the wavelength's E."""
+    free = (letter for letter in _FREE if letter not in sizes)
+    return {axis: axis if axis in _HELD else next(free, axis) for axis in sizes}
+
+
 class LibraryStack(Stack):
     """A stack in a format that a package of the extra `microscopy` reads."""
 
@@ -345,7 +343,7 @@ class LibraryStack(Stack):
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         self.file = getattr(library, kind.opener)(str(path), **(kind.options or {}))
         self.images = kind.images(self.file, path)
-        self._letters = [ome_letters(image.sizes) for image in self.images]
+        self._letters = [_ome_letters(image.sizes) for image in self.images]
         self.series = [self._series(number) for number in range(len(self.images))]
         self.remarks = tuple(image.remark for image in self.images if image.remark)
         if kind is _ZARR:

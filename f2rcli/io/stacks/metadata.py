@@ -44,30 +44,6 @@ _WORDS = {
 _RAMP = np.arange(256) / 255  # a table that shows one colour, brighter with every code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
-    """Facts of a series. Empty where its file does not say them."""
-
-    sizes: dict[str, float] = field(default_factory=dict)  # micrometres a pixel along X, Y, Z
-    relative: dict[str, float] = field(default_factory=dict)  # the same, in no unit that is known
-    interval: float | None = None  # seconds from frame to frame
-    bits: int | None = None  # significant bits of a sample
-    date: str = ""  # of the recording, as ISO 8601
-    channels: Sequence[Facts] = ()  # per channel; none or all
-    planes: Sequence[Facts] = ()  # per picture, in the order of the axes; none or all
-    own: str = ""  # the file's own metadata in whole: XML, JSON or text
-
-    def words(self) -> list[str]:
-        """What is known, as receipts name it."""
-        found = [f"pixel size {' '.join(sorted(self.sizes))}"] if self.sizes else []
-        found += [f"proportions {' '.join(sorted(self.relative))}"] if self.relative else []
-        found += ["time between frames"] if self.interval is not None else []
-        found += [BITS] if self.bits is not None else []
-        found += ["date"] if self.date else []
-        names = {name for one in (*self.channels, *self.planes) for name in one}
-        return list(dict.fromkeys([*found, *(w for n, w in _WORDS.items() if n in names)]))
-
-
 def number_of(value: Any) -> float | None:
     """A finite number, or text that is one; else None."""
     try:
@@ -75,15 +51,6 @@ def number_of(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
-
-
-def known_sizes(**steps: float | None) -> dict[str, float]:
-    """The steps of those axes that have one."""
-    return {
-        axis: float(step)
-        for axis, step in steps.items()
-        if step is not None and math.isfinite(step) and step > 0
-    }
 
 
 def steady(times: Sequence[float]) -> float | None:
@@ -136,85 +103,116 @@ def place_of(outer: dict[str, int], **at: int) -> int | None:
     return int(np.ravel_multi_index(index or [0], [*outer.values()] or [1])) if there else None
 
 
-def of_ome(root: ElementTree.Element, number: int, outer: dict[str, int]) -> Metadata:
-    """Image `number` of OME-XML (see `parsed`). outer: sizes of the axes that count pictures."""
-    images = root.findall("Image")
-    pixels = images[number].find("Pixels") if number < len(images) else None
-    if pixels is None:
-        return Metadata()
-    planes: dict[int, Facts] = {}
-    for plane in pixels.findall("Plane"):
-        at = place_of(outer, **{a: int(number_of(plane.get(f"The{a}")) or 0) for a in "TZC"})
-        if at is not None:
-            planes[at] = {k: v for k, v in plane.attrib.items() if not k.startswith("The")}
-    said = pixels.attrib
-    stated = {axis: number_of(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"}
-    steps = {a: scaled(stated[a], said.get(f"PhysicalSize{a}Unit", "µm")) for a in "XYZ"}
-    bits = number_of(said.get("SignificantBits"))
-    return Metadata(
-        sizes=known_sizes(**steps),
-        relative=known_sizes(**{a: stated[a] for a in "XYZ" if steps[a] is None}),
-        interval=scaled(said.get("TimeIncrement"), said.get("TimeIncrementUnit", "s"), SECONDS),
-        bits=None if bits is None else int(bits),
-        date=images[number].findtext("AcquisitionDate") or "",
-        channels=[
-            {k: v for k, v in one.attrib.items() if k not in ("ID", "SamplesPerPixel")}
-            for one in pixels.findall("Channel")
-        ],
-        planes=[planes[at] for at in sorted(planes)],
-    )
-
-
 def ome_annotation(root: ElementTree.Element, namespace: str) -> str:
     """The text of a comment in OME-XML (see `parsed`), by its namespace; "" for none."""
     found = root.find(f"StructuredAnnotations/CommentAnnotation[@Namespace='{namespace}']/Value")
     return "" if found is None else (found.text or "").strip()
 
 
-# --- Programs that write TIFF, as tifffile reads their metadata -----------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Facts of a series. Empty where its file does not say them."""
 
+    # Micrometres a pixel along X, Y, Z, and the same in no unit that is known; what is no size is
+    # left out.
+    sizes: dict[str, Any] = field(default_factory=dict)
+    relative: dict[str, Any] = field(default_factory=dict)
+    interval: float | None = None  # seconds from frame to frame
+    bits: int | None = None  # significant bits of a sample
+    date: str = ""  # of the recording, as ISO 8601
+    channels: Sequence[Facts] = ()  # per channel; none or all
+    planes: Sequence[Facts] = ()  # per picture, in the order of the axes; none or all
+    own: str = ""  # the file's own metadata in whole: XML, JSON or text
 
-def of_imagej(said: Facts, resolution: tuple[float, float] | None) -> Metadata:
-    """resolution: pixels in the file's unit across and down."""
-    units = {axis: said.get(f"{axis.lower()}unit", said.get("unit", "")) for axis in "XYZ"}
-    across, down = resolution or (math.inf, math.inf)
-    steps = {"X": 1 / across, "Y": 1 / down, "Z": abs(number_of(said.get("spacing")) or 0.0)}
-    tables = [np.asarray(table) for table in said.get("LUTs", [])]
-    ramps = all(np.abs(table - table[:, -1:] * _RAMP).max() <= 1 for table in tables)
-    return Metadata(
-        sizes=known_sizes(**{axis: scaled(steps[axis], units[axis]) for axis in steps}),
-        interval=scaled(said.get("finterval"), said.get("tunit", "s"), SECONDS),
-        channels=[{"Color": ome_colour(*map(int, one[:3, -1]))} for one in tables] if ramps else [],
-    )
+    def __post_init__(self) -> None:
+        for name in ("sizes", "relative"):
+            said = ((axis, number_of(step)) for axis, step in getattr(self, name).items())
+            object.__setattr__(self, name, {a: step for a, step in said if step and step > 0})
 
+    def words(self) -> list[str]:
+        """What is known, as receipts name it."""
+        found = [f"pixel size {' '.join(sorted(self.sizes))}"] if self.sizes else []
+        found += [f"proportions {' '.join(sorted(self.relative))}"] if self.relative else []
+        found += ["time between frames"] if self.interval is not None else []
+        found += [BITS] if self.bits is not None else []
+        found += ["date"] if self.date else []
+        names = {name for one in (*self.channels, *self.planes) for name in one}
+        return list(dict.fromkeys([*found, *(w for n, w in _WORDS.items() if n in names)]))
 
-def of_lsm(said: Facts) -> Metadata:
-    """Zeiss LSM."""
-    colours = said.get("ChannelColors") or {}
-    channels: list[Facts] = [{"Name": str(name)} for name in colours.get("ColorNames", [])]
-    for channel, colour in zip(channels, colours.get("Colors", []), strict=False):
-        if len(colour) >= 3:
-            channel["Color"] = ome_colour(*(int(part) for part in colour[:3]))
-    steps = {axis: scaled(said.get(f"VoxelSize{axis}"), "m") for axis in "XYZ"}
-    interval = number_of(said.get("TimeIntervall")) or None
-    return Metadata(sizes=known_sizes(**steps), interval=interval, channels=channels)
+    @classmethod
+    def of_ome(cls, root: ElementTree.Element, number: int, outer: dict[str, int]) -> "Metadata":
+        """Image `number` of OME-XML (see `parsed`). outer: sizes of axes that count pictures."""
+        images = root.findall("Image")
+        pixels = images[number].find("Pixels") if number < len(images) else None
+        if pixels is None:
+            return cls()
+        planes: dict[int, Facts] = {}
+        for plane in pixels.findall("Plane"):
+            at = place_of(outer, **{a: int(number_of(plane.get(f"The{a}")) or 0) for a in "TZC"})
+            if at is not None:
+                planes[at] = {k: v for k, v in plane.attrib.items() if not k.startswith("The")}
+        said = pixels.attrib
+        stated = {axis: number_of(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"}
+        steps = {a: scaled(stated[a], said.get(f"PhysicalSize{a}Unit", "µm")) for a in "XYZ"}
+        bits = number_of(said.get("SignificantBits"))
+        return cls(
+            sizes=steps,
+            relative={a: stated[a] for a in "XYZ" if steps[a] is None},
+            interval=scaled(said.get("TimeIncrement"), said.get("TimeIncrementUnit", "s"), SECONDS),
+            bits=None if bits is None else int(bits),
+            date=images[number].findtext("AcquisitionDate") or "",
+            channels=[
+                {k: v for k, v in one.attrib.items() if k not in ("ID", "SamplesPerPixel")}
+                for one in pixels.findall("Channel")
+            ],
+            planes=[planes[at] for at in sorted(planes)],
+        )
 
+    # Of programs that write TIFF, as tifffile reads their metadata:
 
-def of_metamorph(said: Facts, frames: int) -> Metadata:
-    """MetaMorph STK; frames: along time, 1 for a depth."""
-    unit = said.get("CalibrationUnits", "")
-    depths = [] if said.get("ZDistance") is None else said["ZDistance"]
-    steps = {axis: scaled(said.get(f"{axis}Calibration"), unit) for axis in "XY"}
-    steps["Z"] = scaled(next((abs(float(depth)) for depth in depths), None), unit)
-    created = said.get("DatetimeCreated")
-    times = [] if created is None else [int(time) * 1e-9 for time in created]  # nanoseconds
-    return Metadata(sizes=known_sizes(**steps), interval=steady(times) if frames > 1 else None)
+    @classmethod
+    def of_imagej(cls, said: Facts, resolution: tuple[float, float] | None) -> "Metadata":
+        """resolution: pixels in the file's unit across and down."""
+        units = {axis: said.get(f"{axis.lower()}unit", said.get("unit", "")) for axis in "XYZ"}
+        across, down = resolution or (math.inf, math.inf)
+        steps = {"X": 1 / across, "Y": 1 / down, "Z": abs(number_of(said.get("spacing")) or 0.0)}
+        tables = [np.asarray(table) for table in said.get("LUTs", [])]
+        colours = [{"Color": ome_colour(*map(int, table[:3, -1]))} for table in tables]
+        ramps = all(np.abs(table - table[:, -1:] * _RAMP).max() <= 1 for table in tables)
+        return cls(
+            sizes={axis: scaled(steps[axis], units[axis]) for axis in steps},
+            interval=scaled(said.get("finterval"), said.get("tunit", "s"), SECONDS),
+            channels=colours if ramps else [],
+        )
 
+    @classmethod
+    def of_lsm(cls, said: Facts) -> "Metadata":
+        """Zeiss LSM."""
+        colours = said.get("ChannelColors") or {}
+        channels: list[Facts] = [{"Name": str(name)} for name in colours.get("ColorNames", [])]
+        for channel, colour in zip(channels, colours.get("Colors", []), strict=False):
+            if len(colour) >= 3:
+                channel["Color"] = ome_colour(*(int(part) for part in colour[:3]))
+        steps = {axis: scaled(said.get(f"VoxelSize{axis}"), "m") for axis in "XYZ"}
+        interval = number_of(said.get("TimeIntervall")) or None
+        return cls(sizes=steps, interval=interval, channels=channels)
 
-def of_micromanager(said: Facts) -> Metadata:
-    """The header of Micro-Manager's NDTiff."""
-    summary = said.get("Summary")
-    summary = summary if isinstance(summary, dict) else {}
-    size, step = (number_of(summary.get(name)) for name in ("PixelSize_um", "Interval_ms"))
-    interval = step / 1000 if step is not None and step > 0 else None
-    return Metadata(sizes=known_sizes(X=size, Y=size), interval=interval, own=json.dumps(said))
+    @classmethod
+    def of_metamorph(cls, said: Facts, frames: int) -> "Metadata":
+        """MetaMorph STK; frames: along time, 1 for a depth."""
+        unit = said.get("CalibrationUnits", "")
+        depths = [] if said.get("ZDistance") is None else said["ZDistance"]
+        steps = {axis: scaled(said.get(f"{axis}Calibration"), unit) for axis in "XY"}
+        steps["Z"] = scaled(next((abs(float(depth)) for depth in depths), None), unit)
+        created = said.get("DatetimeCreated")
+        times = [] if created is None else [int(time) * 1e-9 for time in created]  # nanoseconds
+        return cls(sizes=steps, interval=steady(times) if frames > 1 else None)
+
+    @classmethod
+    def of_micromanager(cls, said: Facts) -> "Metadata":
+        """The header of Micro-Manager's NDTiff."""
+        summary = said.get("Summary")
+        summary = summary if isinstance(summary, dict) else {}
+        size, step = (number_of(summary.get(name)) for name in ("PixelSize_um", "Interval_ms"))
+        interval = step / 1000 if step is not None and step > 0 else None
+        return cls(sizes={"X": size, "Y": size}, interval=interval, own=json.dumps(said))

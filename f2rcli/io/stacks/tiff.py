@@ -19,18 +19,7 @@ from f2rcli.io.formats import TIFF
 from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.library import LibraryStack, format_of
-from f2rcli.io.stacks.metadata import (
-    PROVENANCE,
-    SOURCE,
-    Metadata,
-    of_imagej,
-    of_lsm,
-    of_metamorph,
-    of_micromanager,
-    of_ome,
-    ome_annotation,
-    parsed,
-)
+from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Metadata, ome_annotation, parsed
 from f2rcli.io.stacks.stack import Series, Stack, listed_series
 from f2rcli.units import count
 
@@ -204,17 +193,17 @@ class TiffStack(Stack):
     def _described(self, series: Series) -> Metadata:
         file = self.file
         if self._ome is not None and self.series[series.number].kind == "ome":
-            said = of_ome(self._ome, series.number, dict(series.outer))
+            said = Metadata.of_ome(self._ome, series.number, dict(series.outer))
             own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
             return replace(said, own=own)
         if file.is_ndtiff:
-            return of_micromanager(file.micromanager_metadata or {})
+            return Metadata.of_micromanager(file.micromanager_metadata or {})
         if file.is_imagej:
-            return of_imagej(file.imagej_metadata or {}, resolution(file.pages.first))
+            return Metadata.of_imagej(file.imagej_metadata or {}, resolution(file.pages.first))
         if file.is_lsm:
-            return of_lsm(file.lsm_metadata or {})
+            return Metadata.of_lsm(file.lsm_metadata or {})
         if file.is_stk:
-            return of_metamorph(file.stk_metadata or {}, series.sizes.get("T", 1))
+            return Metadata.of_metamorph(file.stk_metadata or {}, series.sizes.get("T", 1))
         return Metadata()
 
     def _all_paths(self) -> list[Path]:
