@@ -173,11 +173,11 @@ def _take(descriptor: int) -> None:
             raise
 
 
-def first_bytes(path: Path) -> bytes:
-    """A file's first bytes. Raises InputError where it cannot be read, or is empty."""
+def check_not_empty(path: Path) -> None:
+    """Raise InputError for a file that cannot be read, or is empty."""
     try:
         with path.open("rb") as handle:
-            head = handle.read(4)
+            head = handle.read(1)
     except OSError as error:
         why = error.strerror or "cannot be read"
         raise InputError(
@@ -185,7 +185,6 @@ def first_bytes(path: Path) -> bytes:
         ) from error
     if not head:
         raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
-    return head
 
 
 # --- SHA-256 of files and folders -----------------------------------------------------------------

@@ -18,7 +18,7 @@ from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, Plane
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.files import PartFolder, check_folder, default_folder, first_bytes, write_file
+from f2rcli.io.files import PartFolder, check_folder, check_not_empty, default_folder, write_file
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
@@ -134,7 +134,7 @@ def decode_picture(path: Path) -> av.VideoFrame:
     context = av.Codec(PICTURES.get(path.suffix.lower(), "png"), "r").create("video")
     context.thread_count = 1
     context.options = BOUNDED.copy()
-    first_bytes(path)
+    check_not_empty(path)
     frames, why = list[av.VideoFrame](), "it holds none"
     try:
         frames = context.decode(Packet(path.read_bytes())) or context.decode(None)

@@ -26,7 +26,7 @@ from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, misread_error
 from f2rcli.io.formats import RAW
-from f2rcli.io.numbering import clip_files, files_of, missing_numbers
+from f2rcli.io.numbering import clip_files, missing_numbers
 from f2rcli.io.raw.exposure import (
     CODES,
     PROVENANCE,
@@ -35,9 +35,7 @@ from f2rcli.io.raw.exposure import (
     Exposure,
     NoiseProfile,
     Samples,
-    noise_share,
     packed,
-    profile_left,
     ratios,
     read_raw,
 )
@@ -59,7 +57,7 @@ class RawReader(SequenceReader):
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         files = clip_files(source, RAW, "raw files")
-        notes = _others(Path(source)) if Path(source).is_dir() else []
+        notes = []
         if missing := missing_numbers(files)[0]:
             notes.append(f"{missing} numbers are missing among the file names")
         exposure, samples = first_readable(files, read_raw)
@@ -67,7 +65,7 @@ class RawReader(SequenceReader):
         rate = Fraction(exposure.tags.number("FrameRate")).limit_denominator(1 << 16)
         super().__init__(source, options, files, rate if rate > 0 else RATE)
         _, _, height, width = exposure.active
-        share = None if exposure.gray else noise_share(exposure, samples)  # whose law is measured
+        share = None if exposure.gray else exposure.noise_share(samples)  # whose law is measured
         self.profile_fits = share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF
         if not self.profile_fits:
             often = f"noise is {share:.2g} times what the files' NoiseProfile states"
@@ -127,16 +125,6 @@ class RawReader(SequenceReader):
                 "first": self.files[0].stem, "last": self.files[-1].stem,
             }
         ]  # fmt: skip
-
-
-def _others(folder: Path) -> list[str]:
-    """A note on files of a folder that are no camera raw."""
-    aside = Counter(
-        path.suffix.lower() or "no suffix" for path in files_of(folder)
-        if path.suffix.lower() not in RAW
-    )  # fmt: skip
-    others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
-    return [f"other files in the folder are ignored ({others})"] if others else []
 
 
 def check_belongs(exposure: Exposure, first: Exposure) -> None:
@@ -231,7 +219,7 @@ class RawWriter(Writer):
         exposure.put_back(taken.kept(frame), after)
         if not self.frames:
             self._provenance = self.plan.provenance_text()
-        noise = profile_left(exposure, samples, after)
+        noise = exposure.profile_left(samples, after)
         data = new_dng(exposure, after, noise, self._provenance)
         name = f"{self.reader.every[frame.index or 0].stem}.dng"
         path = self.part.add(name, data)

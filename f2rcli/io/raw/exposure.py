@@ -19,7 +19,7 @@ from tifffile import PHOTOMETRIC
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.files import first_bytes, quiet, refusals
+from f2rcli.io.files import check_not_empty, quiet, refusals
 from f2rcli.sensor import PATTERNS, pack, plane_colours
 
 CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG
@@ -170,6 +170,10 @@ Samples = NDArray[Any]  # (H, W) uint16 or uint8, the whole sensor, masked margi
 
 # Dual ISO is a stop or more; the means of every other pair of rows of one exposure are the same.
 APART, DARK = 1.5, 0.01  # times; of the range, below which there is too little light to tell
+# To measure noise by:
+FEWEST = 64  # differences in a bin of brightness
+BINS = 16
+MEDIAN = 0.6745  # of the absolute value of a normal deviate
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 
 
@@ -238,10 +242,61 @@ class Exposure:
         a, b, c, d = (black + by for black in self.mosaic.black)
         return replace(self.mosaic, black=(a, b, c, d))
 
+    def profile_left(self, before: Samples, after: Samples) -> NoiseProfile | None:
+        """Gain and read variance of each plane of what was written, in units of white - black: the
+        camera's own profile if nothing changed. None for mosaics too small to tell."""
+        if self.noise is not None and np.array_equal(before, after):
+            return self.noise
+        found = self._measured(after)
+        return None if found is None else tuple(_line(*law) for law in found)
+
+    def noise_share(self, samples: Samples) -> float | None:
+        """The noise that samples have, as a share of what their NoiseProfile states, in standard
+        deviations. None where nothing is stated or the mosaic is too small to tell."""
+        if self.noise is None or (found := self._measured(samples)) is None:
+            return None
+        shares = [
+            np.median(variance / np.maximum(gain * level + read, np.finfo(float).tiny))
+            for (level, variance), (gain, read) in zip(found, self.noise, strict=True)
+        ]
+        return float(np.sqrt(np.median(shares)))
+
+    def _measured(self, samples: Samples) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
+        """Mean brightness and variance of the noise in each bin of brightness of each plane.
+
+        Measured on diagonal differences within cells of 2x2 samples of one colour, by their median
+        (Donoho, 1995), to which texture is an outlier. None for mosaics too small to tell.
+        """
+        picture = self.picture(samples).astype(np.float32)
+        planes = [picture] if self.gray else pack(picture, self.mosaic.pattern)
+        if planes[0].size < 4 * FEWEST:
+            return None
+        mosaic, found = self.even_mosaic, []
+        for plane, black, white in zip(planes, mosaic.black, mosaic.white, strict=False):
+            height, width = (size // 2 * 2 for size in plane.shape)
+            cells = (plane[:height, :width] - black) / (white - black)
+            a, b, c, d = cells[::2, ::2], cells[::2, 1::2], cells[1::2, ::2], cells[1::2, 1::2]
+            light, apart = ((a + b + c + d) / 4).ravel(), np.abs(a - b - c + d).ravel() / 2
+            bins = np.array_split(np.argsort(light), min(BINS, len(light) // FEWEST))
+            level = np.array([light[one].mean() for one in bins])
+            found.append((level, np.array([np.square(np.median(apart[n]) / MEDIAN) for n in bins])))
+        return found
+
+
+def _line(level: NDArray[Any], variance: NDArray[Any]) -> tuple[float, float]:
+    """Gain and read variance, neither below zero."""
+    if np.ptp(level) > 0:
+        gain, read = np.polyfit(level, variance, 1)
+        if gain > 0 <= read:
+            return float(gain), float(read)
+        if gain > 0:
+            return float((level * variance).sum() / np.square(level).sum()), 0.0
+    return 0.0, float(variance.mean())
+
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
     """A raw file and its samples. Raises InputError if it cannot be read or denoised."""
-    first_bytes(path)
+    check_not_empty(path)
     tags = read_tags(path)
     if tags.missing_bytes:
         raise InputError(
@@ -376,67 +431,3 @@ def _no_bayer(name: str, what: str) -> InputError:
         f"{name}: {what}; f2r denoises Bayer mosaics.",
         hint="Develop it to 16-bit pictures first and denoise those.",
     )
-
-
-# --- The noise of an exposure ---------------------------------------------------------------------
-
-
-FEWEST = 64  # differences in a bin of brightness
-BINS = 16
-MEDIAN = 0.6745  # of the absolute value of a normal deviate
-
-
-def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoiseProfile | None:
-    """Gain and read variance of each plane of what was written, in units of white - black: the
-    camera's own profile if nothing changed. None for mosaics too small to tell."""
-    if exposure.noise is not None and np.array_equal(before, after):
-        return exposure.noise
-    found = _measured(exposure, after)
-    return None if found is None else tuple(_line(*law) for law in found)
-
-
-def noise_share(exposure: Exposure, samples: Samples) -> float | None:
-    """The noise that samples have, as a share of what their NoiseProfile states, in standard
-    deviations. None where nothing is stated or the mosaic is too small to tell."""
-    if exposure.noise is None or (found := _measured(exposure, samples)) is None:
-        return None
-    shares = [
-        np.median(variance / np.maximum(gain * level + read, np.finfo(float).tiny))
-        for (level, variance), (gain, read) in zip(found, exposure.noise, strict=True)
-    ]
-    return float(np.sqrt(np.median(shares)))
-
-
-def _measured(
-    exposure: Exposure, samples: Samples
-) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
-    """Mean brightness and variance of the noise in each bin of brightness of each plane.
-
-    Measured on diagonal differences within cells of 2x2 samples of one colour, by their median
-    (Donoho, 1995), to which texture is an outlier. None for mosaics too small to tell.
-    """
-    picture = exposure.picture(samples).astype(np.float32)
-    planes = [picture] if exposure.gray else pack(picture, exposure.mosaic.pattern)
-    if planes[0].size < 4 * FEWEST:
-        return None
-    mosaic, found = exposure.even_mosaic, []
-    for plane, black, white in zip(planes, mosaic.black, mosaic.white, strict=False):
-        height, width = (size // 2 * 2 for size in plane.shape)
-        cells = (plane[:height, :width] - black) / (white - black)
-        a, b, c, d = cells[::2, ::2], cells[::2, 1::2], cells[1::2, ::2], cells[1::2, 1::2]
-        light, apart = ((a + b + c + d) / 4).ravel(), np.abs(a - b - c + d).ravel() / 2
-        bins = np.array_split(np.argsort(light), min(BINS, len(light) // FEWEST))
-        level = np.array([light[one].mean() for one in bins])
-        found.append((level, np.array([np.square(np.median(apart[n]) / MEDIAN) for n in bins])))
-    return found
-
-
-def _line(level: NDArray[Any], variance: NDArray[Any]) -> tuple[float, float]:
-    """Gain and read variance, neither below zero."""
-    if np.ptp(level) > 0:
-        gain, read = np.polyfit(level, variance, 1)
-        if gain > 0 <= read:
-            return float(gain), float(read)
-        if gain > 0:
-            return float((level * variance).sum() / np.square(level).sum()), 0.0
-    return 0.0, float(variance.mean())

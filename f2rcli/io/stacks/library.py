@@ -19,7 +19,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.io import formats
-from f2rcli.io.files import first_bytes
+from f2rcli.io.files import check_not_empty
 from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, package, unsupported
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
@@ -333,7 +333,7 @@ class LibraryStack(Stack):
     def __init__(self, path: Path, kind: StackFormat) -> None:
         """Raises InputError where the library is missing or refuses the file."""
         if not path.is_dir():
-            first_bytes(path)
+            check_not_empty(path)
         self._kind, self.flavour = kind, kind.name
         self.package = kind.package.partition(".")[0]
         super().__init__(path)

@@ -14,7 +14,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.files import first_bytes, quiet, refusals
+from f2rcli.io.files import check_not_empty, quiet, refusals
 from f2rcli.io.formats import TIFF
 from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import MismatchError, first_readable
@@ -53,7 +53,7 @@ class TiffStack(Stack):
     _cached: tuple[int, int, Plane] | None = None  # a page of several pictures
 
     def _open(self) -> None:
-        first_bytes(self.path)
+        check_not_empty(self.path)
         self.file = _opened(self.path)
         self.series = self._found()
         pages = count(len(self.file.pages), "page")

@@ -19,7 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.files import first_bytes
+from f2rcli.io.files import check_not_empty
 from f2rcli.io.video.pixels import ColourTags, Filter, overheard, side_data
 
 PIPE = "-"
@@ -114,7 +114,7 @@ def _check_file(source: str | Path) -> None:
             hint="Name the files themselves.",
         )
     if path.is_file() or not path.exists():  # a named pipe would lose what is read of it
-        first_bytes(path)
+        check_not_empty(path)
 
 
 def _open_error(source: str | Path | StandardInput, name: str, error: BaseException) -> InputError:
