@@ -173,10 +173,6 @@ def choose_tile(
     return None if tile >= max(height, width) else tile
 
 
-def ignored(tile: int) -> None:
-    """Tell nobody."""
-
-
 @dataclass
 class Runner:
     """Runs networks on one device, in one precision, whole or in tiles."""
@@ -186,7 +182,7 @@ class Runner:
     tile: int | None  # pixels per side; None: whole pictures
     graphs: Graphs = field(default_factory=Graphs)
     check: CancelCheck = never_cancelled  # before every pass of a network
-    smaller: Callable[[int], None] = ignored  # told of tiles that memory has come to
+    smaller: Callable[[int], None] = lambda tile: None  # told of tiles that memory has come to
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
         """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32.

@@ -187,10 +187,6 @@ class Light(NamedTuple):
     gain: float
     zero: float
 
-    def electrons(self, planes: Sequence[Singles]) -> float:
-        """The mean of planes; read noise counts as light."""
-        return (float(np.mean([plane.mean() for plane in planes])) - self.zero) / self.gain
-
     def variance(self, plane: Singles) -> Singles:
         """The noise variance of every sample."""
         return self.gain * np.maximum(plane - np.float32(self.zero), 0)
@@ -203,7 +199,8 @@ def dim(frames: Sequence[Frame], model: NoiseModel) -> Light | None:
     if layout.levels is None or not layout.counts_light or model.curve is not None or gain <= 0:
         return None
     light = Light(gain, model.pedestal[0] - model.read[0] ** 2 / gain)
-    return light if light.electrons([planes_of(f)[0] for f in frames]) < FEW else None
+    mean = float(np.mean([planes_of(frame)[0].mean() for frame in frames]))
+    return light if (mean - light.zero) / gain < FEW else None
 
 
 def chosen(frames: Sequence[Frame], light: Light, model: NoiseModel, restore: Restore) -> Blend:

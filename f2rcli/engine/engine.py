@@ -155,7 +155,6 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     wish = settings.tile
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
         wish = str(STACK_TILE)
-    tile = choose_tile(wish, *size, memory)
     chosen = weights.load(settings.weights or _bundled(settings, info.space, device))
     header = chosen.header
     if header.method != settings.method:
@@ -172,7 +171,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             hint="Leave weights= out, or pass weights for such pictures.",
         )
     engine = Engine(
-        settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads,
+        settings, chosen, device, precision, None, stated=info.noise_profile, threads=threads,
         space=info.space if of_planes else header.space, coded=info.coded,
     )  # fmt: skip
     if header.space is not info.space and not of_planes:

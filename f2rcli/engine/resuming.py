@@ -328,7 +328,7 @@ class RunRecord:
         """Whether a run that is asked to stop has lasted long enough, and has the means, to be gone
         on with from the frame in hand."""
         lasted = self.clock() - self._began >= FIRST
-        return lasted and self._going and not self.given_up and self.engine.found.marks is not None
+        return lasted and self._going and not self.given_up
 
     def _look(self) -> None:
         """See whether something is to be written."""

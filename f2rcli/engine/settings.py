@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from f2rcli import __version__, methods, weights
 from f2rcli.errors import UsageError
@@ -69,9 +69,6 @@ class EngineSettings:
         return 255.0
 
 
-C = TypeVar("C", bound=Any)  # a change of a plane, in its own units: an array or a tensor
-
-
 def luma_and_chroma(settings: EngineSettings) -> tuple[float, float]:
     """The strengths of luma and of chroma, from 0 to 4."""
     luma, chroma = settings.strength, settings.chroma_strength
@@ -106,7 +103,7 @@ def allowance(settings: EngineSettings, layout: PlaneLayout) -> tuple[float, ...
     return (luma,)
 
 
-def scaled(changes: Sequence[C], layout: PlaneLayout, settings: EngineSettings) -> list[C]:
+def scaled(changes: Sequence[Any], layout: PlaneLayout, settings: EngineSettings) -> list[Any]:
     """The share of the changes of a picture's colour planes that is asked for.
 
     changes: (H, W) each, in units of each plane (`yuv.parted`), arrays or tensors; of a

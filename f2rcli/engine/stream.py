@@ -18,6 +18,7 @@ from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.engine.window_loop import Restorer
 from f2rcli.engine.worker import (
+    HERE,
     Copies,
     Worker,
     given,
@@ -40,7 +41,6 @@ __all__ = [
     "restore_stream",
 ]
 
-Context = AbstractContextManager[None]
 OpeningFrames = Callable[[], Iterable[Frame]]  # of the whole clip; none where frames begin there
 
 
@@ -71,7 +71,9 @@ def denoise_stream(
         engine.found.note(line)
 
 
-def _each(frames: Iterable[Frame], within: Callable[[], Context]) -> Iterator[Frame]:
+def _each(
+    frames: Iterable[Frame], within: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Frame]:
     """Frames, each asked for within a context of its own."""
     source = iter(frames)
     while True:
@@ -109,16 +111,12 @@ def _denoise_lane(
 
 
 def restore_stream(
-    frames: Iterable[Frame],
-    engine: Engine,
-    opening: Iterable[Frame] = (),
-    worker: Worker | None = None,
+    frames: Iterable[Frame], engine: Engine, opening: Iterable[Frame] = (), worker: Worker = HERE
 ) -> Iterator[Frame]:
     """Every frame restored that is not context. opening: see `denoise_stream`; worker: runs the
-    networks, in the caller's thread by default."""
-    worker = Worker() if worker is None else worker
+    networks."""
     whole = _begun(unique(opening), engine)
-    begun = _begun(unique(frames, worker), engine, whole)
+    begun = _begun(unique(frames, worker), engine, whole.remover if whole.waiting else None)
     waiting, pictures, _ = begun
     if not waiting:
         return
@@ -144,7 +142,7 @@ def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
         return ALONE
     begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
     opening = [copies[0] for copies in begin.waiting]
-    return chosen(opening, light, noise.measured, _restore(engine, noise, Worker()))
+    return chosen(opening, light, noise.measured, _restore(engine, noise, HERE))
 
 
 def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
@@ -187,14 +185,13 @@ class _Begun(NamedTuple):
     remover: LineRemover
 
 
-def _begun(pictures: Iterator[Copies], engine: Engine, like: _Begun | None = None) -> _Begun:
-    """The first pictures and the rest, without lines: those that they show themselves, or that
-    another part of the same clip has shown."""
+def _begun(
+    pictures: Iterator[Copies], engine: Engine, remover: LineRemover | None = None
+) -> _Begun:
+    """The first pictures and the rest, without lines; by default those that they show."""
     waiting = deque(islice(pictures, PREROLL))
-    if like is None or not like.waiting:
+    if remover is None:
         remover = remover_for([copies[0] for copies in waiting], engine)
-    else:
-        remover = like.remover
     pictures = remover.corrected(chain(emptied(waiting), pictures))
     return _Begun(deque(islice(pictures, PREROLL)), pictures, remover)
 

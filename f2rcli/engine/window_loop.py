@@ -17,7 +17,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately, as_grainy, grain
 from f2rcli.engine.planes_store import Packing, grouped_planes
-from f2rcli.engine.worker import Copies, Worker
+from f2rcli.engine.worker import HERE, Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares
@@ -55,9 +55,7 @@ class Started(NamedTuple):
 
     window: Window[PreparedPicture]
     view: Window[Prepared]
-    motions: Motions
-    noise: PlaneNoise  # of the centre's planes
-    past: Past
+    context: Callable[[], FrameContext]  # with the motion, which takes time
     restored: Callable[[], Tensor]  # waits
 
 
@@ -80,7 +78,7 @@ class Restorer:
     def __init__(self, engine: Engine, noise: NoiseTracker, worker: Worker) -> None:
         self.engine, self.noise = engine, noise
         self.method = engine.new_method(noise.layout)
-        self.worker = worker if isinstance(self.method, Following) else Worker()
+        self.worker = worker if isinstance(self.method, Following) else HERE
         self.packing = Packing(noise.layout, self.method.stride)
         # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
         fits = not engine.coded and isinstance(self.method, Following)
@@ -165,8 +163,7 @@ class Restorer:
         else:
             view, begun, motions = self._begun(window, method.restore)
             restored = begun.pop
-        noise = self.noise.by_now(window.centre.copies[0])
-        return Started(window, view, motions, noise, self.past, restored)
+        return Started(window, view, self._context(window, motions), restored)
 
     def _begun(
         self, window: Window[PreparedPicture], begin: Callable[[Window[Prepared], PlaneNoise], Any]
@@ -187,21 +184,33 @@ class Restorer:
 
     def finish(self, started: Started) -> Copies:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
-        window, view, past = started.window, started.view, started.past
-        frame, *copies = window.centre.copies
-        refined = started.restored()
-        context = _context(window, started.motions, past, started.noise)
+        view, (frame, *copies) = started.view, started.window.centre.copies
+        refined, context = started.restored(), started.context()
         # after networks have run: what it leaves for the contract takes memory
         self.engine.contract.watch(frame, context)
         changes = self._changes(self.engine.store.planes(frame), refined)
         del refined
-        if past.shares is not None and past.shares.due(view):
-            self._probe(past.shares, frame, view, changes)
+        shares = self.past.shares
+        if shares is not None and shares.due(view):
+            self._probe(shares, frame, view, changes)
         done = self.engine.contract.to_frame(frame, changes, context)
         first = view.items[0].index
         self._told = {index: told for index, told in self._told.items() if index >= first}
-        self._done = view.centre.index, first, past
+        self._done = view.centre.index, first, context.past
         return [done, *(replace(copy, planes=done.planes) for copy in copies)]
+
+    def _context(
+        self, window: Window[PreparedPicture], motions: Motions
+    ) -> Callable[[], FrameContext]:
+        """What is known besides a window's centre, as soon as its motion is."""
+        noise, past = self.noise.by_now(window.centre.copies[0]), self.past
+        near = tuple(one.copies[0] for one in beside(window))
+
+        def context() -> FrameContext:
+            flows = tuple(None if motion is None else motion() for motion in motions)
+            return FrameContext(noise, near, flows, past)
+
+        return context
 
     def _look(self, window: Window[PreparedPicture], motions: Motions) -> None:
         """Look at the noise of a centre, now and then, by the motion into its neighbours."""
@@ -225,7 +234,7 @@ class Restorer:
     def _may_wait(self, last: Started) -> int:
         """How many windows may be begun and not finished: the next is not begun before the method
         has been asked on the last."""
-        shares = last.past.shares
+        shares = self.past.shares
         probes = not self.worker.first_out and shares is not None and shares.due(last.view)
         return 0 if self.hurry or probes else self.worker.ahead
 
@@ -249,18 +258,14 @@ class Restorer:
         """Look at a window before an excerpt: as the whole run does, but where frames are large and
         nothing stands still, only as far as what follows depends on it."""
         small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
-        near = any(not one.context for one in window.after)
-        if (
-            self.past.memory.stands or small or near
-        ):  # near: a frame that is written is brought closer
-            worker, self.worker = self.worker, Worker()
+        near = any(not one.context for one in window.after)  # one that is written is brought closer
+        if self.past.memory.stands or small or near:
+            worker, self.worker = self.worker, HERE
             self.finish(self.start(window))
             self.worker = worker
             return
         *_, motions = self._begun(window, self.method.pass_over)
-        frame = window.centre.copies[0]
-        context = _context(window, motions, self.past, self.noise.by_now(frame))
-        self.engine.contract.watch(frame, context)
+        self.engine.contract.watch(window.centre.copies[0], self._context(window, motions)())
 
     # Where the noise is faint, the method is asked how it answers to more of it.
 
@@ -322,14 +327,6 @@ class Restorer:
 def beside(window: Window[T]) -> tuple[T, ...]:
     """What is right beside a window's centre."""
     return (*window.before[-1:], *window.after[:1])
-
-
-def _context(
-    window: Window[PreparedPicture], motions: Motions, past: Past, noise: PlaneNoise
-) -> FrameContext:
-    """What is known besides a window's centre."""
-    flows = tuple(None if motion is None else motion() for motion in motions)
-    return FrameContext(noise, tuple(one.copies[0] for one in beside(window)), flows, past)
 
 
 def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:

@@ -43,6 +43,9 @@ class Worker:
         return (piece() for piece in pieces)
 
 
+HERE = Worker()
+
+
 class DeviceWorker(Worker):
     """Starts work of a device, which goes on with it while its host writes the frame before and
     reads on; what the host does by itself is done in a thread beside, a frame ahead."""
@@ -97,7 +100,7 @@ def network_worker(engine: Engine) -> Iterator[Worker]:
     ends, no work is left running."""
     on_device = engine.torch_device.type != "cpu" or engine.store.away
     if engine.prompt if on_device else engine.threads < 2:
-        yield Worker()
+        yield HERE
         return
     if on_device:
         with ThreadPoolExecutor(1, "f2r-frames") as beside:
@@ -125,12 +128,12 @@ Copies = list[Frame]  # every frame that shows one picture
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
 
-def unique(frames: Iterable[Frame], worker: Worker | None = None) -> Iterator[Copies]:
+def unique(frames: Iterable[Frame], worker: Worker = HERE) -> Iterator[Copies]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
     nothing as a neighbour, and gets its original's result. Invalid samples are set aside, by the
-    worker if there is one."""
+    worker."""
     run: list[Frame] = []
-    for frame in (Worker() if worker is None else worker).done(searches(frames)):
+    for frame in worker.done(searches(frames)):
         if run and len(run) < LONGEST_REPEAT and same_samples(run[0], frame):
             run.append(replace(frame, planes=run[0].planes))
             continue

@@ -100,12 +100,8 @@ def _shares_of(removed: Floats, again: Floats, added: Floats, variance: Floats) 
     )
     classes = np.digitize((power / around.clamp_min(LEAST))[0].numpy(), EDGES).ravel()
     count = len(MIDDLES)
-
-    def total(values: Floats) -> Floats:
-        return np.bincount(classes, values.ravel(), count).astype(np.float64)
-
     sums = [(again - removed) * added, np.square(added), variance, np.square(removed)]
-    by_class = [total(values) for values in sums]
+    by_class = [np.bincount(classes, values.ravel(), count) for values in sums]
     whole = _share(*(one.sum() for one in by_class))
     own = _share(*by_class)  # added noise was rounded: a little stronger
     places = np.bincount(classes, minlength=count).astype(np.float64)
