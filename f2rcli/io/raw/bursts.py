@@ -26,7 +26,7 @@ from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, misread_error
 from f2rcli.io.formats import RAW
-from f2rcli.io.numbering import clip_files, missing_numbers
+from f2rcli.io.numbering import clip_files, files_of, missing_numbers
 from f2rcli.io.raw.exposure import (
     CODES,
     PROVENANCE,
@@ -57,7 +57,7 @@ class RawReader(SequenceReader):
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         files = clip_files(source, RAW, "raw files")
-        notes = []
+        notes = _others(Path(source)) if Path(source).is_dir() else []
         if missing := missing_numbers(files)[0]:
             notes.append(f"{missing} numbers are missing among the file names")
         exposure, samples = first_readable(files, read_raw)
@@ -125,6 +125,16 @@ class RawReader(SequenceReader):
                 "first": self.files[0].stem, "last": self.files[-1].stem,
             }
         ]  # fmt: skip
+
+
+def _others(folder: Path) -> list[str]:
+    """A note on files of a folder that are no camera raw."""
+    aside = Counter(
+        path.suffix.lower() or "no suffix" for path in files_of(folder)
+        if path.suffix.lower() not in RAW
+    )  # fmt: skip
+    others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
+    return [f"other files in the folder are ignored ({others})"] if others else []
 
 
 def check_belongs(exposure: Exposure, first: Exposure) -> None:
