@@ -204,11 +204,11 @@ class Run:
         """Tell what is to come, do it, tell what came of it."""
         info, console = self.info, self.console
         self._announce()
+        frames = iter(self.reader)
+        first = deque(islice(frames, 1))  # an excerpt without any is refused before a wait
         if self.job.dry_run:
             self._print_plan()
             return EXIT_OK, None
-        frames = iter(self.reader)
-        first = deque(islice(frames, 1))  # an excerpt without any is refused before a wait
         self._adapt()
         exact = info.frames is not None
         with FrameMeter(console, info.name, info.expected_frames, exact=exact) as meter:

@@ -234,7 +234,7 @@ def _output(sources: Sequence[str], named: str | None) -> Path:
         raise UsageError(
             f"{last}: there is no such input.", hint=f"To write it: f2r denoise {folder} -o {last}"
         )
-    raise UsageError("several inputs, and no output folder.", hint="Name a folder with -o.")
+    raise UsageError("no output folder.", hint="Name a folder with -o.")
 
 
 def _now() -> str:

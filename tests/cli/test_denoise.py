@@ -326,11 +326,10 @@ def test_the_folder_that_one_stands_in_has_a_name(
 
 
 def test_a_moment_after_the_end_is_told_in_words_of_every_option(f2r: Run, clip: Path) -> None:
-    for option in ("--preview", "--start"):  # a preview's hint had named --start
-        done = f2r("denoise", clip, option, "100")
+    for words in ("--preview 100", "--start 100", "--start 100 --dry-run"):  # which told a plan
+        done = f2r("denoise", clip, *words.split())
         assert done.code == EXIT_INPUT
-        assert "has no frame at or after 100 s" in done.err
-        assert "Name an earlier time." in done.err
+        assert "has no frame at or after 100 s.\nhint: Name an earlier time." in done.err
         assert "networks" not in done.err  # they were loaded first
 
 

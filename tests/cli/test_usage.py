@@ -36,6 +36,7 @@ MISTAKES = [
     (("denoise", "takes", "-o", "x.mp4"), "named like one clip", "Name a folder"),
     (("denoise", "takes", "-j", "many"), "--jobs many: neither a number", "tcp://HOST:PORT"),
     (("denoise", "clip.mp4", "takes"), "no output folder", "Name a folder"),
+    (("denoise", "clip.mp4", "-j", "2"), "error: no output folder", "Name a folder"),
     (("noise", "clip.mp4", "--plot", "x.png"), "the plot is an SVG file", "OUT.svg"),
     (("eval",), "nothing to evaluate", "f2r eval DENOISED --clean CLEAN"),
     (("train", "clip.mp4"), "no output", "-o NAME.safetensors"),
