@@ -157,7 +157,7 @@ def settings(ctx: typer.Context, kind: Callable[..., T], **own: Any) -> T:
 def given(ctx: typer.Context, *but: str) -> dict[str, Any]:
     """The options that were set on the command line, but for some."""
     return {
-        name: value
+        name: Path(value).name if name == "weights" else value  # in files no private path
         for name, value in ctx.params.items()
         if name not in but and str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")
     }

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from f2rcli import weights
 from f2rcli.cli.app import run
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import estimated, remember
@@ -384,10 +385,10 @@ def test_damage_ends_with_its_own_code_and_an_account(
 @pytest.mark.usefixtures("coarse_alone")
 def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mkv")
-    assert f2r("denoise", clip, "-o", out, "--strength", "0.5").code == EXIT_OK
-    assert "strength 0.5" in next(
-        line for line in f2r("info", out).out.splitlines() if line.startswith("made by")
-    )
+    words = ("--strength", "0.5", "--weights", weights.folder() / "f2r_lite.safetensors")
+    assert f2r("denoise", clip, "-o", out, *words).code == EXIT_OK
+    made = next(line for line in f2r("info", out).out.splitlines() if line.startswith("made by"))
+    assert ", strength 0.5, weights f2r_lite.safetensors, " in made  # no private path
 
 
 @pytest.mark.usefixtures("coarse_alone")
