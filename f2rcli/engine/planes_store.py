@@ -96,19 +96,19 @@ class PlanesStore:
         return held
 
 
-def parted(layout: PlaneLayout, count: int) -> list[slice]:
+def parts_of(layout: PlaneLayout, count: int) -> list[slice]:
     """The planes of each group, of so many."""
     return [slice(1), slice(1, count)] if layout.family is Family.YUV else [slice(count)]
 
 
 def grouped_planes(planes: Sequence[Tensor], layout: PlaneLayout) -> Groups:
     """Planes (H, W) as groups."""
-    return [torch.stack(list(planes[part])) for part in parted(layout, len(planes))]
+    return [torch.stack(list(planes[part])) for part in parts_of(layout, len(planes))]
 
 
 def grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLayout) -> Groups:
     """Samples of planes, one after the other, as groups."""
-    alike = [shapes[part] for part in parted(layout, len(shapes))]
+    alike = [shapes[part] for part in parts_of(layout, len(shapes))]
     sizes = [(len(some), *some[0]) for some in alike]
     parts = samples.split_with_sizes([prod(size) for size in sizes])
     return [part.view(size) for part, size in zip(parts, sizes, strict=True)]

@@ -53,7 +53,7 @@ class PreparedPicture:
 class Started(NamedTuple):
     """A window whose centre is being restored."""
 
-    window: Window[PreparedPicture]
+    copies: Copies  # of the centre
     view: Window[Prepared]
     context: Callable[[], FrameContext]  # with the motion, which takes time
     restored: Callable[[], Tensor]  # waits
@@ -163,7 +163,7 @@ class Restorer:
         else:
             view, begun, motions = self._begun(window, method.restore)
             restored = begun.pop
-        return Started(window, view, self._context(window, motions), restored)
+        return Started(window.centre.copies, view, self._context(window, motions), restored)
 
     def _begun(
         self, window: Window[PreparedPicture], begin: Callable[[Window[Prepared], PlaneNoise], Any]
@@ -184,7 +184,7 @@ class Restorer:
 
     def finish(self, started: Started) -> Copies:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
-        view, (frame, *copies) = started.view, started.window.centre.copies
+        view, (frame, *copies) = started.view, started.copies
         refined, context = started.restored(), started.context()
         # after networks have run: what it leaves for the contract takes memory
         self.engine.contract.watch(frame, context)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.planes_store import Groups, parted
+from f2rcli.engine.planes_store import Groups, parts_of
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.filters import bands, box, halved, here, least_around, resized
 from f2rcli.models.recorded import as_constant
@@ -93,7 +93,7 @@ class Terms:
     @property
     def parts(self) -> list[slice]:
         """The planes that each group holds."""
-        return parted(self.layout, len(self.shares))
+        return parts_of(self.layout, len(self.shares))
 
     def band_shares(self, kind: int) -> tuple[Shares, ...]:
         """Of every plane of a group, the share of its variance in each band."""
