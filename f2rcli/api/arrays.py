@@ -234,7 +234,6 @@ def denoise_array(array: Any, call: Call, output: Any) -> Any:
     frames = denoise_stream(lane_frames(array, grid, call), info, engine)
     for frame in call.counted(frames, info.frames):
         put_back(out, frame, grid)
-        report.frames += 1
     report.take_in(engine, info)
     return out
 

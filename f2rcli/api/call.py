@@ -232,8 +232,8 @@ class Call:
         return check
 
     def counted(self, items: Generator[T], total: int | None) -> Iterator[T]:
-        """Yield the results, reporting progress to the caller. They end with this, however it ends:
-        an error that somebody keeps would keep their threads too."""
+        """Yield the results, counted for the report and for the caller. They end with this, however
+        it ends: an error that somebody keeps would keep their threads too."""
         shown: Iterable[T] = items
         if self.progress is True:
             from rich.console import Console
@@ -243,6 +243,7 @@ class Call:
         with kept_memory(), closing(items):
             for done, item in enumerate(shown, start=1):
                 self.check()
+                self.report.frames = done
                 yield item
                 if callable(self.progress):
                     self.progress(done, total)

@@ -37,7 +37,6 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
             frames = denoise_stream(reader, reader.info, engine, reader.opening)
             for frame in call.counted(frames, reader.info.frames):
                 writer.write(frame)
-                report.frames += 1
             receipt = writer.finish()
         report.take_in(engine, reader.info)
         report.note(*reader.info.notes, *plan.notes, *reader.ledger.lines())
@@ -139,7 +138,6 @@ def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
     call.check()
     clip = FrameSequence(opening, call.options, call.own_check())
     for frame in call.counted(clip.restored(chain([opening], frames)), None):
-        call.report.frames += 1
         call.report.take_in(clip.engine, clip.info)
         yield frame
     call.report.take_in(clip.engine, clip.info)
