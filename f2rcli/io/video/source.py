@@ -284,9 +284,7 @@ class SourceMetadata:
     # Of the file's header:
     display: tuple[int, int] | None = None  # width and height to show it at, or in proportion
     crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
-    odd_chapters: bool = False  # nested, hidden, or with languages: FFmpeg reads flat lists
-    long_languages: tuple[str, ...] = ()  # of tracks, by BCP 47: pt-BR; FFmpeg reads three letters
-    device_boxes: tuple[str, ...] = ()  # the names of what a camera wrote for itself
+    lost: tuple[tuple[str, str], ...] = ()  # what FFmpeg reads none of, in words, and why
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
     chapters: tuple[Mapping[str, Any], ...] = ()
@@ -387,11 +385,11 @@ def _matroska_facts(path: Path, track: int, size: tuple[int, int]) -> dict[str, 
         odd |= len(_all(atom, _TITLE)) > 1 or bool(_all(atom, _ATOM))
         odd |= any(map(any, _all(atom, _HIDDEN)))
         odd |= not {b"und", b"eng"}.issuperset(_all(atom, _TITLE, _LANGUAGE))
-    spoken = [name for one in tracks for name in _all(one, _BCP47)]
-    facts: dict[str, Any] = {
-        "crop": (left + right, top + bottom), "odd_chapters": odd,
-        "long_languages": tuple(str(name, "latin-1") for name in spoken if b"-" in name),
-    }  # fmt: skip
+    spoken = [str(name, "latin-1") for one in tracks for name in _all(one, _BCP47)]
+    long = ", ".join(name for name in spoken if "-" in name)  # pt-BR
+    lost = [("levels, languages and flags of chapters", "f2r writes a flat list")] * odd
+    lost += [(f"languages {long}", "f2r writes three letters")] if long else []
+    facts: dict[str, Any] = {"crop": (left + right, top + bottom), "lost": tuple(lost)}
     seen = size[0] - left - right, size[1] - top - bottom
     if all(shown):
         facts["display"] = shown
@@ -480,7 +478,8 @@ def _movie_facts(path: Path, size: tuple[int, int]) -> dict[str, Any]:
     beside = (moov[body:end] for kind, body, end in _boxes(moov) if kind == b"udta")
     names = [str(kind, "latin-1").strip() for udta in beside for kind, _, _ in _boxes(udta)]
     own = [name for name in names if name.isalnum() and name.isascii() and name not in _ORDINARY]
-    return {"crop": crop, "device_boxes": tuple(dict.fromkeys(own))}
+    lost = f"the camera's own data {', '.join(dict.fromkeys(own))}", "f2r cannot carry it"
+    return {"crop": crop, "lost": (lost,) if own else ()}
 
 
 def _boxes(data: bytes | mmap.mmap) -> Iterator[tuple[bytes, int, int]]:

@@ -319,13 +319,9 @@ def plan_tags(
     none = "" if container.described else f"{container.name} holds none"
     fates = [("metadata", none)] * bool(tags)
     levels = [name for name in tags if "/" in name and "matroska" in source.container]
-    for words, told, why in (
-        ("levels of tags ({})", levels if container.described else (), "f2r writes a flat list"),
-        ("languages {}", source.long_languages, "f2r writes three letters"),
-        ("the camera's own data {}", source.device_boxes, "f2r cannot carry it"),
-    ):
-        if told:
-            fates.append((words.format(", ".join(told)), why))
+    if levels and container.described:
+        fates.append((f"levels of tags ({', '.join(levels)})", "f2r writes a flat list"))
+    fates += source.lost
     # mp4 and mov have an open list of keys for rare ones.
     rare = [name for name in tags if name.lower() not in _MP4_TAGS] if container.movie else []
     if rare and container.covers and any(map(is_cover, source.others)):

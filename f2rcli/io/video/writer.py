@@ -150,8 +150,6 @@ def _fates(
     unstored = f"{encoder} in {container.name} does not store it"
     if source.chapters:
         yield f"{len(source.chapters)} chapters", "" if container.described else none
-    if source.odd_chapters and container.described:
-        yield "levels, languages and flags of chapters", "f2r writes a flat list"
     if matrix := source.display_matrix:
         words = "rotation" if turns(matrix) else "rotation and flip"
         yield words, "" if container.holds_matrix(matrix) else none
