@@ -18,7 +18,7 @@ from f2rcli.io.files import PartFile
 from f2rcli.settings import LARGEST, check, parse_json, setting
 from f2rcli.units import count, duration, size
 
-Unit = Literal["frame", "picture", "page", "byte", "chunk", "file"]
+Unit = Literal["frame", "picture", "file"]
 _MOST_FAULTS = 20
 
 

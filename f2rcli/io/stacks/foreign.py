@@ -15,17 +15,7 @@ import numpy as np
 
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io.files import refusals
-from f2rcli.io.stacks.metadata import (
-    SECONDS,
-    Facts,
-    Metadata,
-    number_of,
-    ome_colour,
-    parsed,
-    place_of,
-    scaled,
-    steady,
-)
+from f2rcli.io.stacks.metadata import Facts, Metadata, number_of, ome_colour, parsed, scaled, steady
 
 Where = dict[str, int]  # axis -> index
 Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
@@ -100,11 +90,7 @@ def _of_nd2(file: Any, xml: str, position: int, sizes: dict[str, int]) -> Metada
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
     root = parsed(xml)
     found = Metadata() if root is None else Metadata.of_ome(root, position, outer)
-    times = [
-        scaled(found.planes[at].get("DeltaT"), found.planes[at].get("DeltaTUnit", "s"), SECONDS)
-        for t in range(sizes.get("T", 1)) if (at := place_of(outer, T=t) or 0) < len(found.planes)
-    ]  # fmt: skip
-    interval = found.interval or steady([time for time in times if time is not None])
+    interval = found.interval or steady(found.times(outer))
     return replace(found, interval=interval, own=f"{own}\n{xml}".strip())
 
 

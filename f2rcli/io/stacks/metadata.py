@@ -139,6 +139,13 @@ class Metadata:
         names = {name for one in (*self.channels, *self.planes) for name in one}
         return list(dict.fromkeys([*found, *(w for n, w in _WORDS.items() if n in names)]))
 
+    def times(self, outer: dict[str, int]) -> list[float]:
+        """Seconds of the first picture of each frame, as far as pictures say them."""
+        places = (place_of(outer, T=t) or 0 for t in range(outer.get("T", 1)))
+        first = [self.planes[at] for at in places if at < len(self.planes)]
+        told = (scaled(one.get("DeltaT"), one.get("DeltaTUnit", "s"), SECONDS) for one in first)
+        return [time for time in told if time is not None]
+
     @classmethod
     def of_ome(cls, root: ElementTree.Element, number: int, outer: dict[str, int]) -> "Metadata":
         """Image `number` of OME-XML (see `parsed`). outer: sizes of axes that count pictures."""
