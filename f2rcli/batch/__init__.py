@@ -95,11 +95,7 @@ def _below(
     if folder.resolve() in seen:
         return
     seen.add(folder.resolve())
-    try:
-        paths = sorted(folder.iterdir(), key=natural_key)
-    except OSError as error:
-        remarks.append(f"{folder}: cannot be read: {error.strerror or error}; left out")
-        return
+    paths = sorted(folder.iterdir(), key=natural_key)
     paths = [path for path in paths if not path.name.startswith(".")]
     files = [path for path in paths if not path.is_dir() or path.suffix.lower() == ".zarr"]
     clips = [path for path in files if path.suffix.lower() in READABLE]
@@ -116,10 +112,13 @@ def _below(
     yield from ((path, place / path.name) for path in clips)
     folders = [path for path in paths if path.is_dir() and path not in clips]
     for path in sorted(folders, key=Path.is_symlink):  # a link never stands for its folder
-        if is_clip(path):
-            yield path, place / path.name
-        elif recursive:
-            yield from _below(path, place / path.name, seen, remarks, recursive=True)
+        try:
+            if is_clip(path):
+                yield path, place / path.name
+            elif recursive:
+                yield from _below(path, place / path.name, seen, remarks, recursive=True)
+        except OSError as error:
+            remarks.append(f"{path}: cannot be read: {error.strerror or error}; left out")
 
 
 def _check_output(output: Path, sources: Sequence[str]) -> None:

@@ -165,6 +165,15 @@ def test_links_into_what_is_read_already_are_not_followed(f2r: Run, tree: Path) 
     assert statuses(done) == {"a.mkv": "done", "day 2/b.mkv": "done"}
 
 
+def test_a_folder_that_cannot_be_read_is_left_out(f2r: Run, tree: Path, monkeypatch) -> None:
+    (tree / "lost+found").mkdir()  # as on an external disk, where it ended everything
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda p: listed(p / ("-" * (p.name == "lost+found"))))
+    done = f2r("denoise", tree, "--dry-run", *STILL)
+    assert (done.code, "2 clips\n" in done.out) == (EXIT_OK, True)
+    assert "lost+found: cannot be read: No such file or directory; left out" in done.err
+
+
 def started(*words: object, **how: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "f2rcli", *map(str, words)]
     return subprocess.Popen(
