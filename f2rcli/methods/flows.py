@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared
-from f2rcli.models.flow import DISFlow, Flow, Luma, Shifts, compose, consistency, halved, inside
+from f2rcli.models.flow import DISFlow, Flow, Luma, Shifts, compose, consistency, halved
 from f2rcli.models.placing import at_rest
 from f2rcli.models.recorded import Graphs
 from f2rcli.models.variational import variational_flows
@@ -42,42 +42,25 @@ class Flows(ABC):
         """The flow between two adjacent frames by their indices, where it was made."""
         return self._known.get((source, target))
 
-    def back(self, source: Prepared, target: Prepared) -> Any | None:
-        """Flow from `target` back into `source` by adjacent ones; None if one is missing."""
-        key = (target.index, source.index)
-        return self.known(*key) if _adjacent(key) else self._composed(*key)
-
-    def agreement(self, source: Prepared, target: Prepared, flow: Any) -> Any:
-        """Agreement of the flow there and back, or whether it stays inside; of the flow's size."""
-        back = self.back(source, target)
-        return inside(flow, HALF) if back is None else consistency(flow, back, HALF)
-
     def chain(self, frames: Sequence[Prepared]) -> None:
-        """Make sure that both flows of every adjacent pair of these frames are known."""
-        near = [(a, b) for a, b in pairwise(frames) if b.index - a.index == 1]
-        self._several([pair for a, b in near for pair in ((a, b), (b, a))])
-
-    def _at_rest(self, window: Window[Prepared]) -> Tensor | None:
-        """Where what a window shows stands still, (1, 1, h, w); None where that is not known."""
-        pairs = [(a.index, b.index) for a, b in pairwise(window.items)]
-        pairs = [pair for pair in pairs if pair in self._known]
-        if not pairs:
-            return None
-        return at_rest([self._known[a, b] for a, b in pairs], [self._known[b, a] for a, b in pairs])
+        """Make sure that both flows of every pair of these frames in a row are known."""
+        self._several([pair for a, b in pairwise(frames) for pair in ((a, b), (b, a))])
 
     def rated(self, window: Window[Prepared]) -> list[tuple[Any, Any]]:
         """The flow to every neighbour and how well it agrees with the one back; what rests is where
         it was, and agrees."""
         centre, neighbours = window.centre, window.neighbours
         self.chain(window.items)
-        flows = self._several([(centre, neighbour) for neighbour in neighbours])
-        found = [
-            (flow, self.agreement(centre, neighbour, flow))
-            for neighbour, flow in zip(neighbours, flows, strict=True)
+        flows = self._several([(centre, one) for one in neighbours])
+        backs = [self._composed(one.index, centre.index) for one in neighbours]
+        links = [(a.index, b.index) for a, b in pairwise(window.items)]
+        rests = at_rest(
+            [self._known[a, b] for a, b in links], [self._known[b, a] for a, b in links]
+        )
+        return [
+            (stilled(flow, rests), sure_of(consistency(flow, back, HALF), rests))
+            for flow, back in zip(flows, backs, strict=True)
         ]
-        if (rests := self._at_rest(window)) is None:
-            return found
-        return [(stilled(flow, rests), sure_of(sure, rests)) for flow, sure in found]
 
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""

@@ -54,14 +54,6 @@ def convolved(
     return _run(_kernel(layer, x), x, slope, plus)
 
 
-def halved(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
-    """The same by a 2x2 layer of stride 2: (B, C', H/2, W/2)."""
-    width = x.shape[-1]
-    if width >= NARROW:
-        return convolved(layer, x, slope)
-    return convolved(layer, functional.pad(x, (0, NARROW - width)), slope)[..., : width // 2]
-
-
 def _kernel(layer: nn.Conv2d, x: Tensor) -> Kernel:
     """A layer's operands in oneDNN's order, kept until its weights change. The order is that for
     inputs like x: oneDNN brings one for another size into it at every call, which takes longer than
@@ -198,7 +190,9 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> (B, C', H/2, W/2)."""
-        return halved(self.conv, x, SLOPE)
+        width = x.shape[-1]
+        wide = functional.pad(x, (0, NARROW - width)) if width < NARROW else x
+        return convolved(self.conv, wide, SLOPE)[..., : width // 2]
 
 
 class Up(nn.Module):

@@ -66,6 +66,11 @@ def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.devic
     return torch.tensor(values, dtype=dtype, device=device)
 
 
+def records(device: torch.device) -> bool:
+    """Whether work on this device can be recorded."""
+    return device.type == "cuda" and torch.version.cuda is not None
+
+
 class CudaRecorder:
     """CUDA graphs that share their memory: they run one after the other, in one stream."""
 
@@ -154,8 +159,7 @@ class Graphs:
     @classmethod
     def on(cls, device: torch.device) -> "Graphs":
         """The graphs of a device."""
-        known = device.type == "cuda" and torch.version.cuda is not None
-        return cls(CudaRecorder(device) if known else None)
+        return cls(CudaRecorder(device) if records(device) else None)
 
     def __call__(self, name: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:
         """The function's result for inputs, tensors or (named) tuples and lists of them. name: of

@@ -64,16 +64,10 @@ def measured_shares(flat: Singles) -> Shares:
             side = BAND_SIDES[min(index, len(BAND_SIDES)) - 1]
             seen = np.asarray(cv2.blur(seen, (side, side)), np.float32)
         energy.append(float(np.mean(np.square(band[known]) / seen[known].clip(0.05))))
-    return _believable(np.array(energy))
-
-
-def _believable(energy: Floats) -> Shares:
-    """Shares of energy, capped where coarse scales grow without end; they sum to one."""
     white = np.array(white_shares())
-    power = energy / white
-    for band in range(2, len(power)):
-        # More growth towards coarser scales is what frames do not share.
-        power[band] = min(power[band], 2.0 * power[band - 1])
+    power = np.array(energy) / white
+    for n in range(2, len(power)):  # more growth to coarse scales is what frames do not share
+        power[n] = min(power[n], 2.0 * power[n - 1])
     share = power * white
     return tuple((share / max(float(share.sum()), 1e-18)).tolist())
 
