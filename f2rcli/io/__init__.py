@@ -17,24 +17,21 @@ from typing import Any
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io import formats
-from f2rcli.io.base import Ledger, Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import with_a_name
 from f2rcli.io.numbering import files_of
 
 __all__ = [
-    "Ledger",
     "ReadOptions",
     "Reader",
     "Receipt",
     "WriteOptions",
     "WritePlan",
-    "Writer",
     "default_target",
     "is_clip",
     "open_reader",
     "open_writer",
     "plan_output",
-    "source_format",
     "unmarked_name",
 ]
 
@@ -50,7 +47,7 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
     if way is not None and path.is_file():
         what = f"{path.name}: f2r does not read {path.suffix.upper()[1:]} files."
         raise InputError(what, hint=way)
-    name = source_format(str(source))
+    name = _source_format(str(source))
     for option in ("axes", "series"):
         value = getattr(options, option)
         if value is not None and name != "stacks":
@@ -84,7 +81,7 @@ def default_target(source: str | Path) -> Path:
     if str(source) == "-":
         return Path("-")
     source = with_a_name(source)
-    return Path(_format(source_format(str(source))).default_target(Path(source)))
+    return Path(_format(_source_format(str(source))).default_target(Path(source)))
 
 
 def unmarked_name(source: str | Path) -> str:
@@ -100,7 +97,7 @@ def is_clip(folder: Path) -> bool:
     Beside pictures any other readable file makes it a folder of clips; beside a burst of raw files
     or pages of a stack a video does, while pictures are their previews. Raises OSError.
     """
-    name = source_format(str(folder))
+    name = _source_format(str(folder))
     if name == "video":  # which claims everything
         return False
     loose = name == "pictures"
@@ -112,7 +109,7 @@ def _format(name: str) -> Any:
     return import_module(f"{__name__}.{name}")
 
 
-def source_format(source: str) -> str:
+def _source_format(source: str) -> str:
     """The name of the format that reads a file or pattern, by its suffix, or a folder."""
     path = Path(source)
     if path.is_dir():
