@@ -87,7 +87,10 @@ def denoise(
         preview=clock("preview", preview), settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=console.json)
-    console.flags |= {"copy_only": "--audio-codec none"}
+    console.flags |= {
+        "copy_only": "--audio-codec none", "codec": "--lossless" if lossless else "--codec",
+        "encoder_options": "--encoder-opt", "pix_fmt": "--encoder-opt pix_fmt",
+    }  # fmt: skip
     if _asks_for_several(source, job):
         from f2rcli.cli.several import denoise_all
 

@@ -24,6 +24,8 @@ MISTAKES = [
     (("denoise", "clip.mp4", "--axes", "TYX"), "--axes TYX: clip.mp4 is not a stack", "Leave"),
     (("denoise", "clip.mp4", "--tile", "9"), "--tile 9", "64 or more"),
     (("denoise", "clip.mp4", "--device", "tpu"), "--device tpu: no such choice", "Choose from"),
+    (("denoise", "clip.mp4", "--lossless"), "--lossless ffv1: mp4 files cannot hold", ".mkv"),
+    (("denoise", "clip.mp4", "--encoder-opt", "pix_fmt=x"), "--encoder-opt pix_fmt x", "yuv420p"),
     (("denoise", "clip.mp4", "--encoder-opt", "x"), "not key=value", "For example"),
     (("denoise", "clip.mp4", "--preview", "0", "--dry-run"), "choose one of them", ""),
     (("denoise", "clip.mp4", "-o", ""), "-o: is empty", "shell variable"),
