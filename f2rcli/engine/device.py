@@ -151,14 +151,11 @@ def memory_of(device: torch.device) -> int:
     return memory()
 
 
-ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
 DEFAULT_TILE = 1024  # pixels per side beyond that
 
 
-def choose_tile(
-    wish: str, height: int, width: int, memory: int, per_pixel: int = ACTIVATION_BYTES
-) -> int | None:
+def choose_tile(wish: str, height: int, width: int, memory: int, per_pixel: int) -> int | None:
     """Pixels per side of a tile, a multiple of 8; None to run whole pictures.
 
     wish: `auto` (whole while activations, `per_pixel` bytes each, fit into a share of `memory`

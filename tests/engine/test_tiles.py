@@ -16,15 +16,15 @@ GIB = 2**30
 
 
 def test_auto_tiles_only_what_is_large_for_the_memory() -> None:
-    assert choose_tile("auto", 1080, 1920, 8 * GIB) is None
-    assert choose_tile("auto", 2160, 3840, 8 * GIB) == 1024
-    assert choose_tile("auto", 2160, 3840, 64 * GIB) is None
+    assert choose_tile("auto", 1080, 1920, 8 * GIB, 700) is None
+    assert choose_tile("auto", 2160, 3840, 8 * GIB, 700) == 1024
+    assert choose_tile("auto", 2160, 3840, 64 * GIB, 700) is None
 
 
 def test_a_number_is_rounded_down_to_the_stride_and_off_means_whole() -> None:
-    assert choose_tile("100", 480, 640, GIB) == 96
-    assert choose_tile("1000", 480, 640, GIB) is None
-    assert choose_tile("off", 9999, 9999, GIB) is None
+    assert choose_tile("100", 480, 640, GIB, 700) == 96
+    assert choose_tile("1000", 480, 640, GIB, 700) is None
+    assert choose_tile("off", 9999, 9999, GIB, 700) is None
 
 
 @pytest.mark.parametrize(

@@ -177,21 +177,17 @@ CHANGE_SIDE = 9  # samples, over which differences of frames are counted
 
 
 def limit_to_noise(
-    removed: Tensor,
-    variance: Tensor,
-    shares: Sequence[Shares],
-    sought: Tensor | None = None,
-    *,
-    light: bool,
+    removed: Tensor, variance: Tensor, terms: Terms, kind: int, sought: Tensor | None = None
 ) -> Tensor:
-    """The part of `removed` (noisy - restored, planes (P, H, W)) that may stay removed.
+    """The part of what is `removed` from a group (noisy - restored, (P, H, W)) that may stay
+    removed.
 
-    variance (P, H, W): of the noise; shares: the part of it that every band of a plane holds;
-    sought: of a mean over time, the share (P, H, W) that goes back of what shows only in wide
-    windows, see `_of_mean`; light: see `Terms.small_things`.
+    variance (P, H, W): of the noise; sought: of a mean over time, the share (P, H, W) that goes
+    back of what shows only in wide windows, see `_of_mean`.
     """
+    shares = terms.band_shares(kind)
     kept = _of_all_bands(removed, variance, shares, sought)
-    if light:
+    if terms.small_things(kind):
         kept -= _small_things(kept, variance, shares)
     most = variance.sqrt().mul_(4.0)  # more at one sample is not noise
     return torch.minimum(torch.maximum(kept, -most), most)

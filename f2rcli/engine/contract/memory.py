@@ -199,9 +199,7 @@ def _beyond_noise(
         hidden = torch.zeros_like(hidden)
     lasting = terms.tolerance.lasting
     of_mean = variance * (lasting + (1 - lasting) / frames) * (1 + EARLY / frames)
-    away = mean - limit_to_noise(
-        mean, of_mean, terms.band_shares(kind), hidden, light=terms.small_things(kind)
-    )
+    away = mean - limit_to_noise(mean, of_mean, terms, kind, hidden)
     for one in left:  # what clipping shifted is no noise, and known less well than what is lost
         away *= untouched(one, mean.shape[-2:])
     return away

@@ -209,9 +209,7 @@ def _allowed(
             ages.append(age)
         for one in left:
             variance = variance * (1 + (TAIL - 1) * (1 - untouched(one, group.shape[-2:])))
-        stays = limit_to_noise(
-            free, variance, terms.band_shares(kind), light=terms.small_things(kind)
-        )
+        stays = limit_to_noise(free, variance, terms, kind)
         stays = stays + shifts[kind] if shifts else stays
         sums = sums + torch.stack([taken.square().sum(), (taken - stays).square().sum()])
         shown = group - stays
