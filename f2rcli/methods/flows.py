@@ -44,7 +44,7 @@ class Flows(ABC):
 
     def chain(self, frames: Sequence[Prepared]) -> None:
         """Make sure that both flows of every pair of these frames in a row are known."""
-        self._several([pair for a, b in pairwise(frames) for pair in ((a, b), (b, a))])
+        self._several(_both_ways(frames))
 
     def rated(self, window: Window[Prepared]) -> list[tuple[Any, Any]]:
         """The flow to every neighbour and how well it agrees with the one back; what rests is where
@@ -100,6 +100,11 @@ def _key(pair: FramePair) -> tuple[int, int]:
     return pair[0].index, pair[1].index
 
 
+def _both_ways(frames: Sequence[Prepared]) -> list[FramePair]:
+    """Every two frames in a row, and the other way round."""
+    return [pair for a, b in pairwise(frames) for pair in ((a, b), (b, a))]
+
+
 def _adjacent(key: tuple[int, int]) -> bool:
     return abs(key[0] - key[1]) == 1
 
@@ -125,30 +130,21 @@ class DeviceFlows(Flows):
         self._graphs = Graphs() if graphs is None else graphs
 
     def rated(self, window: Window[Prepared]) -> list[tuple[Shifts, Tensor]]:
-        frames = window.items
+        frames, place = window.items, len(window.before)
         self.chain(frames)
-        first, last = frames[0].index, frames[-1].index
-        links = {key: flow for key, flow in self._known.items() if first <= min(key)}
-        links = {key: flow for key, flow in links.items() if max(key) <= last}
-        indices = tuple(frame.index - first for frame in frames)
-        keys = tuple((source - first, target - first) for source, target in links)
-        plan = indices, len(window.before), keys
         looks = [frame.look for frame in frames]
-        found = self._graphs(("rated", plan), partial(_rated, *plan), looks, list(links.values()))
-        return list(found)
+        known = [self._known[_key(pair)] for pair in _both_ways(frames)]
+        return list(self._graphs(("rated", place), partial(_rated, place), looks, known))
 
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Shifts | None]) -> list[Shifts]:
-        found: dict[int, Shifts] = {}
-        for begun in (False, True):
-            places = [i for i, start in enumerate(starts) if (start is not None) is begun]
-            if not places:
-                continue
-            source, target = (torch.cat([pairs[i][side].look for i in places]) for side in (0, 1))
-            given = [start for start in starts if start is not None] if begun else []
-            start = (torch.cat(given),) if given else ()
-            flows = self._graphs(("search", begun), variational_flows, source, target, *start)
-            found |= dict(zip(places, flows.chunk(len(flows)), strict=True))
-        return [found[place] for place in range(len(pairs))]
+        """Of adjacent frames, which start from nothing, or of others, none of which does."""
+        if not pairs:
+            return []
+        source, target = (torch.cat([pair[side].look for pair in pairs]) for side in (0, 1))
+        known = [start for start in starts if start is not None]
+        start = (torch.cat(known),) if known else ()
+        name = "search", bool(known)
+        return list(self._graphs(name, variational_flows, source, target, *start).split(1))
 
     def look(self, luma: Tensor) -> Tensor:
         """(H, W) -> (1, 1, h, w)."""
@@ -156,16 +152,11 @@ class DeviceFlows(Flows):
 
 
 def _rated(
-    indices: tuple[int, ...],
-    centre: int,
-    keys: tuple[tuple[int, int], ...],
-    looks: Sequence[Tensor],
-    links: Sequence[Shifts],
+    centre: int, looks: Sequence[Tensor], known: Sequence[Shifts]
 ) -> list[tuple[Shifts, Tensor]]:
     """`DeviceFlows.rated` as a function of tensors: of looks, and flows between adjacent frames."""
-    flows = DeviceFlows()
-    flows._known = dict(zip(keys, links, strict=True))
-    frames = [Prepared(i, one, one, one, one) for i, one in zip(indices, looks, strict=True)]
+    flows, frames = DeviceFlows(), [Prepared(i, one, one, one, one) for i, one in enumerate(looks)]
+    flows._known = dict(zip(map(_key, _both_ways(frames)), known, strict=True))
     return Flows.rated(flows, Window.of(frames, centre))
 
 
