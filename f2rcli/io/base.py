@@ -324,9 +324,9 @@ class Writer(AbstractContextManager["Writer"], ABC):
                 hint="Check start= and end=, or the input.",
             )
         verified, plan = self._complete(), self.plan
+        there = 0 if self.part is None else self.part.publish()
         return Receipt(
-            path=plan.target, frames=self.frames, seconds=self.seconds(),
-            bytes=0 if self.part is None else self.part.publish(),
+            path=plan.target, frames=self.frames, seconds=self.seconds(), bytes=there,
             kept=tuple(what for what in plan.kept if what not in self.lost),
             codec=f"{plan.encoder} {plan.pix_fmt}", dropped=plan.dropped,
             lost=tuple(self.lost), verified=verified,
