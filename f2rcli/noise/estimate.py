@@ -2,8 +2,7 @@
 
 One call serves the opening of a stream, a refresh and a look between. `bound.py` says how much
 noise there can be in each block of each plane; a small network says which share of that is noise.
-It can only lower, and where it finds noise nearly everywhere, it lets the bound stand: there the
-result is as exact as statistics are.
+It can only lower.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,6 @@ from f2rcli.noise.model import (
 from f2rcli.samples.impulses import robust_sigma
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
-ALL = 0.9  # typical share of a plane from where on all of its bound is noise
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
 BINS, LEAST_BIN = 6, 24  # of brightness, at most, and blocks in each at least
 SIDE = 256  # pixels of a square of a large frame
@@ -116,11 +114,16 @@ class PlaneMap:
     def of_counts(self) -> "PlaneMap":
         """The same of sensors' counts. In a few blocks the network has nothing to compare with, and
         statistics speak alone."""
-        few = self.level.size < LEAST_BIN
-        # Half in place of ALL: the network has not seen the noise of sensors' counts. Nor has it in
-        # the finest band, where a gain comes out a fifth too low: all bands speak for it.
-        share = np.ones_like(self.share) if few else _snapped(self, 0.5)
-        bound, share, error = (one[[FULL, FULL]] for one in (self.bound, share, self.error))
+        # The network has not seen the noise of sensors' counts: where it finds half of the bound,
+        # all of it is. Nor has it in the finest band, where a gain comes out a fifth too low: all
+        # bands speak for it.
+        bound, share, error = (one[[FULL, FULL]] for one in (self.bound, self.share, self.error))
+        live = self.bound[FULL] > 0
+        if self.level.size < LEAST_BIN:
+            share = np.ones_like(share)
+        elif live.any():
+            typical = _quantile(share[FULL][live], self._worth()[live], 0.5)
+            share = (share / typical).clip(0, 1) if typical >= 0.5 else share
         return replace(self, bound=bound, share=share, error=error)
 
     @property
@@ -340,7 +343,6 @@ def _plane_map(
         share, error = network()(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root
     found = PlaneMap(seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares())
-    found = replace(found, share=_snapped(found))
     if like is not None and like.level.size:
         found = _as_noisy(found, like)
     if found.finest > COLOURED[1]:
@@ -348,17 +350,6 @@ def _plane_map(
     trusted = enlarged(found.share[FULL] > MOSTLY, BLOCK)
     apart, *_ = matched.apart(centre.planes[plane], [one.planes[plane] for one in others], lit=True)
     return replace(found, shares=measured_shares(np.where(trusted, apart, np.float32(np.nan))))
-
-
-def _snapped(found: PlaneMap, least: float = ALL) -> Singles:
-    """Shares, all of them higher where they typically are nearly 1: statistics know better then."""
-    live, worth = found.bound[FULL] > 0, found._worth()
-    snapped = found.share.copy()
-    for band in (FULL, FINE):
-        if live.any():
-            typical = _quantile(found.share[band][live], worth[live], 0.5)
-            snapped[band] /= typical if typical >= least else 1
-    return snapped.clip(0, 1)
 
 
 def _as_noisy(found: PlaneMap, luma: PlaneMap) -> PlaneMap:
