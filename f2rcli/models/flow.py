@@ -88,9 +88,7 @@ def doubled_flow(flow: F, shape: tuple[int, ...]) -> F:
     """A flow of half the size in the pixels of pictures of this shape (..., H, W)."""
     if isinstance(flow, Tensor):
         return doubled(flow.permute(0, 3, 1, 2), shape).permute(0, 2, 3, 1) * 2
-    whole = doubled(flow, shape)
-    whole *= 2
-    return whole
+    return 2 * doubled(flow, shape)
 
 
 def resized(flow: Flow, shape: tuple[int, ...]) -> Flow:

@@ -26,6 +26,7 @@ from f2rcli.models.layers import (
     convolved,
     inner_mean,
     lowered,
+    mapped,
     together,
 )
 from f2rcli.planes import LAYOUTS, Layout
@@ -78,10 +79,6 @@ class Anchor(NamedTuple):
     def given(self, coarse_centre: Tensor) -> Tensor:
         """What the refiner begins from: the coarse centre (B, C, h, w) with what neighbours add."""
         return coarse_centre + self.correction
-
-    def detached(self) -> "Anchor":
-        """The same, through which no gradient passes."""
-        return Anchor(*(part.detach() for part in self))
 
 
 class Restored(NamedTuple):
@@ -303,7 +300,7 @@ class Networks(nn.Module):
         start = anchor.given(fixed.coarse)
         if not refine:
             return Restored(anchor.strict, start, start)
-        refined = self.refiner(layout, fixed, told, anchor.detached(), neighbours)
+        refined = self.refiner(layout, fixed, told, mapped(anchor, Tensor.detach), neighbours)
         return Restored(anchor.strict, start, refined)
 
 
