@@ -31,6 +31,9 @@ from f2rcli.errors import (
 from f2rcli.io import open_reader
 from f2rcli.units import size
 from tests.cli.conftest import Done, drifting, rgb, write_clip
+from tests.io.conftest import packets_of
+from tests.io.conftest import write_clip as with_sound
+from tests.io.rich import write_rich
 
 Run = Callable[..., Done]
 
@@ -66,6 +69,20 @@ def test_strength_zero_gives_back_every_sample(f2r: Run, tmp_path: Path) -> None
     noisy, out = write_clip(tmp_path / "noisy.mkv"), tmp_path / "same.mkv"
     assert f2r("denoise", noisy, "-o", out, "--strength", 0).code == EXIT_OK
     np.testing.assert_array_equal(rgb(out), rgb(noisy))
+
+
+@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.parametrize("strength", [0, 1])
+def test_what_lies_beside_the_picture_travels_from_its_first_packet_on(
+    f2r: Run, tmp_path: Path, strength: int
+) -> None:
+    """What came before the second frame was lost: cover, subtitles, the beginning of the sound."""
+    plain = with_sound(tmp_path / "plain.mkv", codec="libx264", pts=20, smooth=True, audio=True)
+    rich, out = write_rich(plain, tmp_path / "rich.mkv"), tmp_path / "out.mkv"
+    done = f2r("denoise", rich, "-o", out, "--strength", strength)
+    assert done.code == EXIT_OK, done.err
+    for kind in ("audio", "subtitle"):
+        assert packets_of(out, kind) == packets_of(rich, kind)
 
 
 @pytest.mark.usefixtures("coarse_alone")

@@ -25,7 +25,7 @@ from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
 
 _DELTA = slice(16, 20)  # bytes of a block's record that say by how much its own quantiser differs
 
-_HEADERS = ("hevc", "vp9", "av1")  # families of codecs whose headers are read
+HEADERS = ("hevc", "vp9", "av1")  # families of codecs whose headers are read
 _PACKETS = 16
 OF_HEADER = 0.5  # of a header's step is what encoders make of it block by block, or less
 _FIELD = re.compile(r"\b(init_qp_minus26|slice_qp_delta|base_q_idx)\s+\S+ = (-?\d+)")
@@ -57,8 +57,6 @@ def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[flo
 
     container: at its beginning; packets are read from it.
     """
-    if family_of(stream) not in _HEADERS:
-        return 0.0, 0.0
     lines: tuple[list[str], list[str]] = ([], [])
     try:
         with overheard(av.logging.INFO) as captured:

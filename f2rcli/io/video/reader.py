@@ -17,7 +17,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import leading, timed, trailing
-from f2rcli.io.video.decoder import MATROSKA, DecodedPicture, Decoder, first_steps8, step8
+from f2rcli.io.video.decoder import HEADERS, MATROSKA, DecodedPicture, Decoder, first_steps8, step8
 from f2rcli.io.video.pixels import fits, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
@@ -85,7 +85,7 @@ class VideoReader(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Raises InputError for what cannot be read."""
-        if not self.side.wanted:  # no writer has asked for packets
+        if not self.side.wanted:  # no plan has asked for packets
             self.side.wanted = False
             self.side.queue.clear()
         yield from self._within(*self._begun())
@@ -130,7 +130,7 @@ class VideoReader(Reader):
     @cached_property
     def _first_steps8(self) -> tuple[float, float]:
         """Quantiser steps from the headers of the first key frames and other frames; 0: unknown."""
-        if not self._again:
+        if not self._again or family_of(self.stream) not in HEADERS:
             return 0.0, 0.0
         with open_source(self.source) as container:
             return first_steps8(container, choose_video(container, self.name))

@@ -369,8 +369,8 @@ def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
 class SidePackets:
     """The queue between a video reader and a video writer, and the excerpt they agree on.
 
-    Until iterating begins every packet is queued; from then on only for a writer that has set
-    `wanted`, and takes packets out as it goes.
+    Until iterating begins every packet is queued; from then on only where a plan has set `wanted`,
+    whose writer takes packets out as it goes.
     """
 
     queue: deque[AnyPacket] = field(default_factory=deque)
@@ -380,7 +380,7 @@ class SidePackets:
     shift: Fraction = Fraction(0)  # seconds by which an excerpt moves, to begin as its source did
 
     def add(self, packet: AnyPacket) -> None:
-        """Queue a packet, or drop it where no writer wants it."""
+        """Queue a packet, or drop it where no plan wants it."""
         if self.wanted is not False:
             self.queue.append(packet)
 

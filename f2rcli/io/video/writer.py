@@ -85,6 +85,8 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     setup, lost = choose_encoder(reader, container, options)
     streams, fates = plan_streams(source, container, options)
+    if isinstance(reader, VideoReader):  # whose first frame may be read before a writer is open
+        reader.side.wanted = True
     tags, container_options, more = plan_tags(source, container)
     template = _template(setup)
     display = None if where == PIPE else _display(setup, template)
@@ -225,7 +227,6 @@ class VideoWriter(Writer):
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
-        self._packets.wanted = True
         if plan.target != PIPE:
             self.part = PartFile(Path(plan.target), overwrite=plan.overwrite)
 
