@@ -213,7 +213,7 @@ class Run:
             self._print_plan()
             return EXIT_OK, None
         self._adapt()
-        exact = info.frames is not None
+        exact = info.frames is not None or self.job.preview is not None
         with FrameMeter(console, info.name, info.expected_frames, exact=exact) as meter:
             if self.takes is not None:
                 meter.before = self.takes.before

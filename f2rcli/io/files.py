@@ -412,17 +412,17 @@ class PartFile:
         """The path at which to write the next file of a folder, or the only one."""
         return self.path
 
-    def add(self, name: str, data: bytes) -> Path:
+    def add(self, name: str, data: bytes, *, read_back: bool = True) -> Path:
         """Write the next file, or the only one; where it lies for now. Raises OutputError."""
         path = self.file(name)
         with disk_errors(Path(name)):
             path.write_bytes(data)
-        self._digests[name] = hashlib.sha256(data).hexdigest()
+        if read_back:
+            self._digests[name] = hashlib.sha256(data).hexdigest()
         return path
 
     def publish(self) -> int:
-        """Read back what was added, and move everything to its place; its size in bytes. Raises
-        OutputError."""
+        """Read back what is to be, move everything to its place; bytes. Raises OutputError."""
         with disk_errors(self.target):
             for name, digest in self._digests.items():
                 if file_digest(self.file(name)) != digest:

@@ -14,6 +14,7 @@ import pytest
 import tifffile
 
 from f2rcli import weights
+from f2rcli.cli import progress
 from f2rcli.cli.app import run
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import estimated, remember
@@ -302,7 +303,9 @@ def test_an_excerpt_shows_the_pixels_of_the_whole_run(f2r: Run, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("coarse_alone")
-def test_a_preview_is_a_still_of_a_moment_before_and_after(f2r: Run, clip: Path) -> None:
+def test_a_preview_is_a_still_of_a_moment_before_and_after(
+    f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = f2r("denoise", clip, "-o", clip.with_name("out.mp4"), "--preview", "0.12")
     assert done.code == EXIT_OK, done.err
     assert "of memory here" in done.err.splitlines()[0]
@@ -310,6 +313,11 @@ def test_a_preview_is_a_still_of_a_moment_before_and_after(f2r: Run, clip: Path)
     assert look.shape == (48, 128, 3)
     assert psnr(look[:, :64], rgb(clip)[3]) > 30  # chroma is enlarged in another way
     assert not clip.with_name("out.mp4").exists()
+    monkeypatch.setattr(progress, "EVENT_EVERY", 0)
+    words = ("--preview", "0.12", "--overwrite", "--json")
+    told = events(f2r("denoise", clip, "-o", clip.with_name("out.mp4"), *words))
+    (last,) = [one for one in told if one["event"] == "progress"]
+    assert (last["total"], last["exact"]) == (1, True)  # there is one still
 
 
 @pytest.mark.usefixtures("coarse_alone")

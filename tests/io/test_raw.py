@@ -43,6 +43,26 @@ def opened(path: Path) -> tuple[ClipInfo, np.ndarray]:
         return reader.info, frame.planes[0]
 
 
+@pytest.mark.skipif(not Path("/proc/self/io").is_file(), reason="Linux only")
+def test_files_of_a_burst_are_read_back_once(tmp_path: Path) -> None:
+    """Each as it is written; all of them were read again at the end, hours of disk later."""
+    burst = write_burst(tmp_path / "burst")
+    with (
+        open_reader(burst) as reader,
+        open_writer(reader, plan_output(reader, tmp_path / "out", WriteOptions())) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame)
+        before = bytes_read()
+        written = writer.finish().bytes
+        assert bytes_read() - before < written / 4
+
+
+def bytes_read() -> int:
+    """By this process so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_other_samples_come_back_with_the_same_levels_pattern_matrices_and_size(
     name: str, tmp_path: Path

@@ -1,5 +1,6 @@
 """Every frame keeps its own pts and duration."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -174,3 +175,14 @@ def test_a_transport_stream_of_few_small_frames_is_known_for_one(
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(crf=51))
     assert f"{count} frame{'s' * (count > 1)}" in receipt.verified
     assert len(tools.read_all(tmp_path / f"out{suffix}")) == count
+
+
+def test_a_clip_that_begins_later_than_its_clock_lasts_as_long_as_its_frames(
+    odd: Callable[[str], Path],
+) -> None:
+    """AVI counts pictures as they are decoded: the first of reordered ones is shown a step late,
+    by which the whole was told too short."""
+    with open_reader(odd("mpeg4_bframes.avi")) as reader:
+        frames = list(reader)
+    assert frames[0].pts == 1
+    assert reader.info.duration == pytest.approx(len(frames) / 25)

@@ -232,7 +232,7 @@ class RawWriter(Writer):
         noise = exposure.profile_left(samples, after)
         data = new_dng(exposure, after, noise, self._provenance)
         name = f"{self.reader.every[frame.index or 0].stem}.dng"
-        path = self.part.add(name, data)
+        path = self.part.add(name, data, read_back=False)
         try:
             found, read = read_raw(path)
         except InputError as error:

@@ -398,7 +398,7 @@ class VideoReader(Reader):
         end, asked, ends = self._stream_end(), self.options, []
         if end is not None or self.container.duration:
             whole = Fraction(self.container.duration or 0, av.time_base)
-            ends.append(whole if end is None else end - self._first_time)
+            ends.append(whole if end is None else (self.stream.duration or 0) * self._tick)
         if asked.frames is not None and rate:
             ends.append(asked.begins + Fraction(asked.frames) / rate)
         ends += [] if asked.ends is None else [asked.ends]
