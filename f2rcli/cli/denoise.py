@@ -208,7 +208,9 @@ class Run:
         info, console = self.info, self.console
         self._announce()
         frames = iter(self.reader)
-        first = deque(islice(frames, 1))  # an excerpt without any is refused before a wait
+        # An excerpt without any is refused before a wait; of a burst the first is a wait itself.
+        looks = bool(self.job.read.begins) or not self.job.dry_run
+        first = deque(islice(frames, int(looks)))
         if self.job.dry_run:
             self._print_plan()
             return EXIT_OK, None

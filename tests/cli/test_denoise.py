@@ -34,6 +34,7 @@ from f2rcli.units import size
 from tests.cli.conftest import Done, drifting, rgb, write_clip
 from tests.io.conftest import packets_of
 from tests.io.conftest import write_clip as with_sound
+from tests.io.raw_files import bytes_read, write_burst
 from tests.io.rich import write_rich
 
 Run = Callable[..., Done]
@@ -284,6 +285,17 @@ def test_a_dry_run_tells_plan_and_cost_and_writes_nothing(f2r: Run, clip: Path) 
     cost = plan["cost"]
     assert cost["seconds"] > cost["frames"] * cost["seconds_per_frame"] > 0  # it opens, too
     assert plan["engine"]["method"] == "f2r"
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").is_file(), reason="Linux only")
+def test_a_dry_run_of_a_burst_does_not_look_at_all_of_it(f2r: Run, tmp_path: Path) -> None:
+    """Lasting defects were looked for in up to 33 files: half a minute for large ones."""
+    burst = write_burst(tmp_path / "burst", count=12, size=(400, 600))
+    whole = sum(path.stat().st_size for path in burst.iterdir())
+    words = ("denoise", burst, "-o", tmp_path / "out", "--strength", 0, "--dry-run")
+    before = f2r(*words).code, bytes_read()  # and modules are loaded
+    assert (f2r(*words).code, before[0]) == (EXIT_OK, EXIT_OK)
+    assert bytes_read() - before[1] < whole / 2
 
 
 def test_a_span_is_cut(f2r: Run, clip: Path, tmp_path: Path) -> None:

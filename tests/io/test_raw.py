@@ -25,6 +25,7 @@ from tests.io.raw_files import (
     LAYOUTS,
     PROFILE,
     SIZE,
+    bytes_read,
     codes,
     louder,
     tags,
@@ -56,11 +57,6 @@ def test_files_of_a_burst_are_read_back_once(tmp_path: Path) -> None:
         before = bytes_read()
         written = writer.finish().bytes
         assert bytes_read() - before < written / 4
-
-
-def bytes_read() -> int:
-    """By this process so far."""
-    return int(Path("/proc/self/io").read_text().split()[1])
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
