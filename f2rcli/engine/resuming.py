@@ -19,7 +19,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
@@ -33,10 +33,10 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import SeenLately
 from f2rcli.engine.window_loop import Restorer, StreamState
 from f2rcli.engine.worker import Copies, given, wanted
-from f2rcli.errors import StaleError
+from f2rcli.errors import InputError, StaleError
 from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.files import record_folder, replacing
+from f2rcli.io.files import record_folder, refusals, replacing
 from f2rcli.noise.coding import Compression
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.samples.defects import SetAside
@@ -161,16 +161,15 @@ class RunState(NamedTuple):
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> "RunState":
-        """What was saved, or an error of many kinds; nothing in the file is executed."""
-        with ZipFile(path) as parts:
-            if parts.testzip() is not None:  # torch does not look at checksums
-                raise StaleError
-        with torch.serialization.safe_globals(KNOWN):
-            if torch.serialization.get_unsafe_globals_in_checkpoint(path):  # of another f2r
-                raise StaleError
-            found = torch.load(path, map_location=device, weights_only=True)
+        """What was saved; nothing in the file is executed. Raises InputError and StaleError for
+        damage, and for what another f2r or torch wrote."""
+        with refusals(path.name), torch.serialization.safe_globals(KNOWN):
+            with ZipFile(path) as parts:
+                sound = parts.testzip() is None  # torch does not look at checksums
+            known = sound and not torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            found = torch.load(path, map_location=device, weights_only=True) if known else None
         if not isinstance(found, cls):
-            raise TypeError(f"{path.name}: no state of a run")
+            raise StaleError
         return found
 
 
@@ -187,12 +186,19 @@ class Marks:
     def __init__(self, before: Iterable[StreamState] = ()) -> None:
         """before: where an earlier run left them."""
         self._before = iter(before)
-        self._clips: list[Restorer] = []
+        # One that has ended is its last state alone: its networks are let go of.
+        self._streams: list[Restorer | StreamState] = []
+
+    @property
+    def begun(self) -> bool:
+        """Whether any stream has begun: stacks that are restored in sums have none."""
+        return bool(self._streams)
 
     def restored(self, clip: Restorer, pictures: Iterator[Copies]) -> Iterator[Frame]:
         """The frames of the next stream that begins; those that the earlier run has restored come
         as they were read."""
-        self._clips.append(clip)
+        place = len(self._streams)
+        self._streams.append(clip)
         state, found = next(self._before, None), clip.windows(pictures)
         if state is not None:
             clip.expect(state)
@@ -206,14 +212,16 @@ class Marks:
             frames = list(given(restored, clip.engine.found.aside))
             for clip.left in reversed(range(len(frames))):
                 yield frames[-1 - clip.left]
+        self._streams[place] = clip.end()
 
     def taken(self) -> list[StreamState]:
         """The states of all streams; none if they cannot be left at this moment, but soon."""
-        states = [clip.state() for clip in self._clips]
+        states = [one.state() if isinstance(one, Restorer) else one for one in self._streams]
         whole = [state for state in states if state is not None]
         waits = not whole or len(whole) < len(states)
-        for clip in self._clips:
-            clip.hurry = waits
+        for one in self._streams:
+            if isinstance(one, Restorer):
+                one.hurry = waits
         return [] if waits else whole
 
 
@@ -223,10 +231,6 @@ WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
-UNREADABLE = (
-    OSError, RuntimeError, ValueError, TypeError, LookupError, EOFError, StaleError,
-    BadZipFile,
-)  # fmt: skip
 
 
 class RunRecord:
@@ -254,7 +258,7 @@ class RunRecord:
         self.stopped: Callable[[], bool] = lambda: False  # whether the user has asked to stop
         self.stop: Callable[[], None] = lambda: None  # raises what ends the run
         self._sources: deque[str] = deque()  # digests of frames that are read and not restored yet
-        self._ahead: list[str] = []  # of those that the other run had read
+        self._before: RunState | None = None  # of the run that is gone on with
         self._began = self.clock()
         self._due = self._began + FIRST
 
@@ -280,7 +284,7 @@ class RunRecord:
             if before.identity != self.identity:
                 raise StaleError
             self._entries = self.log.reopened(before.frames, before.size)
-        except UNREADABLE:
+        except (OSError, InputError, StaleError):
             self.say(
                 f"{self.folder.name}: from another clip, with other settings, or damaged: "
                 "starting over"
@@ -288,8 +292,7 @@ class RunRecord:
             self.remove()
             return Marks()
         self.begun = self.kept = before.frames
-        self._ahead = before.ahead
-        self.engine.contract.returned, self.engine.found.aside = before.returned, before.aside
+        self._before = before
         self.say(f"continues after the {self.begun} finished frames ({self.folder.name})")
         return Marks(before.streams)
 
@@ -309,8 +312,11 @@ class RunRecord:
             if source != self._sources.popleft():
                 raise StaleError
             yield filled(frame, parts)
-        if any(now != then for now, then in zip(self._sources, self._ahead, strict=False)):
-            raise StaleError
+        if (before := self._before) is not None:
+            if any(now != then for now, then in zip(self._sources, before.ahead, strict=False)):
+                raise StaleError
+            # Not before: what is restored in sums was restored again, and counted.
+            self.engine.contract.returned, self.engine.found.aside = before.returned, before.aside
         for done, frame in enumerate(frames, start=self.begun + 1):
             self._going = True
             if not self.given_up:
@@ -327,8 +333,8 @@ class RunRecord:
     def can_keep(self) -> bool:
         """Whether a run that is asked to stop has lasted long enough, and has the means, to be gone
         on with from the frame in hand."""
-        lasted = self.clock() - self._began >= FIRST
-        return lasted and self._going and not self.given_up
+        marks, lasted = self.engine.found.marks, self.clock() - self._began >= FIRST
+        return lasted and self._going and marks is not None and marks.begun
 
     def _look(self) -> None:
         """See whether something is to be written."""

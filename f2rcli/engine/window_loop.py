@@ -273,12 +273,8 @@ class Restorer:
         self, shares: NoiseShares, frame: Frame, view: Window[Prepared], changes: list[Tensor]
     ) -> None:
         """Learn from a window's centre, the `frame`, and changes of its planes."""
-        method, told, noise, store = (
-            self.method,
-            self.noise.told,
-            self.noise.planes,
-            self.engine.store,
-        )
+        method, store = self.method, self.engine.store
+        told, noise = self.noise.told, self.noise.planes
         assert isinstance(method, Following)
         layout, shown = frame.layout, store.groups(frame)
         terms = Terms(layout, noise.shares, noise.clipped)
@@ -317,11 +313,13 @@ class Restorer:
         if window.centre.prepared.index == self._begin + state.done - 1:
             self.method.recall(window.map(lambda one: one.prepared), *state.method)
 
-    def end(self) -> None:
-        """Release what was carried along: no picture is to come."""
+    def end(self) -> StreamState:
+        """Release what was carried along: no picture is to come. Returns what is left to know."""
         self.method.forget()
-        self.past, self._told, end = Past(), {}, self._begin + self.seen
-        self._done = end - 1, end, self.past
+        self.past, self._told = Past(), {}
+        return StreamState(
+            self.seen, self.seen, self._told, self.noise.lately, self.past, (None, {})
+        )
 
 
 def beside(window: Window[T]) -> tuple[T, ...]:

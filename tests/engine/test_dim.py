@@ -69,7 +69,7 @@ def test_a_cell_that_flashes_for_a_frame_keeps_most_of_its_light() -> None:
 def test_every_frame_of_a_dim_excerpt_comes_once_and_in_order() -> None:
     frames = [
         replace(f, index=t, context=t < 8)
-        for t, f in enumerate(frames_of(counted(scene(16, 0.0, 32))))
+        for t, f in enumerate(frames_of(counted(0.3 * scene(16, 0.0, 32))))
     ]
     engine = engine_for(frames)
     done = list(stream.denoise_stream(iter(frames), info_of(frames), engine))

@@ -1,9 +1,13 @@
 """A run that was killed goes on and ends with the frames of one that was not."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
+from weakref import ref
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -14,6 +18,8 @@ from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.io import base, files
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
+from tests.engine.test_dim import counted, frames_of, scene
+from tests.engine.test_lanes import lane
 from tests.engine.test_stream import differences
 
 records = resuming
@@ -40,20 +46,26 @@ def clip() -> list[Frame]:
     return [replace(frame, pts=40 * t) for t, frame in enumerate(frames)]
 
 
-def run(
-    folder: Path, frames: list[Frame], stop: int | None = None, *, interlaced: bool = False,
-    threads: int = 1, said: Callable[[str], None] = lambda line: None, **settings: object,
-) -> list[Frame]:  # fmt: skip
-    """The frames that a run writes before it is killed, after frame number `stop`."""
+def begun(
+    folder: Path, frames: list[Frame], *, interlaced: bool = False, threads: int = 1,
+    said: Callable[[str], None] = lambda line: None, **settings: object,
+) -> tuple[RunRecord, Iterator[Frame]]:  # fmt: skip
+    """A run's record, and its frames as they are to be written."""
     engine = engine_for(frames, interlaced=interlaced, **settings)
     engine.threads = threads
     info = info_of(frames, interlaced=interlaced)
     identity = identity_of(engine, ReadOptions(), info)
     record = RunRecord(folder / "out.mkv", engine, identity, len(frames), said)
     engine.found.marks = record.open()
-    written = []
     source = record.reading(iter(frames))
-    for frame in record.keeping(denoise_stream(source, info, engine)):
+    return record, record.keeping(denoise_stream(source, info, engine))
+
+
+def run(folder: Path, frames: list[Frame], stop: int | None = None, **options: Any) -> list[Frame]:
+    """The frames that a run writes before it is killed, after frame number `stop`."""
+    record, restored = begun(folder, frames, **options)
+    written = []
+    for frame in restored:
         written.append(frame)
         if len(written) == stop:
             return written  # killed: nobody closes anything
@@ -110,10 +122,10 @@ def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_nois
     frames = noisy_clip(6, height=40, width=48)
     if kind == "gray stack":
         layout = replace(GRAY8, bits=16, levels=(0.0, 255.0))
-        lane = [
+        first = [
             replace(f, planes=(f.planes[0].astype(np.uint16),), layout=layout) for f in frames[:4]
         ]
-        frames = [*lane, *(replace(frame, lane=1) for frame in lane)]
+        frames = [*first, *(replace(frame, lane=1) for frame in first)]
     if kind == "mosaic":
         mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(255,) * 4)
         layout = PlaneLayout(family=Family.BAYER, bits=8, mosaic=mosaic)
@@ -161,6 +173,69 @@ def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(tmp_path, m
     said: list[str] = []
     run(tmp_path, frames, 1, said=said.append, sigma=20.0)
     assert "starting over" in said[0]
+
+
+def test_a_record_that_torch_cannot_make_out_is_begun_anew(tmp_path) -> None:
+    """As another release of it may write: its checksums are right."""
+    frames = noisy_clip(4, height=32, width=48)
+    run(tmp_path, frames, 2, sigma=20.0)
+    path = record_folder(tmp_path / "out.mkv") / "state"
+    with ZipFile(path) as kept:
+        parts = {name: kept.read(name) for name in kept.namelist()}
+    with ZipFile(path, "w") as other:
+        for name, part in parts.items():
+            other.writestr(name, b"\x95" + part if name.endswith("data.pkl") else part)
+    said: list[str] = []
+    run(tmp_path, frames, 1, said=said.append, sigma=20.0)
+    assert "starting over" in said[0]
+
+
+def dim_and_bright() -> list[Frame]:
+    """A lane of a few photons a pixel, which is restored in sums, and one of many."""
+    return [*frames_of(counted(0.3 * scene(16, 0.0, 32))), *lane(1, gain=20, offset=100)]
+
+
+def test_what_is_counted_of_frames_that_are_restored_again_counts_once(tmp_path) -> None:
+    frames = dim_and_bright()
+    _, whole = undisturbed(frames)
+    run(tmp_path, frames, 18)
+    record, restored = begun(tmp_path, frames)
+    assert record.begun == 17
+    assert len(list(restored)) == len(frames)
+    shares = (engine.contract.returned.share for engine in (record.engine, whole))
+    assert next(shares) == pytest.approx(next(shares), rel=1e-4)
+
+
+def test_a_run_that_nothing_can_go_on_from_stops_when_it_is_asked_to(tmp_path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop() -> None:
+        raise StopError
+
+    record, restored = begun(tmp_path, dim_and_bright())
+    record.stopped, record.stop = lambda: True, stop
+    assert next(restored)
+    with pytest.raises(StopError):
+        next(restored)
+
+
+def test_the_method_of_a_lane_that_is_done_is_let_go_of(tmp_path, monkeypatch) -> None:
+    """With its networks and what it remembers."""
+    made, new_method = [], Engine.new_method
+
+    def noted(self: Engine, source: PlaneLayout) -> Any:
+        method = new_method(self, source)
+        made.append(ref(method))
+        return method
+
+    monkeypatch.setattr(Engine, "new_method", noted)
+    lanes = [*lane(0, gain=4, offset=0), *lane(1, gain=20, offset=100)]
+    _, restored = begun(tmp_path, lanes)
+    for _ in range(6):
+        next(restored)
+    gc.collect()
+    assert [method() is None for method in made] == [True, False]
 
 
 def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
