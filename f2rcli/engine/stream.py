@@ -107,7 +107,8 @@ def _denoise_lane(
     for parity, branch in enumerate(tee_releasing(frames, 2)):
         field, first = (map(partial(one_field, parity), one) for one in (branch, opening()))
         fields.append(restore_stream(field, engine, first, worker))
-    yield from map(woven, *fields)
+    for upper, lower in zip(*fields, strict=True):  # each is asked to its end
+        yield woven(upper, lower)
 
 
 def restore_stream(
@@ -120,9 +121,9 @@ def restore_stream(
     waiting, pictures, _ = begun
     if not waiting:
         return
-    first = waiting[0][0]
+    layout = waiting[0][0].layout
     shown = whole if whole.waiting else begun
-    noise = NoiseTracker.of(engine, first.layout, [copies[0] for copies in shown.waiting])
+    noise = NoiseTracker.of(engine, layout, [copies[0] for copies in shown.waiting])
     blend = _blend(shown, engine, noise)
     del whole, begun, shown
     pictures = chain(emptied(waiting), pictures)

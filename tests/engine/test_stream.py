@@ -263,6 +263,17 @@ def test_fields_are_restored_apart() -> None:
         assert not np.array_equal(a.planes[0][1::2], b.planes[0][1::2])
 
 
+def test_both_fields_are_read_to_their_ends() -> None:
+    """The second shows one picture alone, which is said then."""
+    frames = noisy_clip(5)
+    for frame in frames[1:]:
+        for plane, first in zip(frame.planes, frames[0].planes, strict=True):
+            plane[1::2] = first[1::2]
+    engine = engine_for(frames, interlaced=True)
+    assert len(list(denoise_stream(frames, info_of(frames, interlaced=True), engine))) == 5
+    assert any(note.startswith("1 different frame,") for note in engine.found.notes)
+
+
 def test_gray_goes_through_rgb_weights_and_is_cleaner() -> None:
     clean = clean_clip(5).mean(1, keepdims=True).repeat(3, 1)
     noise = np.random.default_rng(1).normal(0, 0.1, clean[:, :1].shape)
