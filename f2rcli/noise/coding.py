@@ -28,6 +28,7 @@ STRIP = 16  # rows that are counted together
 ENOUGH = 2_000_000  # pixels that are looked at, of two frames at least
 SURE = 6.0  # standard errors
 LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
+WITHIN = 0.02  # of the excess, that steps within blocks are at least: drawn squares have none
 
 
 def find_edges(lumas: Sequence[Luma]) -> float | None:
@@ -49,13 +50,12 @@ def _excess(lumas: Sequence[Luma]) -> float | None:
     if len(strips) < 2:
         return None
     phases = np.stack(strips)
-    means = phases.mean(0)
-    best = int(means.argmax())
-    others = np.delete(phases, best, 1)
-    apart = phases[:, best] - others.mean(1)
-    error = float(apart.std(ddof=1)) / len(apart) ** 0.5
-    mean = float(apart.mean())
-    return mean if mean > max(SURE * error, LEAST) else None
+    best = int(phases.mean(0).argmax())
+    apart = phases[:, best] - np.delete(phases, best, 1).mean(1)
+    mean, error = float(apart.mean()), float(apart.std(ddof=1)) / len(apart) ** 0.5
+    middles = slice(1 + best + PERIOD // 2, None, PERIOD)
+    within = fmean(float(np.abs(np.diff(luma))[:, middles].mean()) for luma in lumas)
+    return mean if mean > max(SURE * error, LEAST) and within > WITHIN * mean else None
 
 
 def _strips(luma: Luma) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
 from f2rcli.io.video.decoder import OF_HEADER, stated
-from f2rcli.noise.coding import LEAST8, MOST8, MOST_EDGE8, compression_of, own_share
+from f2rcli.noise.coding import LEAST8, MOST8, MOST_EDGE8, compression_of, find_edges, own_share
 
 LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 
@@ -135,6 +135,12 @@ def test_edges_tell_only_of_more_than_the_quantiser_does() -> None:
         found = compression_of([frame(step)], edges)
         assert found is not None
         assert found.edges8 == told
+
+
+@pytest.mark.parametrize("step", [2, 8, 30])
+def test_drawn_squares_of_eight_pixels_are_no_blocks_of_a_codec(step: int) -> None:
+    drawn = 0.3 + np.random.default_rng(0).integers(0, 2, (20, 30)) * step / 255
+    assert find_edges([np.kron(drawn, np.ones((8, 8))).astype(np.float32)] * 2) is None
 
 
 def test_edges_that_no_codec_leaves_are_a_drawing() -> None:
