@@ -91,7 +91,8 @@ class Method(Protocol):
         return
 
     def forget(self) -> None:
-        """Drop everything remembered of earlier frames."""
+        """Drop everything: a new clip's frames may have the indices of this one's."""
+        self.forget_from(0)
 
 
 @runtime_checkable

@@ -205,8 +205,7 @@ class F2R(Method, Following):
         return partial(doubled_flow, flow, (height, width))
 
     def forget(self) -> None:
-        """Begin a new clip: its frames may have the indices of this one's."""
-        self.flows.forget_before(2**62)
+        super().forget()
         self.memory = None
 
     def forget_from(self, index: int) -> None:

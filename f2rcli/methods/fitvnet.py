@@ -94,14 +94,11 @@ class FITVNet(RgbMethod):
     def _joined(self, noise: NoiseModel | None, triple: Sequence[Prepared]) -> Tensor:
         """Phi_1 of three frames."""
         pictures = on_middle(self.flows, triple, [frame.coarse for frame in triple])
-        joined: Tensor = self._run(
-            self.networks.triple, pictures, self._level(triple[1].coarse, noise)
-        )
-        return joined
+        return self._run(self.networks.triple, pictures, self._level(triple[1].coarse, noise))
 
-    def forget(self) -> None:
-        super().forget()
-        self.flows.forget_before(2**62)
+    def forget_from(self, index: int) -> None:
+        super().forget_from(index)
+        self.flows.forget_from(index)
 
     def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
         """The noise's standard deviation over all channels, (1, 1, H, W); zero where unknown."""

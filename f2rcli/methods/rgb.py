@@ -48,8 +48,8 @@ class RgbMethod(Method):
         self._source = replace(source, log2_chroma=(2 - columns, 2 - rows))
 
     def estimated(self, noisy: Tensor) -> Tensor:
-        """A picture restored by itself; as it is where the method does no such thing."""
-        return noisy
+        """A picture restored by itself, at least as far as cuts and motion ask for it."""
+        raise NotImplementedError
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """The picture in the centre of a window restored."""
@@ -74,9 +74,8 @@ class RgbMethod(Method):
             found.append(self._made[key])
         return found
 
-    def forget(self) -> None:
-        """Begin a new clip: its frames may have the indices of this one's."""
-        self._made = {}
+    def forget_from(self, index: int) -> None:
+        self._made = {key: one for key, one in self._made.items() if max(key) < index}
 
     def prepare(self, index: int, noisy: Tensor, told: PlaneNoise) -> Prepared:
         seen = yuv.joined(unpack(self._layout, noisy[0]), self._source)

@@ -151,14 +151,9 @@ def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Co
 
 
 def biased(
-    inputs: int,
-    outputs: int,
-    kernel: int = 3,
-    *,
-    stride: int = 1,
-    groups: int = 1,
+    inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, groups: int = 1,
     slope: float = 0,
-) -> nn.Conv2d:
+) -> nn.Conv2d:  # fmt: skip
     """A convolution with a bias, as other methods' published networks have: one input a `stride`.
     He initialisation for a LeakyReLU of this slope after it; 0: ReLU."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups)

@@ -137,6 +137,17 @@ def test_a_new_clip_does_not_see_the_one_before() -> None:
     assert all(torch.equal(a, b) for a, b in zip(again, fresh, strict=True))
 
 
+def test_frames_that_are_prepared_anew_are_joined_anew() -> None:
+    """Where the noise turns out to be another."""
+    clip, louder = pictures(5, (32, 32)), NoiseModel.gaussian(0.3, 3)
+    method, fresh = (FITVNet(networks(), padded) for _ in range(2))
+    restored(method, clip)
+    method.forget_from(0)
+    again = restored(method, clip, louder)
+    for one, other in zip(again, restored(fresh, clip, louder), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
 def test_memory_of_triples_is_bounded() -> None:
     method = FITVNet(networks(), padded)
     for _ in restored(method, pictures(12, (32, 32))):

@@ -1,6 +1,7 @@
 """UDVD: windows, what is computed once, tiles, and what it does without a covariance or noise."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from f2rcli import methods
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
+from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.methods.base import Prepared
@@ -77,6 +79,13 @@ def test_a_stream_computes_the_first_stage_once_per_triple() -> None:
     for place, window in enumerate(looked(method, clip(8))):
         alone = tiny().restored(window, NOISE)
         torch.testing.assert_close(results[place], alone)
+
+
+@torch.no_grad()
+def test_noise_of_small_flat_pictures_is_no_cut() -> None:
+    method, flat = tiny(), 0.5 + 0.1 * torch.randn(6, 1, 1, 64, 96).expand(-1, -1, 3, -1, -1)
+    looks = [thumbnail(method.prepared(i, frame).luma) for i, frame in enumerate(flat)]
+    assert all(same_shot(*pair) for pair in pairwise(looks))
 
 
 @torch.no_grad()
