@@ -398,18 +398,17 @@ class VideoReader(Reader):
         end, asked, ends = self._stream_end(), self.options, []
         if end is not None or self.container.duration:
             whole = Fraction(self.container.duration or 0, av.time_base)
-            ends.append(whole if end is None else (self.stream.duration or 0) * self._tick)
+            ends.append(whole if end is None else end - self._first_time)
         if asked.frames is not None and rate:
             ends.append(asked.begins + Fraction(asked.frames) / rate)
         ends += [] if asked.ends is None else [asked.ends]
         return float(max(min(ends) - asked.begins, Fraction(0))) if ends else None
 
     def _stream_end(self) -> Fraction | None:
-        """When the video ends by what the container says of it; seconds, container time."""
-        start, lasts = self.stream.start_time, self.stream.duration
-        if not lasts or self._untimed or self._from_zero:
+        """When the video ends by how long the container says it lasts; seconds, container time."""
+        if self._untimed or self._from_zero or not self.stream.duration:
             return None
-        return ((self._first_pts if start is None else start) + lasts) * self._tick
+        return (self._first_pts + self.stream.duration) * self._tick
 
     def _tail(self, last: Frame) -> int | None:
         """The tick at which the stream ends, where the container knows better than a frame.
@@ -419,8 +418,8 @@ class VideoReader(Reader):
         """
         if self._decoder.reordered and last.pts == self._decoder.last_sent and last.duration:
             return None
-        end = self._stream_end()
-        return None if end is None else round(end / self._tick)
+        start, lasts = self.stream.start_time, self.stream.duration
+        return None if start is None or self._stream_end() is None else start + (lasts or 0)
 
     def _check_end(self) -> None:
         """Compare promises of the whole file with what came: a truncated file may end in silence.
