@@ -103,10 +103,11 @@ def _denoise_lane(
     if not info.interlaced or info.height < 4:
         yield from restore_stream(frames, engine, opening(), worker)
         return
-    fields = []
-    for parity, branch in enumerate(tee_releasing(frames, 2)):
-        field, first = (map(partial(one_field, parity), one) for one in (branch, opening()))
-        fields.append(restore_stream(field, engine, first, worker))
+    halves = [partial(map, partial(one_field, parity)) for parity in range(2)]
+    fields = [
+        restore_stream(half(branch), engine, half(opening()), worker)
+        for half, branch in zip(halves, tee_releasing(frames, 2), strict=True)
+    ]
     for upper, lower in zip(*fields, strict=True):  # each is asked to its end
         yield woven(upper, lower)
 
@@ -125,7 +126,7 @@ def restore_stream(
     shown = whole if whole.waiting else begun
     noise = NoiseTracker.of(engine, layout, [copies[0] for copies in shown.waiting])
     blend = _blend(shown, engine, noise)
-    del whole, begun, shown
+    del whole, begun, shown, opening  # which closes what was opened for it
     pictures = chain(emptied(waiting), pictures)
     if blend == ALONE:
         yield from _restored(pictures, engine, noise, worker)

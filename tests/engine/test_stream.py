@@ -263,6 +263,24 @@ def test_fields_are_restored_apart() -> None:
         assert not np.array_equal(a.planes[0][1::2], b.planes[0][1::2])
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_what_noise_is_measured_on_is_closed_before_the_first_frame(*, interlaced: bool) -> None:
+    """The clip that an excerpt is of, which is opened once more."""
+    frames, opened = noisy_clip(12, height=32, width=48), []
+
+    def opening() -> Iterator[Frame]:
+        opened.append(None)
+        try:
+            yield from (replace(frame, context=True) for frame in frames)
+        finally:
+            opened.pop()
+
+    engine, info = engine_for(frames, interlaced=interlaced), info_of(frames, interlaced=interlaced)
+    restored = denoise_stream(frames[8:], info, engine, opening)
+    assert next(restored)
+    assert not opened
+
+
 def test_both_fields_are_read_to_their_ends() -> None:
     """The second shows one picture alone, which is said then."""
     frames = noisy_clip(5)
