@@ -196,7 +196,7 @@ def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, 
     about = "roughly" if any(one.rough for one in takes) else "about"
     words = f", {about} {span(whole)} one after the other and {size(most)} of memory here"
     told = f"{count(len(clips), 'clip')}{words if takes else ''}"
-    return rows, told, {"seconds": whole, "peak_bytes": most}
+    return rows, told, {"seconds": whole or None, "peak_bytes": most or None}
 
 
 def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:

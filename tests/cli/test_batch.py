@@ -132,6 +132,8 @@ def test_a_dry_run_tells_where_each_goes_and_what_it_takes(f2r: Run, tree: Path)
     (broken / "no film.mkv").write_text("no film")
     assert "1 clip\n" in f2r("denoise", broken, "--dry-run").out  # what it takes is not known
     assert "roughly" not in f2r("denoise", tree, "--dry-run", *STILL).out  # as if it were restored
+    (plan,) = events(f2r("denoise", tree, "--dry-run", "--json", *STILL), "plan")
+    assert plan["seconds"] is None is plan["peak_bytes"]  # which it told as nothing at all
 
 
 def test_damage_of_one_clip_is_told_and_ends_with_its_code(
