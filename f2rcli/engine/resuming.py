@@ -186,7 +186,7 @@ class Marks:
     def __init__(self, before: Iterable[StreamState] = ()) -> None:
         """before: where an earlier run left them."""
         self._before = iter(before)
-        # One that has ended is its last state alone: its networks are let go of.
+        # One that has ended is its last state alone: what else it knew is let go of.
         self._streams: list[Restorer | StreamState] = []
 
     @property

@@ -221,7 +221,7 @@ def test_a_run_that_nothing_can_go_on_from_stops_when_it_is_asked_to(tmp_path) -
 
 
 def test_the_method_of_a_lane_that_is_done_is_let_go_of(tmp_path, monkeypatch) -> None:
-    """With its networks and what it remembers."""
+    """With what it remembers and the maps of its noise: stacks have thousands of lanes."""
     made, new_method = [], Engine.new_method
 
     def noted(self: Engine, source: PlaneLayout) -> Any:
