@@ -576,3 +576,15 @@ def test_big_tiff_of_another_name_is_written_under_it(suffix: str, tmp_path: Pat
     )
     passed(source, target, change=True)
     np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(array))
+
+
+def test_the_one_table_of_colours_of_imagej_is_the_colour_of_its_channel(tmp_path: Path) -> None:
+    """tifffile gives a list of several: one alone ended as a bug in f2r."""
+    table, array = np.zeros((3, 256), np.uint8), movie((3, 12, 16)).astype(np.uint16)
+    table[1] = np.arange(256)
+    source, target = tmp_path / "a.tif", tmp_path / "b.ome.tif"
+    tifffile.imwrite(source, array, imagej=True, metadata={"axes": "TYX", "LUTs": [table]})
+    assert "colours of channels" in passed(source, target, change=False).kept
+    with tifffile.TiffFile(target) as file:
+        green = 0x00FF00FF  # and alpha
+        assert f'Color="{green}"' in str(file.ome_metadata)

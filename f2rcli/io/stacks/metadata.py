@@ -183,7 +183,8 @@ class Metadata:
         units = {axis: said.get(f"{axis.lower()}unit", said.get("unit", "")) for axis in "XYZ"}
         across, down = resolution or (math.inf, math.inf)
         steps = {"X": 1 / across, "Y": 1 / down, "Z": abs(number_of(said.get("spacing")) or 0.0)}
-        tables = [np.asarray(table) for table in said.get("LUTs", [])]
+        tables = said.get("LUTs", [])
+        tables = [tables] if isinstance(tables, np.ndarray) else tables  # one alone is no list
         colours = [{"Color": ome_colour(*map(int, table[:3, -1]))} for table in tables]
         ramps = all(np.abs(table - table[:, -1:] * _RAMP).max() <= 1 for table in tables)
         return cls(
