@@ -46,10 +46,9 @@ def edges_in_words(edges8: float) -> str:
 
 def _excess(lumas: Sequence[Luma]) -> float | None:
     """The excess step at the phase of columns where it is largest, if it is there for sure."""
-    strips = [strip for luma in lumas for strip in _strips(luma)]
-    if len(strips) < 2:
+    phases = np.concatenate([_strips(luma) for luma in lumas])
+    if len(phases) < 2:
         return None
-    phases = np.stack(strips)
     best = int(phases.mean(0).argmax())
     apart = phases[:, best] - np.delete(phases, best, 1).mean(1)
     mean, error = float(apart.mean()), float(apart.std(ddof=1)) / len(apart) ** 0.5

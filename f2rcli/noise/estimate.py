@@ -336,9 +336,10 @@ def _plane_map(
     like: PlaneMap | None = None,
 ) -> PlaneMap:
     """like: luma's, whose share of noise is at least this plane's."""
+    if min(centre.planes[plane].shape) < BLOCK:
+        none = np.empty((2, 0, 0), np.float32)
+        return PlaneMap(none[0], none, none, none, white_shares())
     seen, matched = evidence(centre, others, flows, plane)
-    if not seen.level.size:
-        return PlaneMap(seen.level, seen.bound, seen.bound, seen.bound, white_shares())
     with torch.inference_mode():
         share, error = network()(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root

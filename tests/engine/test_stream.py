@@ -263,6 +263,21 @@ def test_fields_are_restored_apart() -> None:
         assert not np.array_equal(a.planes[0][1::2], b.planes[0][1::2])
 
 
+@pytest.mark.parametrize(("height", "interlaced"), [(24, False), (48, True)])
+def test_colours_of_fewer_rows_than_noise_is_looked_for_in_are_restored_all_the_same(
+    height: int, *, interlaced: bool
+) -> None:
+    layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1))
+    frames = [
+        replace(one, layout=layout, planes=(luma, *(plane[::2, ::2] for plane in colours)))
+        for one in noisy_clip(5, height=height)
+        for luma, *colours in [one.planes]
+    ]
+    done = run(frames, interlaced=interlaced)
+    assert len(done) == 5
+    assert done[2].planes[0].std() < frames[2].planes[0].std()
+
+
 @pytest.mark.parametrize("interlaced", [False, True])
 def test_what_noise_is_measured_on_is_closed_before_the_first_frame(*, interlaced: bool) -> None:
     """The clip that an excerpt is of, which is opened once more."""
