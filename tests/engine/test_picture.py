@@ -76,3 +76,15 @@ def test_strength_nought_gives_back_every_sample() -> None:
     for kind in ("u1", "u2", "f4"):
         stack = rng.integers(0, 200, (3, 40, 48)).astype(kind)
         np.testing.assert_array_equal(f2rcli.denoise(stack, strength=0), stack)
+
+
+@pytest.mark.parametrize("sigma", [5, 15])
+def test_a_still_scene_is_as_near_to_the_mean_of_its_frames_as_serves_it(sigma: float) -> None:
+    truth = 0.6 * gray(clean("leaves"))[:1] + 50
+    noise = np.random.default_rng(4).normal(0, sigma, (24, HEIGHT, WIDTH))
+    noisy = np.clip(np.rint(truth + noise), 0, 255).astype(np.uint8)
+    done = f2rcli.denoise(np.stack([noisy] * 3, -1), model="lite", threads=1)[..., 1]
+    means = np.cumsum(noisy, 0, float) / np.arange(1, 25)[:, None, None]
+    late, mean = done[12:].astype(float), means[12:]
+    nearer = [psnr(late + share * (mean - late), truth) for share in (0.15, 0.3, 0.5)]
+    assert max(nearer) < psnr(late, truth) + 0.18

@@ -168,25 +168,17 @@ SMALL = 5  # samples, that small things are looked for in
 # costs 0.034.
 LIGHT = 3.5
 BELL_GAIN = 25 * (19 / 81) ** 2  # noise in such a mean, in that of a flat one
-# Of a mean over time: the part of the noise's power that the quietest wide windows around a place
-# have, from which on there is detail; and of a picture's places, those in which even these hold
-# more if the law says too little.
-EVIDENT, QUIETEST = (0.95, 1.0), 0.1
-HALF_WIDE, QUARTER_WIDE = 15, 7
 CHANGE_SIDE = 9  # samples, over which differences of frames are counted
 
 
-def limit_to_noise(
-    removed: Tensor, variance: Tensor, terms: Terms, kind: int, sought: Tensor | None = None
-) -> Tensor:
+def limit_to_noise(removed: Tensor, variance: Tensor, terms: Terms, kind: int) -> Tensor:
     """The part of what is `removed` from a group (noisy - restored, (P, H, W)) that may stay
     removed.
 
-    variance (P, H, W): of the noise; sought: of a mean over time, the share (P, H, W) that goes
-    back of what shows only in wide windows, see `_of_mean`.
+    variance (P, H, W): of the noise.
     """
     shares = terms.band_shares(kind)
-    kept = _of_all_bands(removed, variance, shares, sought)
+    kept = _of_all_bands(removed, variance, shares)
     if terms.small_things(kind):
         kept -= _small_things(kept, variance, shares)
     most = variance.sqrt().mul_(4.0)  # more at one sample is not noise
@@ -204,35 +196,25 @@ def _small_things(removed: Tensor, variance: Tensor, shares: Sequence[Shares]) -
     return -least_around(-share, SMALL) * (2 * mean - seen)  # sharpened by what a mean blurs
 
 
-def _of_all_bands(
-    removed: Tensor, variance: Tensor, by_band: Sequence[Shares], sought: Tensor | None
-) -> Tensor:
+def _of_all_bands(removed: Tensor, variance: Tensor, by_band: Sequence[Shares]) -> Tensor:
     flat = as_constant(tuple(share for one in by_band for share in one), removed)
     shares = flat.view(len(by_band), -1, 1, 1)
-    half, some = halved(variance), None if sought is None else halved(sought)
+    half = halved(variance)
     *fine, low = bands(removed, FINE_SIDES)
-    kept = _of_bands(fine, half, shares[:, :2], FINE_WINDOWS, some, HALF_WIDE)
+    kept = _of_bands(fine, half, shares[:, :2], FINE_WINDOWS)
     shares = shares[:, 2:] * as_constant(GAINS, removed).view(1, -1, 1, 1)
     small = halved(low)
     *middle, lower = bands(small, HALF_SIDES)
-    stays = _of_bands(middle, half, shares[:, :2], HALF_WINDOWS, some, HALF_WIDE)
+    stays = _of_bands(middle, half, shares[:, :2], HALF_WINDOWS)
     tiny = halved(lower)
-    quarter, few = halved(half), None if some is None else halved(some)
-    coarse = _of_bands(
-        bands(tiny, QUARTER_SIDES), quarter, shares[:, 2:], QUARTER_WINDOWS, few, QUARTER_WIDE
-    )
+    coarse = _of_bands(bands(tiny, QUARTER_SIDES), halved(half), shares[:, 2:], QUARTER_WINDOWS)
     back = small - stays - lower + resized(tiny - coarse, small.shape[-2:])
     kept += low - resized(back, low.shape[-2:])  # what goes back is as smooth as its band
     return kept
 
 
 def _of_bands(
-    parts: Sequence[Tensor],
-    variance: Tensor,
-    shares: Tensor,
-    windows: Sequence[int],
-    sought: Tensor | None,
-    wide: int,
+    parts: Sequence[Tensor], variance: Tensor, shares: Tensor, windows: Sequence[int]
 ) -> Tensor:
     """The sum of what may stay of some bands, on the grid of `variance` or of twice its size.
     shares (P, bands, 1, 1)"""
@@ -245,23 +227,9 @@ def _of_bands(
         power = halved(power) if power.shape != around.shape else power
         stays = around * shares[:, index]
         stays /= box(power, side).clamp_min_(LEAST)
-        if sought is not None:
-            stays = _of_mean(stays, power, variance * shares[:, index], sought, wide)
         stays = (stays * TOLERANCE).clamp_max_(1)
         kept.addcmul_(band, resized(stays, band.shape[-2:]))
     return kept
-
-
-def _of_mean(stays: Tensor, power: Tensor, noise: Tensor, sought: Tensor, wide: int) -> Tensor:
-    """The share of a band of a mean over time that may stay removed, by Wiener's share of it: the
-    square, so that much less than noise stays where far more was removed. Where even the quietest
-    of the wide windows around a place holds more than noise, there is weak detail everywhere, and
-    at least the share that is sought goes back."""
-    quiet, sure = EVIDENT
-    far = least_around(box(power, wide) / box(noise, wide).clamp_min_(LEAST), wide)
-    wrong = torch.quantile(far[:, ::4, ::4].flatten(1), QUIETEST, dim=1).div_(quiet).clamp_min_(1)
-    seen = (far / wrong[:, None, None]).sub_(quiet).div_(sure - quiet).clamp_(0, 1)
-    return torch.minimum(stays.square(), (1 - sought * seen) / TOLERANCE)
 
 
 def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]) -> Tensor:

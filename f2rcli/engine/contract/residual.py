@@ -197,7 +197,7 @@ def _allowed(
         removed = _calmed(groups, removed, by_law, terms)
     shifts, left = shifts_removed(groups, removed, by_law, quiet, terms)
     changes, sums = [], torch.zeros(2, device=groups[0].device)
-    means, ages = [], []
+    means, ages, results = [], [], []
     for kind, (group, taken) in enumerate(zip(groups, removed, strict=True)):
         variance = _variance(by_law[kind], quiet[kind] if quiet else None, terms, kind)
         free = taken - shifts[kind] if shifts else taken
@@ -215,10 +215,12 @@ def _allowed(
         shown = group - stays
         if memory.means and terms.tolerance.averages[kind]:
             seen = shown + shifts[kind] if shifts else shown  # frames hold what clipping shifted
-            shown = shown + nearer(memory, kind, seen, alone, left, terms)
+            step, result = nearer(memory, kind, seen, alone, left, terms)
+            shown = shown + step
+            results.append(result)
         changes.append(shown - group)
     if memory.means:
-        memory = memory._replace(removed=means, ages=ages)
+        memory = memory._replace(removed=means, ages=ages, results=memory.latest(results))
     return _Allowed(changes, memory, sums)
 
 
