@@ -128,10 +128,8 @@ def _each(
 
 
 def _mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:
-    for axis in (-2, -1):
-        index = _mirror(planes.shape[axis], reach, edge, planes.device)
-        planes = planes.index_select(axis, index)
-    return planes
+    rows, columns = (_mirror(size, reach, edge, planes.device) for size in planes.shape[-2:])
+    return planes[:, rows.unsqueeze(1), columns]  # in one launch
 
 
 @constant(256)
