@@ -3,11 +3,10 @@
     python benchmarks/torture.py [--mutants 500] [--kills 20] [--seed 0] [--first 0] [--minutes 30]
 
 Damaged copies of small files of many kinds go through the whole command in children under limits
-of time and memory; PyAV, tifffile, zarr or h5py alone count the frames of
-what went in and came out. Kills fall at random moments: what is at the target is whole, the input
-unchanged, and the same command then gives the result of a run that nobody disturbed. --first goes
-on where an earlier run ended. What is not as it should be is kept in the temporary folder; exits 1
-then. Linux or macOS.
+of time and memory; PyAV, tifffile, zarr or h5py alone count the frames of what went in and came
+out. Kills fall at random moments: what is at the target is whole, the input unchanged, and the same
+command then gives the result of a run that nobody disturbed. --first goes on where an earlier run
+ended. What is not as it should be is kept in the temporary folder; exits 1 then. Linux or macOS.
 """
 
 import argparse

@@ -2,16 +2,23 @@
 
 Mixing them with tensors that do not pretend raises as CUDA would, and so does `.numpy()`. Every
 copy between the two is counted with its number of elements. Work that CUDA itself does (autocast,
-streams, pinned memory) is not covered.
+streams, pinned memory) is not covered. `Launches` counts what a GPU would have been told to do.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from f2rcli.engine import planes_store
+from f2rcli.engine.device import Runner
+from f2rcli.models.recorded import Graphs
 
 MOVING = ("to", "cpu", "cuda")
 ASKING = ("item", "tolist", "__float__", "__bool__", "__int__", "__index__")
@@ -144,3 +151,56 @@ def _leaves(tree: Any) -> Iterator[Tensor]:
             yield from _leaves(branch)
     elif isinstance(tree, dict):
         yield from _leaves(list(tree.values()))
+
+
+@contextmanager
+def pretending() -> Iterator[PretendGpu]:
+    """A machine with a GPU of CUDA that pretends, on which nothing is recorded."""
+    cuda = {
+        "is_available": lambda: True, "device_count": lambda: 1,
+        "mem_get_info": lambda device: (1 << 36, 1 << 37),
+    }  # fmt: skip
+    with ExitStack() as stack:
+        for name, value in cuda.items():
+            stack.enter_context(mock.patch(f"torch.cuda.{name}", value))
+        stack.enter_context(mock.patch.object(planes_store, "overlaps", return_value=False))
+        stack.enter_context(mock.patch.object(Graphs, "on", side_effect=lambda _: Graphs()))
+        yield stack.enter_context(PretendGpu())
+
+
+NO_LAUNCH = {
+    "view", "_unsafe_view", "expand", "permute", "transpose", "t", "slice", "select", "unsqueeze",
+    "squeeze", "detach", "alias", "split", "split_with_sizes", "unbind", "unfold", "as_strided",
+    "empty", "empty_like", "new_empty", "empty_strided", "lift_fresh", "_local_scalar_dense",
+}  # fmt: skip
+
+
+class Launches(TorchDispatchMode):
+    """Kernels, and the bytes that they read and write: of networks those of bf16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels, self.bytes, self._share = 0, 0.0, 1.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ not in NO_LAUNCH:
+            self.kernels += 1
+            moved = sum(one.numel() * one.element_size() for one in _leaves([*args, made]))
+            self.bytes += self._share * moved
+        return made
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """While this lasts, work is counted."""
+        run = Runner._run
+
+        def in_half(*arguments: Any) -> Any:
+            self._share = 0.5
+            try:
+                return run(*arguments)
+            finally:
+                self._share = 1.0
+
+        with mock.patch.object(Runner, "_run", in_half), self:
+            yield

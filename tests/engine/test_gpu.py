@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from f2rcli import yuv
-from f2rcli.engine import planes_store as copies
 from f2rcli.engine import settings, stream, window_loop
 from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
@@ -18,7 +17,7 @@ from f2rcli.models import filters
 from f2rcli.models.recorded import CudaRecorder, Graphs
 from f2rcli.noise import model as model_room
 from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
-from tests.engine.pretend_gpu import PretendGpu
+from tests.engine.pretend_gpu import Launches, PretendGpu, pretending
 from tests.models.test_recorded import Tape
 
 EngineSettings = settings.EngineSettings
@@ -136,12 +135,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         with PretendGpu("mps") as mode:
             yield mode
         return
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1 << 36, 1 << 37))
-    monkeypatch.setattr(copies, "overlaps", lambda device: False)
-    monkeypatch.setattr(Graphs, "on", lambda device: Graphs())
-    with PretendGpu() as mode:
+    with pretending() as mode:
         yield mode
 
 
@@ -169,6 +163,19 @@ def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(
         assert law <= (0 if sigma else 3 * KNOTS)  # numbers, where a law is held to its ceiling
         assert sum(move.elements for move in others) - law <= 10
         assert sum(move.way == "asked" for move in moves) <= 4
+
+
+def test_a_frame_tells_a_gpu_no_more_than_it_did(gpu: PretendGpu) -> None:
+    frames = noisy_clip(8)
+    stream = denoise_stream(
+        iter(frames), info_of(frames), engine_for(frames, device="cuda", precision="fp32")
+    )
+    for _ in range(4):
+        next(stream)
+    launches = Launches()
+    with launches.counting():
+        next(stream)
+    assert 1000 < launches.kernels < 5400
 
 
 @pytest.mark.parametrize("gpu", ["cuda", "mps"], indirect=True)
