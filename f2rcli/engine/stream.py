@@ -32,14 +32,7 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.system import give_memory_back
 from f2rcli.window import emptied, tee_releasing
 
-__all__ = [
-    "Engine",
-    "EngineSettings",
-    "denoise_stream",
-    "load_engine",
-    "looked_ahead",
-    "restore_stream",
-]
+__all__ = ["Engine", "EngineSettings", "denoise_stream", "load_engine", "looked_ahead"]
 
 OpeningFrames = Callable[[], Iterable[Frame]]  # of the whole clip; none where frames begin there
 

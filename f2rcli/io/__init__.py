@@ -54,8 +54,7 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
             raise UsageError(
                 f"{option}={value!r}: {path.name} is not a stack.", hint="Leave it out."
             )
-    reader: Reader = _format(name).open_reader(str(source), options)
-    return reader
+    return _format(name).open_reader(str(source), options)
 
 
 def plan_output(
@@ -72,8 +71,7 @@ def plan_output(
 
 def open_writer(reader: Reader, plan: WritePlan) -> Writer:
     """Open what was planned. Leaving it without `finish()` leaves nothing behind."""
-    writer: Writer = _target_format(plan.target, reader).open_writer(reader, plan)
-    return writer
+    return _target_format(plan.target, reader).open_writer(reader, plan)
 
 
 def default_target(source: str | Path) -> Path:

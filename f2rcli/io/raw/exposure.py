@@ -225,8 +225,7 @@ class Exposure:
         if self.lift is None:
             return self.crop(samples)
         top = np.uint16(np.iinfo(np.uint16).max)
-        lifted: Samples = np.minimum(self.crop(samples), top - self.lift) + self.lift
-        return lifted
+        return np.minimum(self.crop(samples), top - self.lift) + self.lift
 
     def put_back(self, picture: Samples, samples: Samples) -> None:
         """Set the active area to what `picture` gave, changed: with its levels as stored."""

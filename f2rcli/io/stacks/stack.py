@@ -320,8 +320,7 @@ class Stack(ABC):
                 raise InputError(f"{which}: is incomplete.")
         samples = samples.reshape([one.sizes[axis] for axis in order])
         samples = np.moveaxis(samples, 0, -1) if order[0] == "S" else samples
-        native: Plane = np.ascontiguousarray(samples, one.dtype)
-        return native
+        return np.ascontiguousarray(samples, one.dtype)
 
     @abstractmethod
     def _samples(self, series: Series, place: int) -> Any:
