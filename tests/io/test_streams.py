@@ -8,7 +8,7 @@ import pytest
 from av.stream import Disposition
 
 from f2rcli.errors import UsageError
-from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
 from tests.io.rich import png
 
 
@@ -241,6 +241,16 @@ def test_sound_in_a_transport_stream_comes_over_to_mp4(tools, tmp_path: Path) ->
     assert "audio #1 aac" in receipt.kept
     with av.open(str(tmp_path / "out.mp4")) as out:
         assert sum(1 for _ in out.decode(audio=0)) > 3
+
+
+def test_the_first_frames_of_a_clip_keep_the_packet_that_leads_its_sound_in(
+    tools, tmp_path: Path
+) -> None:
+    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=20, smooth=True, audio=True)
+    tools.passthrough(source, tmp_path / "out.mp4", read=ReadOptions(frames=10))
+    whole, part = (tools.packets_of(path, "audio") for path in (source, tmp_path / "out.mp4"))
+    assert 2 < len(part) < len(whole)
+    assert part == whole[: len(part)]
 
 
 def test_data_that_the_container_knows_is_copied(tools, tmp_path: Path) -> None:

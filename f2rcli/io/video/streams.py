@@ -483,7 +483,8 @@ class SideStreams:
         if excerpt.start is None or time is None or is_cover(packet.stream):
             return True
         seconds = time * packet.time_base
-        if seconds < excerpt.start or (excerpt.end is not None and seconds >= excerpt.end):
+        before = excerpt.shift and seconds < excerpt.start  # of a whole clip's sound, what leads in
+        if before or (excerpt.end is not None and seconds >= excerpt.end):
             return False
         if packet.stream.type == "video" and not track.begun and not packet.is_keyframe:
             return False
