@@ -143,18 +143,18 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(
     gpu: PretendGpu, sigma: float | None
 ) -> None:
-    """Once the first window is full. What is asked for are flags, such as whether a shot ends. Of
+    """Once the first result is proved. What is asked for are flags, such as whether a shot ends. Of
     noise that was measured, the host looks at frames beside each other, and nothing moves."""
     rng = np.random.default_rng(0)
-    clean = clean_clip(10, height=32, width=48)
+    clean = clean_clip(12, height=32, width=48)
     frames = [_coded(picture, YUV420) for picture in clean + rng.normal(0, 0.02, clean.shape)]
     engine = engine_for(frames, device="cuda", precision="fp32", sigma=sigma)
     samples = sum(plane.size for plane in frames[0].planes)
     per_frame = []
-    for _ in islice(denoise_stream(iter(frames), info_of(frames), engine), 6):
+    for _ in islice(denoise_stream(iter(frames), info_of(frames), engine), 7):
         per_frame.append(list(gpu.moves))
         gpu.moves.clear()
-    for moves in per_frame[4:]:
+    for moves in per_frame[5:]:
         planes = [move for move in moves if move.dtype is torch.uint8]
         assert sorted(move.way for move in planes) == ["down", "up"]
         assert all(move.elements == samples for move in planes)
