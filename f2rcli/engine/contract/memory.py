@@ -57,7 +57,7 @@ RESTING, OVER, STEP = 0.3, 60, 4
 CAMERA = 0.4, 0.6  # of a picture's places: where fewer rest the camera moves; where more, things
 HARDLY_ANY = 0.03  # the same: noise of 15 of 255 leaves a still picture 0.15 in its first frame
 AHEAD = 4  # frames after a result: the first that no window of up to seven holds
-FADING = 15 / 16  # of proofs, from frame to frame
+FADING = 15 / 16  # of proofs, from frame to frame: excerpts know 24 frames before their first
 OVER_CELLS = 25  # a side, over which proofs are summed: fewer cost chroma 0.1 dB at sigma 15
 MOVING = 1 / 4  # share of a frame in a place's motion
 
@@ -82,11 +82,6 @@ class Memory(NamedTuple):
     def fits(self, groups: Groups) -> bool:
         """Whether it is of pictures of this size, as far as it knows any."""
         return not self.means or [one.shape for one in self.means] == [one.shape for one in groups]
-
-    def latest(self, results: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The last results with those of this frame; none where not every group has one."""
-        many = len(self.means)
-        return [*self.results, *results][-AHEAD * many :] if len(results) == many else ()
 
     @property
     def stands(self) -> bool:
@@ -225,7 +220,7 @@ def nearer(
     step = _beyond_noise(apart, variance, frames, kind, left, terms)
     rest = apart - step
     result = torch.stack([one[:, ::CELL, ::CELL] for one in (rest, shown + step, frames)])
-    if memory.proofs and not terms.tolerance.lasting:  # a codec copies noise into later frames
+    if memory.proofs:
         truth, noise = (box(one, OVER_CELLS).clamp_min_(0) for one in memory.proofs[kind])
         share = truth / (noise / worth).add_(truth).clamp_min_(LEAST)
         for one in left:
