@@ -366,28 +366,23 @@ def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
         part.discard()
 
 
-def part_path(target: Path) -> Path:
-    """The file that becomes `target`, while it is written."""
-    return target.with_name(_fitting(f".{target.stem}.part{target.suffix}"))
-
-
 def part_folder(target: Path) -> Path:
-    """The folder that becomes `target`, or whose files move there, while they are written."""
+    """The folder in which `target` is written, beside it or in a folder that is there."""
     beside = target if target.is_dir() else target.parent
     return beside / _fitting(f".{target.resolve().name}.part")
 
 
 class PartFile:
-    """A user's file under way, beside its target: `publish` moves it there whole, `discard` removes
-    it. One run at a time writes a target."""
+    """A user's file under way, in a folder of its own: `publish` moves it to its target whole,
+    `discard` removes it. One run at a time writes a target."""
 
-    place = staticmethod(part_path)  # where it is written meanwhile
+    place = staticmethod(part_folder)
 
     def __init__(self, target: Path, *, overwrite: bool) -> None:
         """Begin; raises OutputError where another run writes the target, or nothing can be."""
         self.target = target
         self.overwrite = overwrite
-        self.path = self.place(target)
+        self.folder = self.place(target)  # where everything is written meanwhile
         self._lock: int | None = None  # while it is neither published nor discarded
         self._digests: dict[str, str] = {}  # of what was added, by name
         with disk_errors(target):
@@ -404,17 +399,18 @@ class PartFile:
                 raise
 
     def _begin(self) -> None:
-        """Make an empty part, whatever a killed run left behind. Raises OSError."""
-        delete(self.path)
-        self.path.touch(exist_ok=False)
+        """Make an empty folder, whatever a killed run left behind. Raises OSError."""
+        delete(self.folder)
+        self.folder.mkdir()
 
-    def file(self, name: str) -> Path:
-        """The path at which to write the next file of a folder, or the only one."""
-        return self.path
+    @property
+    def path(self) -> Path:
+        """What becomes the target."""
+        return self.folder / self.target.name
 
     def add(self, name: str, data: bytes, *, read_back: bool = True) -> Path:
         """Write the next file, or the only one; where it lies for now. Raises OutputError."""
-        path = self.file(name)
+        path = self.folder / name
         with disk_errors(Path(name)):
             path.write_bytes(data)
         if read_back:
@@ -425,19 +421,26 @@ class PartFile:
         """Read back what is to be, move everything to its place; bytes. Raises OutputError."""
         with disk_errors(self.target):
             for name, digest in self._digests.items():
-                if file_digest(self.file(name)) != digest:
+                if file_digest(self.folder / name) != digest:
                     raise misread_error(name)
-            size = self._move()
+            size = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+            self._move()
         self._close()
         return size
 
-    def _move(self) -> int:
+    def _move(self) -> None:
         flush(self.path)  # on the disk before it is renamed
-        size = self.path.stat().st_size
-        if not self.overwrite and self.target.exists():  # it appeared during the run
-            raise exists_error(self.target)
-        os.replace(self.path, self.target)
-        return size
+        self._join(self.target.parent)
+
+    def _join(self, folder: Path) -> None:
+        """Move everything into a folder that exists, or nothing."""
+        names = sorted(path.name for path in self.folder.iterdir())
+        for name in names:
+            if not self.overwrite and (folder / name).exists():  # it appeared during the run
+                raise exists_error(folder / name)
+        for name in names:
+            os.replace(self.folder / name, folder / name)
+        self.folder.rmdir()
 
     def discard(self) -> None:
         """Remove everything, unless it is published."""
@@ -447,7 +450,7 @@ class PartFile:
     def remove(self) -> None:
         """Remove what is there unless it is published; its writer may still have it open."""
         if self._lock is not None:
-            delete(self.path)
+            delete(self.folder)
 
     def _close(self) -> None:
         if self._lock is not None:
@@ -459,32 +462,15 @@ class PartFile:
 class PartFolder(PartFile):
     """Files of a folder that appear together or not at all."""
 
-    place = staticmethod(part_folder)
+    @property
+    def path(self) -> Path:
+        return self.folder
 
-    def _begin(self) -> None:
-        delete(self.path)
-        self.path.mkdir()
-
-    def file(self, name: str) -> Path:
-        return self.path / name
-
-    def _move(self) -> int:
-        size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+    def _move(self) -> None:
         if self.target.exists():
-            self._join()
+            self._join(self.target)
         else:
-            os.replace(self.path, self.target)
-        return size
-
-    def _join(self) -> None:
-        """Move into a target that exists."""
-        names = sorted(path.name for path in self.path.iterdir())
-        for name in names:
-            if not self.overwrite and (self.target / name).exists():
-                raise exists_error(self.target / name)
-        for name in names:
-            os.replace(self.path / name, self.target / name)
-        self.path.rmdir()
+            os.replace(self.folder, self.target)
 
 
 def lock_path(target: Path) -> Path:

@@ -25,7 +25,7 @@ def test_leaving_without_finish_leaves_nothing(clip: Path, tmp_path: Path, in_fo
         with open_writer(reader, plan) as writer:
             for frame in reader:
                 writer.write(frame)
-            assert in_folder() == [".out.mp4.lock", ".out.part.mp4", "in.mkv"]
+            assert in_folder() == [".out.mp4.lock", ".out.mp4.part", "in.mkv"]
     assert in_folder() == ["in.mkv"]
 
 
@@ -208,7 +208,7 @@ def test_a_killed_run_leaves_nothing_at_the_target(tools, tmp_path: Path, kill: 
         process.send_signal(kill)
         process.wait(240)
     assert not target.exists()
-    left = {".out.part.mp4", ".out.mp4.lock"} if kill == signal.SIGKILL else set()
+    left = {".out.mp4.part", ".out.mp4.lock"} if kill == signal.SIGKILL else set()
     assert set(os.listdir(tmp_path)) == {"in.mkv"} | left
     tools.passthrough(source, target)  # a dead run's part file is taken over
     assert sorted(os.listdir(tmp_path)) == ["in.mkv", "out.mp4"]
@@ -221,7 +221,7 @@ def test_two_runs_cannot_write_one_target(clip: Path, tmp_path: Path) -> None:
         plan = plan_output(reader, target)
         with pytest.raises(OutputError, match="another run"):
             open_writer(reader, plan)
-    assert first.path.exists()
+    assert first.folder.exists()
     first.discard()
 
 

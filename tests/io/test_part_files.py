@@ -10,15 +10,7 @@ import pytest
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io import files
-from f2rcli.io.files import (
-    PartFile,
-    PartFolder,
-    check_target,
-    disk_error,
-    part_folder,
-    part_path,
-    write_file,
-)
+from f2rcli.io.files import PartFile, PartFolder, check_target, disk_error, part_folder, write_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="locks and permissions are POSIX's")
 
@@ -30,7 +22,7 @@ def names(folder: Path) -> list[str]:
 def test_a_file_is_beside_its_target_until_it_is_published(tmp_path: Path) -> None:
     target = tmp_path / "clip.mp4"
     part = PartFile(target, overwrite=False)
-    assert part.path == part_path(target) == tmp_path / ".clip.part.mp4"
+    assert part.path == part_folder(target) / target.name == tmp_path / ".clip.mp4.part/clip.mp4"
     part.path.write_bytes(b"whole")
     assert not target.exists()
     assert part.publish() == 5  # bytes
@@ -67,9 +59,9 @@ def test_two_cannot_write_one_target_and_a_dead_ones_part_is_begun_anew(tmp_path
     with pytest.raises(OutputError, match=r"a\.txt: another run is writing it"):
         PartFile(target, overwrite=False)
     first.discard()
-    part_path(target).write_bytes(b"left by a killed run")
+    part_folder(target).mkdir()
     second = PartFile(target, overwrite=False)
-    assert second.path.read_bytes() == b""
+    assert names(second.folder) == []
     second.discard()
     assert names(tmp_path) == []
 
@@ -78,7 +70,7 @@ def test_two_cannot_write_one_target_and_a_dead_ones_part_is_begun_anew(tmp_path
 def test_a_link_in_the_parts_place_is_not_followed(tmp_path: Path) -> None:
     victim, target = tmp_path / "victim", tmp_path / "a.txt"
     victim.write_bytes(b"precious")
-    for link in (part_path(target).symlink_to, lambda path: os.link(path, part_path(target))):
+    for link in (part_folder(target).symlink_to, lambda path: os.link(path, part_folder(target))):
         link(victim)
         write_file(target, b"x", overwrite=True)
         assert (names(tmp_path), victim.read_bytes()) == (["a.txt", "victim"], b"precious")
@@ -257,7 +249,6 @@ def test_the_longest_names_have_parts_with_shorter_ones(tmp_path: Path, name: st
     target = tmp_path / name
     if target.suffix:
         write_file(target, b"x", overwrite=False)
-        assert part_path(target).suffix == target.suffix
         files.write_text(target, "y")
         assert target.read_text() == "y"
     else:

@@ -231,7 +231,8 @@ class RawWriter(Writer):
             self._provenance = self.plan.provenance_text()
         noise = exposure.profile_left(samples, after)
         data = new_dng(exposure, after, noise, self._provenance)
-        name = f"{self.reader.every[frame.index or 0].stem}.dng"
+        own = f"{self.reader.every[frame.index or 0].stem}.dng"
+        name = own if self.plan.detail else self.part.path.name
         path = self.part.add(name, data, read_back=False)
         try:
             found, read = read_raw(path)

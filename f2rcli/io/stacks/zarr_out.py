@@ -81,11 +81,11 @@ class PartTree(PartFolder):
         """What was at the target, while the new folder takes its place."""
         return self.path.with_name(f"{self.path.name}.old")
 
-    def _join(self) -> None:
+    def _join(self, folder: Path) -> None:
         if not self.overwrite:  # it appeared during the run
-            raise exists_error(self.target)
-        os.replace(self.target, self._before)
-        os.replace(self.path, self.target)
+            raise exists_error(folder)
+        os.replace(folder, self._before)
+        os.replace(self.path, folder)
         shutil.rmtree(self._before, ignore_errors=True)  # it is out of the way at any rate
 
 
