@@ -14,7 +14,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.numbering import missing_numbers
-from f2rcli.units import count
+from f2rcli.units import count, duration
 
 RATE = Fraction(25)  # frames per second, where files state no rate of their own
 
@@ -38,13 +38,13 @@ class SequenceReader(Reader):
         self.ledger = Ledger(name=self.source.name)
         self.every = every
         self.rate = rate
-        count = len(every)
-        start = next((n for n in range(count) if not options.before(n / rate)), count)
-        beyond = (n for n in range(start, count) if options.beyond(n / rate, n - start))
-        self.asked = range(start, next(beyond, count))
+        end = len(every)
+        start = next((n for n in range(end) if not options.before(n / rate)), end)
+        beyond = (n for n in range(start, end) if options.beyond(n / rate, n - start))
+        self.asked = range(start, next(beyond, end))
         if not self.asked:
             raise InputError(
-                f"{self.source.name}: has only {count} frames, {count / rate:.2f} s.",
+                f"{self.source.name}: has only {count(end)}, {duration(float(end / rate))}.",
                 hint="Name an earlier time.",
             )
         self.files = every[self.asked.start : self.asked.stop]
@@ -53,10 +53,10 @@ class SequenceReader(Reader):
         self, width: int, height: int, layout: PlaneLayout, notes: list[str], **more: Any
     ) -> ClipInfo:
         """The clip's facts, with those of time."""
-        count, rate = len(self.files), self.rate
+        frames, rate = len(self.files), self.rate
         return ClipInfo(
             name=self.source.name, width=width, height=height, layout=layout, notes=tuple(notes),
-            frames=count, duration=float(count / rate), rate=rate, time_base=1 / rate, **more,
+            frames=frames, duration=float(frames / rate), rate=rate, time_base=1 / rate, **more,
         )  # fmt: skip
 
     def paths(self) -> list[Path]:

@@ -214,6 +214,8 @@ def test_a_cut_takes_pictures_by_number(tools, pictures) -> None:
     every = tools.read_all(source)
     some = tools.read_all(source, start=0.04, frames=2)
     assert tools.same_samples(some, every[1:3])
+    with pytest.raises(InputError, match=r"in: has only 5 frames, 0\.20 s"):
+        tools.read_all(source, start=9)
 
 
 def test_leaving_without_finish_leaves_no_folder(tmp_path: Path, pictures, in_folder) -> None:
