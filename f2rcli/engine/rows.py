@@ -12,12 +12,13 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import torch
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
-from f2rcli.models.flow import DISFlow, blurred, doubled_flow, halved, resized, sample
+from f2rcli.models.flow import DISFlow, blurred, doubled, halved, resized, sample
 from f2rcli.noise import rows
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.rows import Profile, RowNoise, Values
@@ -58,7 +59,8 @@ class Look:
     @cached_property
     def small(self) -> Values:
         """Luma at half its size, for flow, which would take offsets for motion."""
-        return halved(blurred(rows.levelled(self.luma)))
+        seen = torch.from_numpy(blurred(rows.levelled(self.luma)))
+        return halved(seen[None, None])[0, 0].numpy()
 
     def of_shot(self, other: "Look") -> bool:
         """Whether another picture is of the same shot, and not the same one again."""
@@ -84,8 +86,10 @@ class View:
         found = []
         for other in self.near:
             half = DISFlow(halved=True)(self.centre.small, other.small)
-            flow = doubled_flow(half, self.centre.luma.shape)
-            found.append([sample(plane, resized(flow, plane.shape)) for plane in other.planes])
+            flow = doubled(half, self.centre.luma.shape)
+            planes = [torch.from_numpy(plane)[None, None] for plane in other.planes]
+            moved = [sample(one, resized(flow, tuple(one.shape[2:]))) for one in planes]
+            found.append([one[0, 0].numpy() for one in moved])
         return found
 
     def beside(self, group: Sequence[int]) -> list[Values]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import Terms, law_of, variances_by, without
@@ -29,7 +30,7 @@ T = TypeVar("T")
 # Of frames that are restored before an excerpt though nothing stands still.
 QUICK_PIXELS = 1_000_000
 # What windows hold of a picture's: cuts are known by then, and motion has its look.
-NO_LUMA = np.empty((0, 0), np.float32)
+NO_LUMA = torch.empty(0, 0)
 
 
 Motions = tuple[LazyFlow | None, ...]  # into the frames right beside a centre
@@ -219,8 +220,7 @@ class Restorer:
         changed = any(not as_grainy(one.grain, centre.grain) for one in window.before[-1:])
         if self.noise.looks(centre.prepared.index, begins=not window.before, changed=changed):
             # A device is not waited for: its host finds the motion in parts of the frames again.
-            known = [None if one is None or self.engine.store.away else one() for one in motions]
-            flows = [flow if isinstance(flow, np.ndarray) else None for flow in known]
+            flows = [None if one is None or self.engine.store.away else one() for one in motions]
             pairs = list(zip(beside(window), flows, strict=True))
             alike = [one for one in pairs if as_grainy(one[0].grain, centre.grain)] or pairs
             self.noise.look(

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import same_shot, thumbnail
@@ -30,12 +31,12 @@ NOISY_BLUR = 2.0  # pixels, of a noisy picture before motion is measured on it
 class Motion:
     """The positions of a frame's pixels in the frame before."""
 
-    flow: Flow  # (H, W, 2) on this frame's grid, pointing into the frame before
+    flow: Flow  # (1, H, W, 2) on this frame's grid, pointing into the frame before
     seen: NDArray[np.bool_]  # (H, W): seen in both frames, and not at the border of two motions
 
     def fetch(self, before: Picture) -> Picture:
         """The frame before, brought onto this frame's grid; linear interpolation."""
-        return np.stack([sample(np.ascontiguousarray(plane), self.flow) for plane in before])
+        return sample(torch.from_numpy(before)[None], self.flow)[0].numpy()
 
 
 @dataclass(eq=False)
@@ -91,11 +92,11 @@ def middle_window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slic
 def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
     """Pixels whose flow there and back ends where it began, inside the picture and off motion
     boundaries (Sundaram et al., ECCV 2010; the thresholds of Ruder et al., GCPR 2016)."""
-    there = np.stack([sample(np.ascontiguousarray(forth[..., i]), back) for i in (0, 1)], -1)
+    there = sample(forth.permute(0, 3, 1, 2), back).permute(0, 2, 3, 1)
     size = squared(back)
     agrees = squared(back + there) < 0.01 * (size + squared(there)) + 0.5
-    bent = _slope(back[..., 0]) + _slope(back[..., 1])
-    return agrees & (bent <= 0.01 * size + 0.002) & (inside(back) > 0)
+    bent = torch.from_numpy(_slope(back[0, ..., 0].numpy()) + _slope(back[0, ..., 1].numpy()))
+    return (agrees & (bent <= 0.01 * size + 0.002) & (inside(back) > 0))[0, 0].numpy()
 
 
 def _slope(part: FloatPlane) -> FloatPlane:

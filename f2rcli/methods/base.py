@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.frames import PlaneLayout
@@ -20,9 +18,8 @@ from f2rcli.window import Window
 # `reach`, how many pixels beyond its own a result depends on.
 Run = Callable[..., Any]
 
-# Gives a flow in a frame's own pixels, large as it is, once it is wanted; a tensor (1, H, W, 2)
-# where frames stay on the device.
-LazyFlow = Callable[[], Flow | Tensor]
+# Gives a flow (1, H, W, 2) in a frame's own pixels, large as it is, once it is wanted.
+LazyFlow = Callable[[], Flow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +29,8 @@ class Prepared:
     index: int  # place in the clip, duplicates not counted
     noisy: Tensor  # (1, C, h, w) float32, packed planes or channels, on the method's device
     coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
-    # (H, W): brightness of `coarse`, for flow and cuts; a tensor where frames stay on the device
-    luma: NDArray[np.float32] | Tensor
-    look: Any  # what motion is looked for in, see `methods.flows`
+    luma: Tensor  # (H, W): brightness of `coarse`, for cuts
+    look: Tensor  # (1, 1, H / 2, W / 2): the same, that motion is looked for in
     kept: Tensor | None = None  # what else the method needs of the frame
 
 

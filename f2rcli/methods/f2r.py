@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Run
-from f2rcli.methods.flows import DeviceFlows, FlowBook, Flows
-from f2rcli.models.flow import doubled_flow
+from f2rcli.methods.flows import DeviceFlows, FlowBook
+from f2rcli.models.flow import Flow, doubled, halved
 from f2rcli.models.placing import MAPS, Memory, placed, warped
 from f2rcli.models.planar import Anchor, CentreFrame, Neighbours, Networks, weighted
 from f2rcli.models.recorded import Graphs
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
     worth: Tensor | None = None  # (1, 1, h, w): in frames; None: one
 
 
-Rated = tuple[Any, Any]  # the flow into a neighbour, and whether to trust that
+Rated = tuple[Flow, Tensor]  # the flow into a neighbour, and whether to trust that
 Followed = tuple[list[Shown], list[Rated]]  # neighbours of a window before networks run
 
 
@@ -68,7 +68,7 @@ class F2R(Method, Following):
         self.estimate = estimate
         self.networks = networks
         self.stride = networks.stride
-        self.flows: Flows = FlowBook()
+        self.flows = FlowBook()
         self.memory: tuple[int, Memory] | None = None  # with the frame on whose grid it is
         self._graphs = Graphs()
         self._run = run
@@ -102,8 +102,8 @@ class F2R(Method, Following):
     def prepare(self, index: int, noisy: Tensor, told: PlaneNoise) -> Prepared:
         name = "prepared", id(self.networks), told
         coarse, luma = self._graphs(name, partial(self._prepared, told), noisy)
-        shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu().numpy()
-        return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
+        shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu()
+        return Prepared(index, noisy, coarse, shown, halved(shown[None, None]))
 
     def _prepared(self, told: PlaneNoise, noisy: Tensor) -> tuple[Tensor, Tensor]:
         """The coarse frame and its brightness."""
@@ -155,8 +155,7 @@ class F2R(Method, Following):
         moved, sure, worth = [], [], []
         for (*pictures, frames), (flow, agreement) in zip(shown, rated, strict=True):
             moved.append(warped(self.layout, pictures, flow))
-            agreed = torch.as_tensor(agreement).to(reference.device)
-            sure.append(agreed.view(1, 1, *reference.shape[-2:]))
+            sure.append(agreement.to(reference.device))
             alone = torch.ones_like(sure[-1])
             worth.append(alone if frames is None else warped(MAPS, [frames], flow)[0])
         noisy, coarse = (torch.stack(list(one), 1) for one in zip(*moved, strict=True))
@@ -193,7 +192,7 @@ class F2R(Method, Following):
         return made
 
     def _carried(
-        self, told: PlaneNoise, known: Memory, noisy: Tensor, coarse: Tensor, flow: Any
+        self, told: PlaneNoise, known: Memory, noisy: Tensor, coarse: Tensor, flow: Flow
     ) -> Memory:
         return known.carried(self.layout, noisy, coarse, flow, told.maps(self.layout, coarse))
 
@@ -202,7 +201,7 @@ class F2R(Method, Following):
         if flow is None:
             return None
         height, width = (2 * side for side in centre.noisy.shape[-2:])
-        return partial(doubled_flow, flow, (height, width))
+        return partial(doubled, flow, (height, width))
 
     def forget(self) -> None:
         super().forget()

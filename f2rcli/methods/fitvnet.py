@@ -17,7 +17,7 @@ from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.flows import FlowBook
 from f2rcli.methods.rgb import RgbMethod, as_prepared
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
-from f2rcli.models.flow import doubled_flow, warp
+from f2rcli.models.flow import doubled, sample
 from f2rcli.models.layers import smooth
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header
@@ -114,10 +114,9 @@ def on_middle(flows: FlowBook, triple: Sequence[Prepared], pictures: Sequence[Te
     middle, moved = triple[1], []
     for frame, picture in zip(triple, pictures, strict=True):
         if frame.index != middle.index:
-            flow = doubled_flow(flows.flow(middle, frame), picture.shape)
-            moved.append(warp(picture, flow))
-        else:
-            moved.append(picture)
+            flow = doubled(flows.flow(middle, frame), picture.shape[-2:])
+            picture = sample(picture.float(), flow.to(picture.device), cubic=True)
+        moved.append(picture)
     return torch.stack(moved, 1)
 
 

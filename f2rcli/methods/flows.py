@@ -1,21 +1,18 @@
 """Flows between frames of a clip: searched once, composed, dropped with their frames.
 
-On a processor one after the other, as arrays; where frames stay on a GPU many in one call.
+On a processor one after the other; where frames stay on a GPU many in one call.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared
-from f2rcli.models.flow import DISFlow, Flow, Luma, Shifts, compose, consistency, halved
+from f2rcli.models.flow import DISFlow, Flow, compose, consistency
 from f2rcli.models.placing import at_rest
 from f2rcli.models.recorded import Graphs
 from f2rcli.models.variational import variational_flows
@@ -26,19 +23,19 @@ HALF = 2.0  # pixels of a picture along one of its flows
 FramePair = tuple[Prepared, Prepared]  # a flow leads from the first into the second
 
 
-@dataclass
-class Flows(ABC):
+class FlowBook:
     """Flows between frames of a clip, on grids of half the size and in their pixels: DIS looks no
     finer. Those of adjacent frames are computed once and kept while their frames are; longer ones
     begin from them, serve one window and are not kept."""
 
-    _known: dict[tuple[int, int], Any] = field(default_factory=dict, init=False)
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], Flow] = {}
 
-    def flow(self, source: Prepared, target: Prepared) -> Any:
+    def flow(self, source: Prepared, target: Prepared) -> Flow:
         """Flow from `source` into `target`; a longer one starts from adjacent ones, composed."""
         return self._several([(source, target)])[0]
 
-    def known(self, source: int, target: int) -> Any | None:
+    def known(self, source: int, target: int) -> Flow | None:
         """The flow between two adjacent frames by their indices, where it was made."""
         return self._known.get((source, target))
 
@@ -46,9 +43,9 @@ class Flows(ABC):
         """Make sure that both flows of every pair of these frames in a row are known."""
         self._several(_both_ways(frames))
 
-    def rated(self, window: Window[Prepared]) -> list[tuple[Any, Any]]:
-        """The flow to every neighbour and how well it agrees with the one back; what rests is where
-        it was, and agrees."""
+    def rated(self, window: Window[Prepared]) -> list[tuple[Flow, Tensor]]:
+        """The flow to every neighbour and how well it agrees with the one back, (1, 1, h, w); what
+        rests is where it was, and agrees."""
         centre, neighbours = window.centre, window.neighbours
         self.chain(window.items)
         flows = self._several([(centre, one) for one in neighbours])
@@ -57,8 +54,9 @@ class Flows(ABC):
         rests = at_rest(
             [self._known[a, b] for a, b in links], [self._known[b, a] for a, b in links]
         )
+        still, moves = rests.float(), ~rests[:, 0, ..., None]
         return [
-            (stilled(flow, rests), sure_of(consistency(flow, back, HALF), rests))
+            (flow * moves, torch.maximum(consistency(flow, back, HALF), still))
             for flow, back in zip(flows, backs, strict=True)
         ]
 
@@ -70,24 +68,24 @@ class Flows(ABC):
         """Drop every flow that touches this frame or a later one: it is prepared anew."""
         self._known = {key: flow for key, flow in self._known.items() if max(key) < index}
 
-    @abstractmethod
-    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Any | None]) -> list[Any]:
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         """Flows of several pairs by a search, from where each starts."""
+        return [
+            DISFlow(halved=True)(source.look[0, 0].numpy(), target.look[0, 0].numpy(), start)
+            for (source, target), start in zip(pairs, starts, strict=True)
+        ]
 
-    @abstractmethod
-    def look(self, luma: Any) -> Any:
-        """What a frame of this brightness is searched in."""
-
-    def _several(self, pairs: Sequence[FramePair]) -> list[Any]:
+    def _several(self, pairs: Sequence[FramePair]) -> list[Flow]:
         """Flows of several pairs: those that are known, and the others in one search."""
-        flows = {_key(pair): self.known(*_key(pair)) for pair in pairs}
-        new = [pair for pair in pairs if flows[_key(pair)] is None]
+        new = [pair for pair in pairs if _key(pair) not in self._known]
         found = self._found(new, [self._composed(*_key(pair)) for pair in new])
-        flows |= {_key(pair): flow for pair, flow in zip(new, found, strict=True)}
-        self._known |= {key: flow for key, flow in flows.items() if _adjacent(key)}
-        return list(flows.values())
+        made = dict(zip(map(_key, new), found, strict=True))
+        flows = self._known | made
+        self._known |= {(a, b): flow for (a, b), flow in made.items() if abs(a - b) == 1}
+        return [flows[_key(pair)] for pair in pairs]
 
-    def _composed(self, source: int, target: int) -> Any | None:
+    def _composed(self, source: int, target: int) -> Any:
+        """The adjacent flows from one frame to another as one; None where not all are known."""
         step = 1 if target > source else -1
         links = [(i, i + step) for i in range(source, target, step)]
         if any(link not in self._known for link in links):
@@ -105,38 +103,21 @@ def _both_ways(frames: Sequence[Prepared]) -> list[FramePair]:
     return [pair for a, b in pairwise(frames) for pair in ((a, b), (b, a))]
 
 
-def _adjacent(key: tuple[int, int]) -> bool:
-    return abs(key[0] - key[1]) == 1
-
-
-class FlowBook(Flows):
-    """Flows (h, w, 2) and agreements (h, w) as arrays on the processor, one after the other."""
-
-    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
-        return [
-            DISFlow(halved=True)(source.look, target.look, start)
-            for (source, target), start in zip(pairs, starts, strict=True)
-        ]
-
-    def look(self, luma: Luma) -> Luma:
-        return halved(luma)
-
-
-class DeviceFlows(Flows):
-    """Flows (1, h, w, 2) and agreements (1, 1, h, w) as tensors."""
+class DeviceFlows(FlowBook):
+    """Flows on the device of their frames."""
 
     def __init__(self, graphs: Graphs | None = None) -> None:
         super().__init__()
         self._graphs = Graphs() if graphs is None else graphs
 
-    def rated(self, window: Window[Prepared]) -> list[tuple[Shifts, Tensor]]:
+    def rated(self, window: Window[Prepared]) -> list[tuple[Flow, Tensor]]:
         frames, place = window.items, len(window.before)
         self.chain(frames)
         looks = [frame.look for frame in frames]
         known = [self._known[_key(pair)] for pair in _both_ways(frames)]
         return list(self._graphs(("rated", place), partial(_rated, place), looks, known))
 
-    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Shifts | None]) -> list[Shifts]:
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         """Of adjacent frames, which start from nothing, or of others, none of which does."""
         if not pairs:
             return []
@@ -146,29 +127,11 @@ class DeviceFlows(Flows):
         name = "search", bool(known)
         return list(self._graphs(name, variational_flows, source, target, *start).split(1))
 
-    def look(self, luma: Tensor) -> Tensor:
-        """(H, W) -> (1, 1, h, w)."""
-        return halved(luma[None, None])
-
 
 def _rated(
-    centre: int, looks: Sequence[Tensor], known: Sequence[Shifts]
-) -> list[tuple[Shifts, Tensor]]:
+    centre: int, looks: Sequence[Tensor], known: Sequence[Flow]
+) -> list[tuple[Flow, Tensor]]:
     """`DeviceFlows.rated` as a function of tensors: of looks, and flows between adjacent frames."""
     flows, frames = DeviceFlows(), [Prepared(i, one, one, one, one) for i, one in enumerate(looks)]
     flows._known = dict(zip(map(_key, _both_ways(frames)), known, strict=True))
-    return Flows.rated(flows, Window.of(frames, centre))
-
-
-def stilled(flow: Any, rests: Tensor) -> Any:
-    """A flow, nothing where `rests` (1, 1, h, w)."""
-    if isinstance(flow, Tensor):
-        return flow * ~rests[:, 0, ..., None]
-    return flow * ~rests[0, 0].numpy()[..., None]
-
-
-def sure_of(agreement: Any, rests: Tensor) -> Any:
-    """How well flows agree, 1 where `rests` (1, 1, h, w)."""
-    if isinstance(agreement, Tensor):
-        return torch.maximum(agreement, rests.to(agreement.dtype))
-    return np.maximum(agreement, rests[0, 0].numpy().astype(np.float32))
+    return FlowBook.rated(flows, Window.of(frames, centre))

@@ -1,14 +1,12 @@
 """Optical flow and what follows from it: composition, consistency, warping.
 
 Flow lives on the centre's grid and points into the neighbour: pixel p of the centre shows what
-the neighbour shows at p + F(p). Flows are (H, W, 2) float32 in pixels, dx then dy, on the CPU; what
-is composed or judged may also be tensors, on any device: `Shifts` of B pairs of pictures at once,
-beside pictures and maps (B, C, H, W).
+the neighbour shows at p + F(p). Flows are tensors (B, H, W, 2) in pixels, dx then dy, of B pairs of
+pictures at once, beside pictures and maps (B, C, H, W). On a processor OpenCV works on them, which
+is five times faster there; elsewhere, and where a gradient is wanted, torch.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -17,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.frames import Singles
+from f2rcli.models import filters
+from f2rcli.models.filters import here
 from f2rcli.models.recorded import constant
 
-Flow = NDArray[np.float32]  # (H, W, 2)
-Shifts = Tensor  # (B, H, W, 2)
+Flow = Tensor  # (B, H, W, 2) float32
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
-F = TypeVar("F", Flow, Tensor)  # flows of either kind; maps of tensors are (B, 1, H, W)
 
 # Of a search in whole frames, in halved ones, and in those from a flow on: steps of a patch, pixels
 # between patches, rounds of smoothing. Patches that take many steps follow the noise, and smoothing
@@ -40,64 +39,52 @@ class DISFlow:
     halved: bool = False  # whether pictures come from `halved`, and flows are to be as small
 
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-        """Flow from `source` into `target`, refined from `start` when that is given. Both are
-        stretched alike to the 8 bits DIS works on."""
+        """Flow (1, H, W, 2) from `source` into `target`, refined from `start` when that is given.
+        Both are stretched alike to the 8 bits DIS works on."""
         height, width = source.shape
         step = 2 if self.halved else 4
         white = max(float(np.quantile(source[::step, ::step], 0.995)), 1e-3)
         pair = (source, target) if self.halved else (blurred(source), blurred(target))
         first, second = (_eight_bits(luma, white) for luma in pair)
-        initial = None if start is None else _padded(start).copy()
+        initial = None if start is None else _padded(start[0].numpy()).copy()
         kind = EXACT if not self.halved else CALM if start is None else BEGUN
         search = _new_search(0 if self.halved else 1, *kind)
         flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
-        return np.ascontiguousarray(flow[:height, :width])
+        return torch.from_numpy(np.ascontiguousarray(flow[:height, :width]))[None]
 
 
-def halved(luma: F) -> F:
-    """A picture as flow is searched in it, at half the size: (H, W) or (B, 1, H, W) -> half of
-    both, rounded up."""
-    if isinstance(luma, Tensor):
-        return half(luma)
-    rows, columns = (size % 2 for size in luma.shape)
-    even = cv2.copyMakeBorder(luma, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
-    size = (even.shape[1] // 2, even.shape[0] // 2)
-    return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def half(x: Tensor) -> Tensor:
-    """Means over cells of 2x2 pixels: (B, C, H, W) -> half of both sizes, rounded up."""
+def halved(x: Tensor) -> Tensor:
+    """Pictures as flow is searched in them: means over cells of 2x2 pixels, (B, C, H, W) -> half of
+    both sizes, rounded up."""
     rows, columns = (size % 2 for size in x.shape[-2:])
     if rows or columns:
         x = functional.pad(x, (0, columns, 0, rows), "replicate")
-    return functional.avg_pool2d(x, 2)
-
-
-def doubled(values: F, shape: tuple[int, ...]) -> F:
-    """Maps or the shifts of a flow, (H, W[, 2]), or maps (B, C, H, W), from half the size onto
-    pictures of this shape (..., H, W)."""
-    if isinstance(values, Tensor):
-        wide = functional.interpolate(values, scale_factor=2, mode="bilinear", align_corners=False)
-        return wide[..., : shape[-2], : shape[-1]]
-    rows, columns = values.shape[:2]
-    whole = np.asarray(cv2.resize(values, (2 * columns, 2 * rows)), np.float32)
-    return np.ascontiguousarray(whole[: shape[-2], : shape[-1]])
-
-
-def doubled_flow(flow: F, shape: tuple[int, ...]) -> F:
-    """A flow of half the size in the pixels of pictures of this shape (..., H, W)."""
-    if isinstance(flow, Tensor):
-        return doubled(flow.permute(0, 3, 1, 2), shape).permute(0, 2, 3, 1) * 2
-    return 2 * doubled(flow, shape)
+    small = filters.halved(x.flatten(0, 1))
+    return small.view(*x.shape[:2], *small.shape[1:])
 
 
 def resized(flow: Flow, shape: tuple[int, ...]) -> Flow:
-    """A flow on the grid of a smaller picture of this shape, in its pixels."""
-    if flow.shape[:2] == shape:
+    """A flow on the grid of pictures of this shape, in their pixels."""
+    size = tuple(flow.shape[1:3])
+    if size == shape:
         return flow
-    scale = np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
-    small = cv2.resize(flow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-    return np.asarray(small * scale, np.float32)
+    if here(flow):
+        way = cv2.INTER_AREA if shape < size else cv2.INTER_LINEAR
+        wide = torch.empty(len(flow), *shape, 2)
+        for one, out in zip(flow.numpy(), wide.numpy(), strict=True):
+            cv2.resize(one, shape[::-1], out, interpolation=way)
+    else:
+        planes = filters.resized(flow.permute(0, 3, 1, 2).flatten(0, 1), shape)
+        wide = planes.view(-1, 2, *shape).permute(0, 2, 3, 1)
+    for axis in (0, 1):
+        wide[..., axis] *= shape[1 - axis] / size[1 - axis]
+    return wide
+
+
+def doubled(flow: Flow, shape: tuple[int, ...]) -> Flow:
+    """A flow of half the size in the pixels of pictures of this shape, (H, W)."""
+    rows, columns = flow.shape[1:3]
+    return resized(flow, (2 * rows, 2 * columns))[:, : shape[0], : shape[1]]
 
 
 def _new_search(finest: int, steps: int, stride: int, rounds: int) -> cv2.DISOpticalFlow:
@@ -130,56 +117,52 @@ def _padded(values: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.pad(values, [(0, rows), (0, columns)] + [(0, 0)] * (values.ndim - 2), mode="edge")
 
 
-def sample(values: F, flow: F, *, cubic: bool = False) -> F:
-    """Backward warp: out(p) = values(p + flow(p)); outside the picture its edge goes on.
-
-    values (H, W) or (H, W, C) with C <= 4, or (B, C, H, W); cubic: keeps detail of what is warped
-    again and again.
-    """
+def sample(values: Tensor, flow: Flow, *, cubic: bool = False) -> Tensor:
+    """Backward warp of pictures (B, C, H, W): out(p) = values(p + flow(p)); outside the picture its
+    edge goes on. cubic: keeps detail of what is warped again and again."""
     places = landing(flow)
-    if not isinstance(values, Tensor):
-        kind = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-        return np.asarray(_fetched(values, places, kind), np.float32)
+    if here(values) and not values.requires_grad:
+        moved = np.empty((*values.shape[:2], *flow.shape[1:3]), np.float32)
+        for picture, place, out in zip(values.numpy(), places.numpy(), moved, strict=True):
+            for plane, into in zip(picture, out, strict=True):  # faster than several at once
+                _fetched(plane, place, into, cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR)
+        return torch.from_numpy(moved)
     for axis, size in enumerate((flow.shape[2], flow.shape[1])):  # in place: -1 to 1
         places[..., axis].mul_(2 / max(size - 1, 1)).sub_(1)
     mode = "bicubic" if cubic else "bilinear"
     return functional.grid_sample(values, places, mode, "border", align_corners=True)
 
 
-def landing(flow: F) -> F:
+def _fetched(values: Singles, places: Singles, into: Singles, kind: int) -> None:
+    """What lies at places (H, W, 2) of values (H, W[, 2])."""
+    cv2.remap(values, places, None, kind, into, cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
+
+
+def landing(flow: Flow) -> Tensor:
     """Where every pixel p lands, p + flow(p): x, then y."""
-    if isinstance(flow, Tensor):
-        return _grid_on(flow.shape[1], flow.shape[2], flow.device) + flow
-    return _grid(*flow.shape[:2]) + flow
-
-
-@lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> Flow:
-    rows, columns = np.indices((height, width), dtype=np.float32)
-    grid = np.stack([columns, rows], -1)
-    grid.setflags(write=False)
-    return grid
+    return _grid(flow.shape[1], flow.shape[2], flow.device) + flow
 
 
 @constant(16)
-def _grid_on(height: int, width: int, device: torch.device) -> Tensor:
-    return torch.from_numpy(_grid(height, width).copy())[None].to(device)
+def _grid(height: int, width: int, device: torch.device) -> Tensor:
+    rows, columns = np.indices((height, width), dtype=np.float32)
+    return torch.from_numpy(np.stack([columns, rows], -1))[None].to(device)
 
 
-def _fetched(values: Any, places: Flow, kind: int) -> Any:
-    return cv2.remap(values, places, None, kind, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
-
-
-def compose(first: F, second: F) -> F:
+def compose(first: Flow, second: Flow) -> Flow:
     """Flow a -> c from a -> b and b -> c."""
-    if isinstance(first, Tensor):
+    if not here(first):
         return first + sample(second.permute(0, 3, 1, 2), first).permute(0, 2, 3, 1)
-    return first + sample(second, first)
+    moved = torch.empty_like(first)
+    for one, place, out in zip(second, landing(first), moved, strict=True):
+        _fetched(one.numpy(), place.numpy(), out.numpy(), cv2.INTER_LINEAR)
+    return first + moved
 
 
-def consistency(forward: F, backward: F, pixel: float = 1.0) -> F:
-    """Whether going there and back ends where it began: 1 within a fraction of a pixel, towards 0
-    beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010, made soft).
+def consistency(forward: Flow, backward: Flow, pixel: float = 1.0) -> Tensor:
+    """Whether going there and back ends where it began, (B, 1, H, W): 1 within a fraction of a
+    pixel, towards 0 beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010,
+    made soft).
 
     pixel: how many of the picture's pixels one of the flows' is long.
     """
@@ -188,33 +171,15 @@ def consistency(forward: F, backward: F, pixel: float = 1.0) -> F:
     return inside(forward, pixel) / (1 + squared(error) / allowed)
 
 
-def squared(flow: F) -> F:
-    """The squared length of every shift, a map."""
-    if isinstance(flow, Tensor):
-        return flow.square().sum(-1).unsqueeze(1)
-    return flow[..., 0] ** 2 + flow[..., 1] ** 2  # a sum over an axis of two is ten times slower
+def squared(flow: Flow) -> Tensor:
+    """The squared length of every shift, (B, 1, H, W)."""
+    x, y = flow.unbind(-1)  # a sum over an axis of two takes four times as long
+    return (x * x + y * y).unsqueeze(1)
 
 
-def inside(flow: F, pixel: float = 1.0) -> F:
+def inside(flow: Flow, pixel: float = 1.0) -> Tensor:
     """1 where p + flow(p) lies within half a pixel of the picture, else 0; see `consistency`."""
-    places: Any = landing(flow)
-    height, width = places.shape[-3:-1]
-    x, y = places[..., 0], places[..., 1]
+    (x, y), (height, width) = landing(flow).unbind(-1), flow.shape[1:3]
     low = -0.5 - 0.5 / pixel
     within = (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
-    return within.float().unsqueeze(1) if isinstance(flow, Tensor) else within.astype(np.float32)
-
-
-def warp(picture: Tensor, flow: Flow) -> Tensor:
-    """Backward warp with cubic interpolation: picture (1, C, H, W) -> the same shape, float32.
-
-    On the CPU by OpenCV, which is five times faster there; elsewhere, and where a gradient is
-    wanted, by grid_sample.
-    """
-    if picture.device.type == "cpu" and not picture.requires_grad:
-        places = landing(flow)
-        planes = picture[0].float().numpy()
-        moved = [_fetched(plane, places, cv2.INTER_CUBIC) for plane in planes]
-        return torch.from_numpy(np.stack(moved))[None]
-    there = torch.from_numpy(flow)[None].to(picture.device)
-    return sample(picture.float(), there, cubic=True)
+    return within.float().unsqueeze(1)

@@ -13,17 +13,13 @@ the match leaves beyond the noise (Kalman, 1960; DESIGN.md D34).
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from f2rcli.models.filters import box
-from f2rcli.models.flow import Flow, landing, sample, squared
+from f2rcli.models.filters import box, here
+from f2rcli.models.flow import Flow, resized, sample, squared
 from f2rcli.models.layers import inner_mean, median
 from f2rcli.models.planar import NEAR, Neighbours
-from f2rcli.models.recorded import as_constant
 from f2rcli.planes import Layout, gathered, spread
 
 MAPS = Layout("map", ((1, 1),))  # of one value a cell
@@ -38,13 +34,13 @@ MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better th
 MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
 
 
-def at_rest(there: Sequence[Flow | Tensor], back: Sequence[Flow | Tensor]) -> Tensor:
+def at_rest(there: Sequence[Flow], back: Sequence[Flow]) -> Tensor:
     """Where frames in a row show what stands still, (1, 1, h, w), by the flows from each into the
     next and back again: where their mean over OVER cells is as short as chance makes it.
     Noise makes flows that lead anywhere, and each moves a still picture a little, which blurs it.
     """
-    ways = [_channels(one) for one in there] + [-_channels(one) for one in back]
-    mean = torch.stack(ways).mean(0)
+    ways = [*there, *(-one for one in back)]
+    mean = torch.stack([one.permute(0, 3, 1, 2) for one in ways]).mean(0)
     over = inner_mean(mean, OVER)
     drift = over.square().sum(1, keepdim=True)
     scatter = inner_mean(mean.square().sum(1, keepdim=True), OVER) - drift
@@ -52,56 +48,19 @@ def at_rest(there: Sequence[Flow | Tensor], back: Sequence[Flow | Tensor]) -> Te
     return (drift < most) & (mean.square().sum(1, keepdim=True) < MOVED**2)
 
 
-def _channels(flow: Flow | Tensor) -> Tensor:
-    """A flow as (1, 2, h, w)."""
-    if isinstance(flow, Tensor):
-        return flow.permute(0, 3, 1, 2)
-    return torch.from_numpy(flow)[None].permute(0, 3, 1, 2)
-
-
-def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow | Tensor) -> list[Tensor]:
-    """Pictures ([B,] C, h, w) where a flow leads, by cubic interpolation of their planes, without
-    gradients: with OpenCV by a flow that is an array, for one picture each on the processor; else
-    on the pictures' device."""
+def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow) -> list[Tensor]:
+    """Pictures (B, C, h, w) where a flow (B, h, w, 2) leads, without gradients, by cubic
+    interpolation of their planes."""
     planes = [plane for one in packed for plane in spread(layout, one.detach())]
-    if not isinstance(flow, Tensor) and planes[0].device.type != "cpu":  # of a device without CUDA
-        flow = torch.from_numpy(flow)[None].to(planes[0].device)
+    flow, (high, wide) = flow.to(planes[0].device), flow.shape[1:3]
     count, moved = len(layout.planes), list(planes)
-    for step in dict.fromkeys(layout.planes):
-        places = [i for i in range(len(planes)) if layout.planes[i % count] == step]
-        chosen = [planes[i] for i in places]
-        made = _on_device(chosen, flow, step) if isinstance(flow, Tensor) else (
-            _by_opencv(chosen, flow, step))  # fmt: skip
-        for i, one in zip(places, made, strict=True):
+    for rows, columns in dict.fromkeys(layout.planes):
+        places = [i for i in range(len(planes)) if layout.planes[i % count] == (rows, columns)]
+        there = resized(flow, (rows * high, columns * wide))
+        found = sample(torch.stack([planes[i] for i in places], 1), there, cubic=True)
+        for i, one in zip(places, found.unbind(1), strict=True):
             moved[i] = one
     return [gathered(layout, moved[i : i + count]) for i in range(0, len(moved), count)]
-
-
-def _by_opencv(planes: Sequence[Tensor], flow: Flow, step: tuple[int, int]) -> list[Tensor]:
-    """Planes ([1,] H, W) with so many samples in a cell, moved by a flow between cells: one by one,
-    as OpenCV takes longer for two at once than for each."""
-    rows, columns = step
-    if step != (1, 1):
-        flow = np.asarray(cv2.resize(flow, (columns * flow.shape[1], rows * flow.shape[0])))
-        for axis, scale in enumerate((columns, rows)):
-            flow[..., axis] *= scale
-    places, moved = landing(flow), []
-    for plane in planes:
-        values = plane.view(plane.shape[-2:]).numpy()
-        found = cv2.remap(values, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
-        moved.append(torch.from_numpy(found).view(*plane.shape[:-2], *found.shape))
-    return moved
-
-
-def _on_device(planes: Sequence[Tensor], flow: Tensor, step: tuple[int, int]) -> list[Tensor]:
-    """The same of planes (B, H, W) by flows (B, h, w, 2) on a device."""
-    rows, columns = step
-    if step != (1, 1):
-        wide = functional.interpolate(
-            flow.permute(0, 3, 1, 2), scale_factor=step, mode="bilinear", align_corners=False
-        )
-        flow = (wide * as_constant((columns, rows), wide).view(1, 2, 1, 1)).permute(0, 2, 3, 1)
-    return list(sample(torch.stack(list(planes), 1), flow, cubic=True).unbind(1))
 
 
 def rated(coarse: Tensor, reference: Tensor) -> Tensor:
@@ -150,7 +109,7 @@ class Memory(NamedTuple):
         return cls(noisy, coarse, torch.ones_like(noisy[:, :1]))
 
     def carried(
-        self, layout: Layout, noisy: Tensor, coarse: Tensor, flow: Flow | Tensor, told: Tensor
+        self, layout: Layout, noisy: Tensor, coarse: Tensor, flow: Flow, told: Tensor
     ) -> "Memory":
         """The memory on the next frame's grid, with that frame added.
 
@@ -161,15 +120,15 @@ class Memory(NamedTuple):
         variance = _variance(layout, told)
         *old, count = self
         fresh, excess = [noisy, coarse], None
-        resting = _rests(flow).to(noisy.device)
-        on_device = isinstance(flow, Tensor)  # asking how much rests there would make a GPU wait
+        resting = (squared(flow) < STILL**2).to(noisy.device)
+        on_device = not here(flow)  # asking how much rests there would make a GPU wait
         if on_device or resting.float().mean() >= FEWEST:
             excess = _excess(layout, old, fresh, variance, count)
             resting = resting & (excess < RESAMPLED)
         else:
             resting = torch.zeros_like(resting)
         if excess is None or on_device or not resting.all():
-            moves = _only(flow, ~resting)
+            moves = flow * ~resting[:, 0, ..., None].to(flow.device)
             old = warped(layout, old, moves)
             count = warped(MAPS, [count], moves)[0].clamp(1, MOST)
             there = _excess(layout, old, fresh, variance, count) + RESAMPLED
@@ -184,20 +143,6 @@ def _variance(layout: Layout, told: Tensor) -> Tensor:
     """Of a sample, the mean over a cell's, (1, 1, h, w)."""
     noise, errors = told.square().chunk(2, 1)
     return _weighted(layout, noise + errors).clamp_min(LEAST_VARIANCE)
-
-
-def _rests(flow: Flow | Tensor) -> Tensor:
-    """Where next to nothing moves, (1, 1, h, w)."""
-    if isinstance(flow, Tensor):
-        return squared(flow) < STILL**2
-    return torch.from_numpy(squared(flow) < STILL**2)[None, None]
-
-
-def _only(flow: Flow | Tensor, where: Tensor) -> Flow | Tensor:
-    """A flow that counts only where it is told to (1, 1, h, w)."""
-    if isinstance(flow, Tensor):
-        return flow * where[:, 0].unsqueeze(-1)
-    return flow * where[0, 0].cpu().numpy()[..., None]
 
 
 def _excess(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.models.flow import Shifts, doubled, half, sample
+from f2rcli.models.flow import Flow, doubled, halved, sample
 from f2rcli.models.layers import inner_mean
 
 BRIGHTNESS = 0.5  # weight of its constancy beside that of its gradients
@@ -30,7 +30,7 @@ SMALLEST = 8  # pixels, of a level's shorter side
 WHITE_SHARE = 0.995  # of all pixels are no brighter than what counts as white
 
 
-def variational_flows(source: Tensor, target: Tensor, start: Shifts | None = None) -> Shifts:
+def variational_flows(source: Tensor, target: Tensor, start: Flow | None = None) -> Flow:
     """Flows (B, h, w, 2) from `source` into `target`, both (B, 1, h, w) of `halved`, of all pairs
     in one call; `start`: roughly known flows of the same shape."""
     white = _white(source)
@@ -52,24 +52,24 @@ def _white(source: Tensor) -> Tensor:
 def _pyramid(pair: Tensor, levels: int) -> list[Tensor]:
     found = [pair]
     while len(found) < levels and min(found[-1].shape[-2:]) >= SMALLEST:
-        found.append(half(found[-1]))
+        found.append(halved(found[-1]))
     return found
 
 
-def _smallest(start: Shifts | None, levels: list[Tensor]) -> Tensor:
+def _smallest(start: Flow | None, levels: list[Tensor]) -> Tensor:
     """The flow (B, 2, h, w) that the coarsest level begins from."""
     if start is None:
         return torch.zeros_like(levels[-1])  # of two channels as well
     flow = start.permute(0, 3, 1, 2)
     for _ in levels[1:]:
-        flow = half(flow) / 2
+        flow = halved(flow) / 2
     return flow
 
 
 def _grown(flow: Tensor, level: Tensor) -> Tensor:
     if flow.shape[-2:] == level.shape[-2:]:
         return flow
-    return 2 * doubled(flow, level.shape)
+    return doubled(flow.permute(0, 2, 3, 1), level.shape[-2:]).permute(0, 3, 1, 2)
 
 
 def _refined(flow: Tensor, level: Tensor, shares: tuple[float, ...]) -> Tensor:

@@ -8,7 +8,7 @@ for a network (`Share`) that tells which share of the bound is noise.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ from f2rcli.models.filters import landed
 from f2rcli.models.flow import Flow, resized
 from f2rcli.noise.model import FramePlanes
 
+T = TypeVar("T", np.float32, np.int32)
 BLOCK, CELL = 16, 8  # pixels a side: of what is told, and of what is looked at
 CODES = np.float32(255)  # evidence is in 8-bit codes, whatever the file holds
 LEAST = np.float32(0.004)  # codes squared: below it is nothing, and logarithms end there
@@ -100,10 +101,9 @@ class Landing(NamedTuple):
 
     @classmethod
     def of(cls, flow: Flow, shape: tuple[int, ...]) -> "Landing":
-        own = resized(flow, shape)
-        there = landed(torch.from_numpy(own).permute(2, 0, 1), shape).view(shape)
-        rows, columns = (size // BLOCK * BLOCK for size in shape)
-        return cls(there[:rows, :columns].numpy(), own[:rows, :columns])
+        own = resized(flow, shape)[0]
+        there = landed(own.permute(2, 0, 1), shape).view(shape)
+        return cls(whole(there.numpy()), whole(own.numpy()))
 
     def fetched(self, plane: Singles) -> Singles:
         """A neighbour's plane, moved by whole pixels."""
@@ -237,9 +237,9 @@ def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
     return (gain, offset) if explained and 0.5 < gain < 2 else SAME_LIGHT
 
 
-def whole(plane: Singles) -> Singles:
+def whole(plane: NDArray[T]) -> NDArray[T]:
     """The whole blocks of a plane."""
-    height, width = (size // BLOCK * BLOCK for size in plane.shape)
+    height, width = (size // BLOCK * BLOCK for size in plane.shape[:2])
     return plane[:height, :width]
 
 

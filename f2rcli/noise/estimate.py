@@ -271,7 +271,7 @@ def estimate(
 ) -> NoiseMap:
     """The noise of a frame, frames[0], beside one or two neighbours of its shot.
 
-    flows: from its luma into that of each neighbour, (H, W, 2) pixels; None: to be found. squares:
+    flows: from its luma into that of each neighbour, (1, H, W, 2); None: to be found. squares:
     parts to look at alone, as large frames want, whose maps are then one below the other; none: all
     of the frame. coded: whether a codec wrote the file: where luma is noisy, so is what changes in
     its colours.
@@ -284,7 +284,7 @@ def estimate(
         parts = [
             estimate(
                 [cut_out(one, part) for one in frames],
-                [None if flow is None else np.ascontiguousarray(flow[part]) for flow in flows],
+                [None if flow is None else flow[:, *part] for flow in flows],
                 coded=coded,
             )
             for part in squares

@@ -128,7 +128,7 @@ class Differences(NamedTuple):
 
     before: Singles  # (C, H, W)
     after: Singles
-    back: Flow  # (H, W, 2), into the frame before
+    back: Singles  # (H, W, 2), into the frame before
     flat: Mask  # (H, W): smooth places away from black and white
 
     @classmethod
@@ -146,8 +146,7 @@ class Differences(NamedTuple):
             apart.append((moved - centre) / np.maximum(level, 1e-4))  # keeps clean clips finite
         room = np.minimum(signal, 1 - signal).min(0) > 2 * level.max(0)
         flat = _flattest(signal.mean(0)) & room
-        back = flows[0][: flat.shape[0], : flat.shape[1]]
-        return cls(apart[0], apart[1], back, flat)
+        return cls(apart[0], apart[1], whole(flows[0][0].numpy()), flat)
 
     def patches(self, seen: NoiseMap) -> Singles:
         """(P, C, SIZE, SIZE): the flattest of the difference to the frame after where noise, the

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
+from f2rcli.models.flow import Flow
 from f2rcli.models.placing import MAPS, Memory, warped
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
@@ -113,7 +113,7 @@ class Excerpt:
         )
         moved, worth = [], []
         for place, neighbour in enumerate(centre.neighbours.tolist()):
-            flow = centre.flows[place, *part].float().numpy()
+            flow = centre.flows[place, None, *part].float()
             rows, columns, there = _around(flow, part, self.size)
             count = torch.ones(1, height, width)
             both = [one[neighbour, :, rows, columns] for one in (self.shown, self.coarse)]
@@ -139,8 +139,8 @@ class Excerpt:
 
 
 def _around(
-    flow: NDArray[np.float32], part: tuple[slice, slice], size: tuple[int, int]
-) -> tuple[slice, slice, NDArray[np.float32]]:
+    flow: Flow, part: tuple[slice, slice], size: tuple[int, int]
+) -> tuple[slice, slice, Flow]:
     """The rows and columns of a neighbour that a crop's flow leads to, and the flow into them."""
     spans, offsets = [], []
     for axis, span in enumerate(part):
@@ -150,7 +150,7 @@ def _around(
         last = int(np.clip(np.ceil(high) + REACH, first + 1, size[axis]))
         spans.append(slice(first, last))
         offsets.append(span.start - first)
-    return spans[0], spans[1], flow + np.array(offsets[::-1], np.float32)
+    return spans[0], spans[1], flow + flow.new_tensor(offsets[::-1])
 
 
 class Batch(NamedTuple):
@@ -281,10 +281,10 @@ def _alone(place: int, shown: Tensor) -> Centre:
 
 
 def _view(method: F2R, window: Window[Prepared], memories: Sequence[Memory]) -> Centre:
-    rated = [tuple(map(torch.as_tensor, pair)) for pair in method.flows.rated(window)]
+    rated = method.flows.rated(window)
     size = window.centre.noisy.shape[-2:]
-    flows = torch.stack([flow.reshape(*size, 2) for flow, _ in rated]).half().cpu()
-    agreement = torch.stack([(255 * sure.reshape(size)).round() for _, sure in rated])
+    flows = torch.cat([flow for flow, _ in rated]).half().cpu()
+    agreement = torch.cat([(255 * sure[:, 0]).round() for _, sure in rated])
     past, worth = torch.zeros(0, *size), torch.zeros(0, *size)
     if window.before:
         memory = memories[window.before[0].index]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import metrics as skimage
@@ -115,7 +116,7 @@ def test_pictures_too_small_for_a_window_have_no_value() -> None:
 
 def test_warping_error_is_that_of_shifted_slices() -> None:
     """By motion that is known exactly: a picture that moved three pixels to the right."""
-    flow = np.zeros((112, 144, 2), np.float32)
+    flow = torch.zeros(1, 112, 144, 2)
     flow[..., 0] = -3
     seen = np.ones((112, 144), bool)
     seen[:, :3] = False

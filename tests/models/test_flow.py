@@ -16,12 +16,15 @@ from f2rcli.models.flow import (
     inside,
     resized,
     sample,
-    warp,
 )
 
 
-def constant(dx: float, dy: float, size: tuple[int, int] = (60, 80)) -> np.ndarray:
-    return np.broadcast_to(np.array([dx, dy], np.float32), (*size, 2)).copy()
+def constant(dx: float, dy: float, size: tuple[int, int] = (60, 80)) -> torch.Tensor:
+    return torch.tensor([float(dx), float(dy)]).repeat(1, *size, 1)
+
+
+def cubic(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    return sample(picture, flow, cubic=True)
 
 
 def texture(size: tuple[int, int] = (120, 160)) -> np.ndarray:
@@ -31,21 +34,21 @@ def texture(size: tuple[int, int] = (120, 160)) -> np.ndarray:
 
 def test_zero_flow_is_the_identity() -> None:
     picture = torch.rand(1, 5, 60, 80)
-    torch.testing.assert_close(warp(picture, constant(0, 0)), picture)
+    torch.testing.assert_close(cubic(picture, constant(0, 0)), picture)
 
 
 def test_the_way_that_carries_gradients_gives_the_same_pictures() -> None:
     picture = torch.rand(1, 3, 60, 80)
     flow = constant(1.25, -0.5)
     inner = (..., slice(4, -4), slice(4, -4))
-    by_grid = warp(picture.clone().requires_grad_(), flow).detach()
-    difference = (warp(picture, flow) - by_grid)[inner].abs()
+    by_grid = cubic(picture.clone().requires_grad_(), flow).detach()
+    difference = (cubic(picture, flow) - by_grid)[inner].abs()
     assert difference.max() < 0.02  # OpenCV rounds places to 1/32 pixel, and takes other cubics
 
 
 def test_an_integer_flow_is_a_shifted_copy() -> None:
     picture = torch.rand(1, 3, 60, 80)
-    moved = warp(picture, constant(3, -2))
+    moved = cubic(picture, constant(3, -2))
     torch.testing.assert_close(moved[..., 2:, :-3], picture[..., :-2, 3:])
 
 
@@ -72,16 +75,17 @@ def test_consistency_is_its_formula(pixel: float) -> None:
     x, y, grace = columns + there[..., 0], rows + there[..., 1], 0.5 + 0.5 / pixel
     within = (x > -grace) & (x < 49 + grace) & (y > -grace) & (y < 39 + grace)
     wanted = within / (1 + error / allowed)
-    np.testing.assert_allclose(consistency(there, back, pixel), wanted, atol=0.02)
+    found = consistency(*(torch.from_numpy(one)[None] for one in (there, back)), pixel)
+    np.testing.assert_allclose(found[0, 0], wanted, atol=0.02)
     assert 0.5 < within.mean() < 1
 
 
 def test_a_place_as_far_out_as_the_grace_is_outside() -> None:
     for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         found = inside(constant(dx, dy))
-        edge = found[:, -1 if dx > 0 else 0] if dx else found[-1 if dy > 0 else 0]
+        edge = found[..., -1 if dx > 0 else 0] if dx else found[..., -1 if dy > 0 else 0, :]
         assert edge.max() == 0
-        assert found.sum() == found.size - edge.size
+        assert found.sum() == found.numel() - edge.numel()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 5), (5, 2)])
@@ -89,19 +93,19 @@ def test_the_smallest_pictures_stay_on_the_way_that_carries_gradients(
     size: tuple[int, int],
 ) -> None:
     picture = torch.rand(1, 2, *size, requires_grad=True)
-    torch.testing.assert_close(warp(picture, constant(0, 0, size)), picture)
+    torch.testing.assert_close(cubic(picture, constant(0, 0, size)), picture)
 
 
 def test_half_a_pixel_of_linear_interpolation_quarters_white_noise() -> None:
-    noise = np.random.default_rng(0).standard_normal((400, 400)).astype(np.float32)
-    half = sample(noise, constant(0.5, 0.5, (400, 400)))[2:-2, 2:-2]
-    assert half.var() == pytest.approx(0.25, rel=0.03)
+    noise = torch.randn(1, 1, 400, 400, generator=torch.Generator().manual_seed(0))
+    half = sample(noise, constant(0.5, 0.5, (400, 400)))[..., 2:-2, 2:-2]
+    assert float(half.var()) == pytest.approx(0.25, rel=0.03)
 
 
 def test_flows_that_return_are_trusted_and_those_that_leave_are_not() -> None:
-    assert consistency(constant(3, 0), constant(-3, 0))[:, :70].min() > 0.99
+    assert consistency(constant(3, 0), constant(-3, 0))[..., :70].min() > 0.99
     assert consistency(constant(3, 0), constant(4, 0)).max() < 0.1
-    assert inside(constant(10, 0))[:, 75:].max() == 0
+    assert inside(constant(10, 0))[..., 75:].max() == 0
 
 
 @pytest.mark.parametrize("noise", [0.0, 30 / 255])
@@ -111,15 +115,14 @@ def test_dis_finds_a_known_translation(noise: float) -> None:
     first, second = scene[5:125, 5:165], scene[2:122, 9:169]  # the picture moves by (-4, +3)
     noisy = [(p + noise * rng.standard_normal(p.shape)).astype(np.float32) for p in (first, second)]
     flow = DISFlow()(*noisy)
-    error = np.linalg.norm(flow - constant(-4, 3, (120, 160)), axis=-1)[16:-16, 16:-16]
-    assert np.median(error) < (0.15 if noise == 0 else 0.6)
+    error = (flow - constant(-4, 3, (120, 160))).norm(dim=-1)[:, 16:-16, 16:-16]
+    assert error.median() < (0.15 if noise == 0 else 0.6)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 6), (16, 16), (9, 200), (200, 9)])
 def test_tiny_pictures_have_flows_too(size: tuple[int, int]) -> None:
     luma = np.random.default_rng(0).random(size, np.float32)
-    start = np.zeros((*size, 2), np.float32)
-    assert DISFlow()(luma, luma, start).shape == (*size, 2)
+    assert DISFlow()(luma, luma, constant(0, 0, size)).shape == (1, *size, 2)
 
 
 @pytest.mark.parametrize("size", [(64, 80), (200, 300)])
@@ -132,23 +135,24 @@ def test_a_flow_does_not_depend_on_the_pair_before(size: tuple[int, int]) -> Non
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 8), (120, 161)])
 def test_a_flow_at_half_the_size_is_brought_back(size: tuple[int, int]) -> None:
-    small = halved(texture(size))
-    assert small.shape == tuple(-(-side // 2) for side in size)
-    whole = 2 * doubled(constant(3, -1, small.shape), size)
+    small = halved(torch.rand(1, 1, *size)).shape[2:]
+    assert small == tuple(-(-side // 2) for side in size)
+    whole = doubled(constant(3, -1, small), size)
     np.testing.assert_allclose(whole, constant(6, -2, size), atol=1e-5)
 
 
 def test_flows_at_half_the_size_are_those_of_whole_pictures() -> None:
     first, second = (texture((170, 220))[i : i + 160, i : i + 200] for i in (0, 5))
     whole = DISFlow()(first, second)
-    half = 2 * doubled(DISFlow(halved=True)(halved(first), halved(second)), whole.shape[:2])
-    assert np.median(np.abs(whole - half)) < 0.1
+    looks = (halved(torch.from_numpy(one)[None, None])[0, 0].numpy() for one in (first, second))
+    half = doubled(DISFlow(halved=True)(*looks), first.shape)
+    assert (whole - half).abs().median() < 0.1
 
 
 def test_agreement_does_not_depend_on_the_grids_size() -> None:
     there, back = constant(3, 0, (40, 60)), constant(-2.4, 0, (40, 60))
     small = consistency(there / 2, back / 2, 2.0)
-    np.testing.assert_allclose(small[:, :20], consistency(there, back)[:, :20], atol=1e-6)
+    np.testing.assert_allclose(small[..., :20], consistency(there, back)[..., :20], atol=1e-6)
 
 
 @pytest.mark.parametrize("small", [False, True])
@@ -169,7 +173,7 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
     )
     rng = np.random.default_rng(5)
     first, second = (rng.gamma(2, 0.1, (83, 91)).astype(np.float32) for _ in range(2))
-    assert DISFlow(halved=small)(first, second).shape == (83, 91, 2)
+    assert DISFlow(halved=small)(first, second).shape == (1, 83, 91, 2)
     step = 2 if small else 4
     white = np.quantile(first[::step, ::step].astype(np.float64), 0.995)
     options, *codes, start = seen
@@ -181,45 +185,45 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
         assert np.abs(code - wanted + 0.5).max() <= 0.51 + (0 if small else 0.5)
         assert code.dtype == np.uint8
     seen.clear()
-    start = rng.random((83, 91, 2), np.float32)
+    start = torch.rand(1, 83, 91, 2)
     DISFlow(halved=small)(np.zeros_like(first), second + 1, start)
     assert seen[0] == ((0, *flow_module.BEGUN) if small else kind)
-    np.testing.assert_array_equal(seen[3], start)
-    assert seen[3] is not start  # a search writes into it
+    np.testing.assert_array_equal(seen[3], start[0])
+    assert not np.shares_memory(seen[3], start.numpy())  # a search writes into it
     assert not seen[1].any()
     assert seen[2].min() == 255  # black: a thousandth is white beside it
     seen.clear()
     DISFlow(halved=True)(np.zeros_like(first), np.full_like(second, 0.0005))
     assert seen[2].min() == seen[2].max() == 127
     seen.clear()
-    start = rng.random((60, 90, 2), np.float32)
-    assert DISFlow(halved=True)(first[:60, :90], second[:60, :90], start).shape == (60, 90, 2)
+    start = torch.rand(1, 60, 90, 2)
+    assert DISFlow(halved=True)(first[:60, :90], second[:60, :90], start).shape == (1, 60, 90, 2)
     for given in seen[1:]:  # a search wants eighty pixels: the edge goes on
         assert given.shape[:2] == (80, 90)
         assert (given[60:] == given[59]).all()
-    np.testing.assert_array_equal(seen[3][:60], start)
+    np.testing.assert_array_equal(seen[3][:60], start[0])
 
 
 def test_a_flow_on_a_smaller_grid_is_as_many_of_its_pixels() -> None:
     flow = constant(6, -3, (60, 80))
     assert resized(flow, (60, 80)) is flow
     np.testing.assert_allclose(resized(flow, (30, 20)), constant(1.5, -1.5, (30, 20)), atol=1e-6)
-    rng = np.random.default_rng(6)
-    rough = rng.random((8, 12, 2), np.float32)
-    cells = rough.reshape(4, 2, 6, 2, 2).mean((1, 3))
-    np.testing.assert_allclose(resized(rough, (4, 6)), cells / 2, atol=1e-6)
+    rough = torch.rand(1, 8, 12, 2)
+    cells = rough.view(1, 4, 2, 6, 2, 2).mean((2, 4))
+    torch.testing.assert_close(resized(rough, (4, 6)), cells / 2)
 
 
 def test_cubic_interpolation_keeps_detail_that_linear_blurs() -> None:
-    noise = np.random.default_rng(0).standard_normal((200, 200)).astype(np.float32)
-    linear, cubic = (sample(noise, constant(0.5, 0, (200, 200)), cubic=cubic) for cubic in (0, 1))
-    assert linear[:, 2:-2].var() == pytest.approx(0.5, rel=0.05)
+    noise = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
+    shift = constant(0.5, 0, (200, 200))
+    linear, sharp = (float(warp(noise, shift)[..., 2:-2].var()) for warp in (sample, cubic))
+    assert linear == pytest.approx(0.5, rel=0.05)
     # taps -3/32, 19/32, 19/32, -3/32 of OpenCV's cubic, a = -3/4
-    assert cubic[:, 2:-2].var() == pytest.approx(2 * (3**2 + 19**2) / 32**2, rel=0.05)
+    assert sharp == pytest.approx(2 * (3**2 + 19**2) / 32**2, rel=0.05)
 
 
 def test_many_channels_are_warped_as_one_by_one() -> None:
     picture, flow = torch.rand(1, 7, 30, 40), constant(1.3, -0.6, (30, 40))
-    whole = warp(picture, flow)
+    whole = cubic(picture, flow)
     for channel in range(7):
-        assert torch.equal(whole[:, channel : channel + 1], warp(picture[:, [channel]], flow))
+        assert torch.equal(whole[:, channel : channel + 1], cubic(picture[:, [channel]], flow))

@@ -1,11 +1,11 @@
-"""Flow as tensors, beside the same with OpenCV."""
+"""Flow by torch, as a device has it, beside the same by OpenCV."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from f2rcli.models import flow
+from f2rcli.models import filters, flow
 from f2rcli.models.variational import variational_flows
 
 SIZE = (41, 50)
@@ -20,30 +20,24 @@ def batch(*arrays: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
-def test_the_algebra_is_that_of_opencv_for_several_flows_at_once() -> None:
+def test_several_flows_at_once_are_those_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenCV places samples to 1/32 of a pixel, hence the tolerance."""
-    pairs = [(some_flow(2 * i), some_flow(2 * i + 1)) for i in range(2)]
-    first, second = (batch(*part) for part in zip(*pairs, strict=True))
-    for found, wanted in (
-        (flow.compose(first, second), [flow.compose(*pair) for pair in pairs]),
-        (flow.consistency(first, second, 2.0)[:, 0],
-         [flow.consistency(*pair, 2.0) for pair in pairs]),
-        (flow.inside(first, 2.0)[:, 0], [flow.inside(one, 2.0) for one, _ in pairs]),
-        (flow.squared(first)[:, 0], [flow.squared(one) for one, _ in pairs]),
-        (flow.doubled_flow(first, (81, 99)),
-         [flow.doubled_flow(one, (81, 99)) for one, _ in pairs]),
-    ):  # fmt: skip
-        np.testing.assert_allclose(found, np.stack(wanted), atol=0.05)
-
-
-def test_looks_and_warps_are_those_of_opencv() -> None:
+    first, second = (batch(some_flow(i), some_flow(i + 1)) for i in (0, 2))
     luma = np.random.default_rng(0).random((81, 99), np.float32)
-    small = flow.halved(batch(luma)[:, None])[0, 0]
-    np.testing.assert_allclose(small, flow.halved(luma), atol=1e-6)
-    smooth = cv2.GaussianBlur(luma[:41, :50], (0, 0), 2)
-    picture, shifts = batch(smooth)[None], some_flow(0)
-    moved = flow.sample(picture, batch(shifts), cubic=True)
-    np.testing.assert_allclose(moved, flow.warp(picture, shifts), atol=0.01)
+    smooth = batch(*[cv2.GaussianBlur(luma[:41, :50], (0, 0), 2)] * 2)[:, None]
+
+    def results() -> list[torch.Tensor]:
+        return [
+            flow.compose(first, second), flow.consistency(first, second, 2.0),
+            flow.doubled(first, (81, 99)), flow.resized(first, (20, 25)),
+            flow.halved(batch(luma)[:, None]), flow.sample(smooth, first, cubic=True),
+        ]  # fmt: skip
+
+    here = results()
+    for room in (flow, filters):
+        monkeypatch.setattr(room, "here", lambda planes: False)
+    for one, other in zip(here, results(), strict=True):
+        np.testing.assert_allclose(one, other, atol=0.05)
 
 
 @pytest.mark.parametrize("shift", [(3.0, -2.0), (0.0, 0.0), (-9.5, 4.5)])

@@ -13,7 +13,7 @@ from f2rcli.planes import LAYOUTS
 
 RGB = LAYOUTS["rgb"]
 SIGMA, SIDE = 0.06, 96  # cells
-STILL = np.zeros((SIDE, SIDE, 2), np.float32)
+STILL = torch.zeros(1, SIDE, SIDE, 2)
 
 
 def scene() -> Tensor:
@@ -77,7 +77,7 @@ def test_where_nothing_matches_the_memory_is_the_frame() -> None:
 
 def test_a_memory_moves_with_the_picture() -> None:
     wide = torch.cat([scene(), scene()], 3)
-    flow = np.zeros((SIDE, SIDE, 2), np.float32)
+    flow = STILL.clone()
     flow[..., 0] = 2.0  # what is here was two pixels further right
 
     def view(i: int) -> Tensor:
@@ -108,9 +108,9 @@ def test_where_all_moves_what_stands_still_is_not_looked_for(
     clean = scene()
     memory = Memory.of(noisy(clean, 0), coarse(clean, 0))
     next_one = noisy(clean, 1), coarse(clean, 1)
-    flow = np.ones_like(STILL)
+    flow = torch.ones_like(STILL)
     for rows, wanted in ((0, 1), (1, 2)):  # a row is a hundredth of the picture
-        flow[:rows] = 0
+        flow[:, :rows] = 0
         looks.clear()
         memory.carried(RGB, *next_one, flow, level(clean))
         assert len(looks) == wanted

@@ -114,19 +114,19 @@ def test_lite_costs_no_more_than_it_may(lite: Networks, name: str) -> None:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_neighbour_is_brought_onto_the_centres_grid_plane_by_plane(name: str) -> None:
     layout = LAYOUTS[name]
-    planes = [torch.rand(20 * rows, 24 * columns) for rows, columns in layout.planes]
+    planes = [torch.rand(1, 20 * rows, 24 * columns) for rows, columns in layout.planes]
     shifts = [(2 * r, -3 * c) for r, c in layout.planes]  # what two cells down, three left are
-    there = [torch.roll(p, s, (0, 1)) for p, s in zip(planes, shifts, strict=True)]
-    flow = torch.tensor([-3.0, 2.0]).expand(20, 24, 2).numpy()
+    there = [torch.roll(p, s, (1, 2)) for p, s in zip(planes, shifts, strict=True)]
+    flow = torch.tensor([-3.0, 2.0]).expand(1, 20, 24, 2)
     back = warped(layout, [gathered(layout, there)], flow)[0]
-    inner = (slice(None), slice(4, -4), slice(4, -4))
+    inner = (..., slice(4, -4), slice(4, -4))
     torch.testing.assert_close(back[inner], gathered(layout, planes)[inner], atol=1e-4, rtol=0)
 
 
 def test_a_flow_may_lead_into_a_larger_picture() -> None:
     """As crops do in training, whose neighbours reach beyond them."""
     picture = torch.rand(1, 1, 12, 16)
-    flow = torch.tensor([3.0, 2.0]).expand(6, 8, 2).numpy()
+    flow = torch.tensor([3.0, 2.0]).expand(1, 6, 8, 2)
     torch.testing.assert_close(warped(MAPS, [picture], flow)[0], picture[..., 2:8, 3:11])
 
 

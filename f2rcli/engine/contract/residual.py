@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import (
@@ -38,6 +36,7 @@ from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
 from f2rcli.models.filters import box, joint_bilateral, landed, resized
+from f2rcli.models.flow import Flow
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
 from f2rcli.yuv import with_changes
@@ -55,9 +54,6 @@ class Past:
 
     memory: Memory = field(default_factory=Memory)
     shares: NoiseShares | None = None  # where the noise is faint: little else is removed then
-
-
-Flow = NDArray[np.float32] | Tensor  # (H, W, 2) on the processor, (1, H, W, 2) on a device
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +155,7 @@ class Contract:
 
 def _shifts(flow: Flow, like: Tensor) -> Tensor:
     """A flow as (2, H, W) on the device of planes."""
-    whole = flow[0] if isinstance(flow, Tensor) else torch.from_numpy(flow)
-    return whole.to(like.device).permute(2, 0, 1).contiguous()
+    return flow[0].to(like.device).permute(2, 0, 1).contiguous()
 
 
 def _watched(
