@@ -12,7 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -132,13 +132,30 @@ RENAMES_OPEN = os.name == "posix"  # Windows neither renames nor removes a file 
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
-def lock(path: Path) -> int:
-    """Open or create a file for this process alone; returns the descriptor that holds the lock.
+@contextmanager
+def locked(path: Path, busy: OutputError) -> Iterator[None]:
+    """Make a file that this process alone holds, until the block or the process ends. Raises `busy`
+    while another process holds it, and OSError.
 
-    The lock lasts until every copy of the descriptor is closed, as when a process is killed.
-    Raises BlockingIOError while another process holds it, and OSError. Windows and some network
-    disks have no such locks: every process gets the file there.
+    Windows and some network disks have no such locks: every process gets the file there.
     """
+    try:
+        descriptor = _locked(path)
+    except BlockingIOError as error:
+        raise busy from error
+    try:
+        yield
+    finally:
+        if not RENAMES_OPEN:
+            os.close(descriptor)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        if RENAMES_OPEN:  # released last: whoever waits for it finds that the file is gone
+            os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    """The descriptor that holds the lock; a lock lasts until every copy of it is closed."""
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
@@ -151,15 +168,6 @@ def lock(path: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its last holder has moved or removed that file: try the next one
-
-
-def unlock(path: Path, descriptor: int) -> None:
-    """Remove a lock file and release its lock."""
-    if not RENAMES_OPEN:
-        os.close(descriptor)
-    path.unlink(missing_ok=True)
-    if RENAMES_OPEN:  # released last: whoever waits for it finds that the file is gone
-        os.close(descriptor)
 
 
 def _take(descriptor: int) -> None:
@@ -383,20 +391,17 @@ class PartFile:
         self.target = target
         self.overwrite = overwrite
         self.folder = self.place(target)  # where everything is written meanwhile
-        self._lock: int | None = None  # while it is neither published nor discarded
         self._digests: dict[str, str] = {}  # of what was added, by name
-        with disk_errors(target):
-            try:
-                self._lock = lock(lock_path(target))
-                self._begin()
-            except BlockingIOError as error:
-                raise OutputError(
-                    f"{target.name}: another run is writing it.",
-                    hint="Wait for it, or choose another name with output=.",
-                ) from error
-            except BaseException:  # a signal, too
-                self.discard()
-                raise
+        self._done = False  # published or discarded
+        busy = OutputError(
+            f"{target.name}: another run is writing it.",
+            hint="Wait for it, or choose another name with output=.",
+        )
+        with disk_errors(target), ExitStack() as held:
+            held.enter_context(locked(lock_path(target), busy))
+            held.callback(self.remove)
+            self._begin()
+            self._held = held.pop_all()
 
     def _begin(self) -> None:
         """Make an empty folder, whatever a killed run left behind. Raises OSError."""
@@ -425,7 +430,7 @@ class PartFile:
                     raise misread_error(name)
             size = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
             self._move()
-        self._close()
+        self.discard()  # nothing is left but the lock
         return size
 
     def _move(self) -> None:
@@ -444,19 +449,13 @@ class PartFile:
 
     def discard(self) -> None:
         """Remove everything, unless it is published."""
-        self.remove()
-        self._close()
+        self._held.close()
+        self._done = True
 
     def remove(self) -> None:
         """Remove what is there unless it is published; its writer may still have it open."""
-        if self._lock is not None:
+        if not self._done:
             delete(self.folder)
-
-    def _close(self) -> None:
-        if self._lock is not None:
-            with suppress(OSError):
-                unlock(lock_path(self.target), self._lock)
-            self._lock = None
 
 
 class PartFolder(PartFile):

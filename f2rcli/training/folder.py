@@ -5,7 +5,7 @@ import math
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from f2rcli import methods
 from f2rcli.errors import F2RError, OutputError, UsageError
 from f2rcli.evaluation.plots import Curve, draw_curves, new_figure, saved
-from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
+from f2rcli.io.files import check_target, disk_errors, file_digest, locked, write_text
 from f2rcli.settings import read_table
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
 from f2rcli.units import noise_level, span
@@ -86,33 +86,25 @@ def running(config: TrainConfig) -> Iterator[Path]:
     """
     check_run(config)
     folder = config.folder
-    path, begins = folder / ".run.lock", not (folder / CONFIG).exists()
-    descriptor = _lock(path)
-    try:
-        if config.overwrite and not config.resume:
-            _empty(folder, keep=[config.output, *config.inputs, config.init or ""])
-        with disk_errors(folder / CONFIG):
-            write_text(folder / CONFIG, config.to_json())
-        yield folder
-    except F2RError:
-        if begins and not any(folder.rglob("*.safetensors")):
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    finally:
-        unlock(path, descriptor)
-
-
-def _lock(path: Path) -> int:
-    folder = path.parent
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    begins = not (folder / CONFIG).exists()
+    busy = OutputError(
+        f"{folder}: another f2r train is using it.",
+        hint="Wait for it, or name another folder with run=.",
+    )
+    with ExitStack() as held:
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(folder / ".run.lock", busy))
         try:
-            return lock(path)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"{folder}: another f2r train is using it.",
-                hint="Wait for it, or name another folder with run=.",
-            ) from error
+            if config.overwrite and not config.resume:
+                _empty(folder, keep=[config.output, *config.inputs, config.init or ""])
+            with disk_errors(folder / CONFIG):
+                write_text(folder / CONFIG, config.to_json())
+            yield folder
+        except F2RError:
+            if begins and not any(folder.rglob("*.safetensors")):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _check_same(config: TrainConfig) -> None:
