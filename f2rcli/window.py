@@ -3,8 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
-from weakref import WeakSet
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -96,27 +95,22 @@ def window_at(items: Sequence[T], centre: int, length: int) -> Window[T]:
 # --- Streams that release each item as soon as it is taken ---------------------------------------
 
 
-class Branch(Iterator[T]):
-    """One reader's view of a stream; a branch that is dropped is waited for no more."""
-
-    def __init__(self, items: Iterator[T], branches: "WeakSet[Branch[T]]") -> None:
-        self.items = items
-        self.branches = branches
-        self.waiting: deque[T] = deque()
-        branches.add(self)
-
-    def __next__(self) -> T:
-        if not self.waiting:
-            item = next(self.items)
-            for branch in self.branches:
-                branch.waiting.append(item)
-        return self.waiting.popleft()
-
-
-def tee_releasing(items: Iterable[T], count: int) -> list[Branch[T]]:
+def tee_releasing(items: Iterable[T], count: int) -> list[Iterator[T]]:
     """As itertools.tee, but frees an item once all have it; tee holds 57, gigabytes of frames."""
-    stream, branches = iter(items), WeakSet[Branch[T]]()
-    return [Branch(stream, branches) for _ in range(count)]
+    stream, link = iter(items), list[Any]()
+    return [_branch(stream, link) for _ in range(count)]
+
+
+def _branch(stream: Iterator[T], link: list[Any]) -> Iterator[T]:
+    """link: an item and the link after it; empty until a branch has asked for the item."""
+    while True:
+        if not link:
+            try:
+                link += [next(stream), []]
+            except StopIteration:
+                return
+        taken, link = link[:1], link[1]
+        yield taken.pop()  # and keep nothing of it meanwhile
 
 
 def with_next(items: Iterable[T], count: int) -> Iterator[tuple[T, list[T]]]:
