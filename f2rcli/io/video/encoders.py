@@ -18,8 +18,8 @@ from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
-from f2rcli.io.video.source import SourceMetadata
-from f2rcli.io.video.streams import Container, Fate, is_encoder
+from f2rcli.io.video.source import DOLBY, SPHERICAL, STEREO, SourceMetadata
+from f2rcli.io.video.streams import CONTAINERS, Container, Fate, is_encoder, turns
 from f2rcli.system import x264_assembly, x265_assembly
 
 # Encoders of a family, best first; some have its name.
@@ -49,7 +49,7 @@ _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "44
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
-MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
+_MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
 # Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
 _MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
 # Raw video is whatever its container says; these are what y4m says.
@@ -58,6 +58,10 @@ _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv4
         "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le"]  # fmt: skip
 # Encoders whose streams never say that they are full range; not every container says it for them.
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
+_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
+_MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
+# Families whose stream in the file may begin as a copy of the source's, side data included.
+_ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
@@ -71,6 +75,7 @@ class EncoderSetup:
     source: SourceMetadata
     container: Container
     wishes: WriteOptions
+    piped: bool  # to standard output, which cannot be gone back to
 
     @cached_property
     def family(self) -> str:
@@ -136,22 +141,101 @@ class EncoderSetup:
         picture.colorspace = self.tags.matrix
         picture.color_range = self.tags.range
 
+    @cached_property
+    def template(self) -> av.VideoStream | None:
+        """The source's stream, where its copy states in the file's header what PyAV has no call for
+        (cropping, 360-degree and stereoscopic layouts, HDR10 metadata) and what is written is of
+        the same kind. It would not say the rate: time codes need that."""
+        source = self.source
+        stated = source.mastering or any(source.crop) or {SPHERICAL, STEREO} & {*source.extras}
+        same = source.pix_fmt.replace("yuvj", "yuv") == self.form.name
+        alike = same and self.family == source.family and self.family in _ALIKE
+        # A layer of Dolby Vision is not written.
+        if not (stated and alike and self.container.described) or DOLBY in source.extras:
+            return None
+        return None if source.stream and "timecode" in source.stream.metadata else source.stream
+
+    @cached_property
+    def display(self) -> tuple[int, int] | None:
+        """The display size to write into a finished Matroska file: where pixels are not square,
+        where cropping comes over with the template, and where a stereoscopic source states one."""
+        source, cropped = self.source, any(self.source.crop) and self.template is not None
+        own = source.display
+        stated = (
+            cropped or source.pixel_aspect not in (None, 1) or (STEREO in source.extras and own)
+        )
+        if self.piped or not self.container.matroska or not stated:
+            return None
+        hidden = source.crop if cropped else (0, 0)
+        seen = self.info.width - hidden[0], self.info.height - hidden[1]
+        shape = Fraction(*seen) * (source.pixel_aspect or 1)
+        if own is not None and Fraction(*own) == shape:
+            return own
+        if max(shape.as_integer_ratio()) >= 1 << 16:  # as near as it goes
+            return round(seen[1] * shape), seen[1]
+        scale = max(1, seen[1] // shape.denominator)
+        return shape.numerator * scale, shape.denominator * scale
+
     def fates(self) -> Iterator[Fate]:
-        """What becomes of fields and colours that the source tells."""
-        encoder, where = self.encoder, self.container.name
-        if self.info.interlaced:
-            told = says_fields(self.container, encoder)
-            yield "field order", "" if told else f"{encoder} in {where} does not store it"
-        if self.source.single_fields:
+        """What becomes of that which the picture and the file state beside samples and tags."""
+        source, container, encoder, info = self.source, self.container, self.encoder, self.info
+        none, copied = f"{container.name} holds none", self.template is not None
+        unstored = f"{encoder} in {container.name} does not store it"
+        if source.chapters:
+            yield f"{len(source.chapters)} chapters", "" if container.described else none
+        if matrix := source.display_matrix:
+            words = "rotation" if turns(matrix) else "rotation and flip"
+            yield words, "" if container.holds_matrix(matrix) else none
+        if source.mastering is not None:
+            stated = copied and source.family not in ("h264", "hevc", "av1")
+            why = f"{encoder} cannot carry it; hevc and av1 can"
+            yield "HDR10 mastering metadata", "" if stated or encoder in _MASTERED else why
+        for extra in source.extras:
+            held = copied and container.holds_layout(extra, source.stereo)
+            yield extra, "" if held else "f2r cannot carry it"
+        if any(source.crop):
+            why = "pictures are written whole, and the file does not say what to hide"
+            yield "cropping", "" if copied else why
+        if source.pixel_aspect not in (None, 1):
+            shape = Fraction(info.width, info.height) * (source.pixel_aspect or 1)
+            coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
+            stated = coded or container.movie or container.only_pictures or self.display is not None
+            yield f"pixel aspect {source.pixel_aspect}", "" if stated else unstored
+        if info.interlaced:
+            yield "field order", "" if says_fields(container, encoder) else unstored
+        if source.single_fields:
             yield "marks of single fields", "" if encoder == "libx265" else f"{encoder} has none"
         if self.tags.matrix not in _MATRICES.get(encoder, (self.tags.matrix,)):
             yield "colour matrix", f"{encoder} has no code for it"
         rgb = self.coding.family is Family.RGB
         named = self.tags.primaries != 2 or (self.tags.transfer != 2 and not rgb)
-        if named and self.container.only_pictures:
-            yield "colour tags but the range", f"{where} holds none"
+        if named and container.only_pictures:
+            yield "colour tags but the range", none
         elif named or (self.coding.full_range and not rgb):
             yield "colour tags", ""
+
+    def notes(self) -> Iterator[str]:
+        """What else is to be known of it before a run."""
+        source, container, layout = self.source, self.container, self.info.layout
+        ours = {container.muxer for container in CONTAINERS}
+        if source.container and not ours & {*source.container.split(",")}:
+            yield f"written as {container.name}: f2r does not write {source.container}"
+        if source.family not in ("", self.family) and not self.wishes.codec:
+            fits = f"fits {container.name} and these pictures"
+            yield f"written as {self.family}: no encoder of {source.family} that f2r uses {fits}"
+        finer = any(a < b for a, b in zip(self.coding.log2_chroma, layout.log2_chroma, strict=True))
+        if self.coding.family is layout.family and finer and not self.losses():
+            yield f"stored as {self.form.name}, which holds every sample of the input"
+        if self.one_rate and source.container != "yuv4mpegpipe":
+            what = container.name if container.only_pictures else self.encoder
+            yield f"{what} has one frame rate, {float(self.rate):g}: frame times are rounded"
+
+    def losses(self) -> list[str]:
+        """What it loses of the samples, in words."""
+        lost = losses(self.form.samples, self.info.layout)
+        if self.info.layout.full_range and not self.coding.full_range:
+            lost.append("full range (limited instead)")
+        return [f"{what} ({self.encoder})" for what in lost]
 
     def trial(self) -> str | None:
         """Open the encoder once without writing; returns its reason to refuse, or None."""
@@ -253,10 +337,9 @@ class EncoderSetup:
 
 
 def choose_encoder(
-    reader: Reader, container: Container, options: WriteOptions
-) -> tuple[EncoderSetup, list[str]]:
-    """The first encoder, in order of preference, that loses nothing, else what loses least; and its
-    losses.
+    reader: Reader, container: Container, options: WriteOptions, *, piped: bool
+) -> EncoderSetup:
+    """The first encoder, in order of preference, that loses nothing, else what loses least.
 
     Tables put them in order; the first that opens is taken, which is the first one nearly always.
     Raises UsageError.
@@ -283,14 +366,11 @@ def choose_encoder(
     for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
         setup = EncoderSetup(
             encoder=encoder, form=form, info=reader.info, source=source, container=container,
-            wishes=options,
+            wishes=options, piped=piped,
         )  # fmt: skip
         reason = setup.trial()
         if reason is None:
-            lost = losses(form.samples, layout)
-            if layout.full_range and not setup.coding.full_range:
-                lost.append("full range (limited instead)")
-            return setup, [f"{what} ({encoder})" for what in lost]
+            return setup
         if options.encoder_options:  # which are this encoder's
             hint = "Check encoder_options=, or leave them out."
             raise UsageError(f"{encoder} refuses its options: {reason}.", hint=hint)

@@ -20,7 +20,15 @@ from av.stream import Stream
 from f2rcli.errors import UsageError
 from f2rcli.io.base import WriteOptions
 from f2rcli.io.video.decoder import AnyPacket, move, shown_at
-from f2rcli.io.video.source import SourceMetadata, family_of, is_cover, stream_line, title_of
+from f2rcli.io.video.source import (
+    SPHERICAL,
+    STEREO,
+    SourceMetadata,
+    family_of,
+    is_cover,
+    stream_line,
+    title_of,
+)
 from f2rcli.units import count
 
 
@@ -50,6 +58,14 @@ class Container:
     def holds_matrix(self, matrix: tuple[int, ...]) -> bool:
         """Whether it states a display matrix; some state turns alone, and no flips."""
         return self.movie or (self.matroska and turns(matrix))
+
+    def holds_layout(self, extra: str, stereo: tuple[int, ...]) -> bool:
+        """Whether FFmpeg states a 360-degree or stereoscopic layout there: none in mov; in mp4 no
+        stereo but side by side and top and bottom, left or upper eye first (1 and 2, 0 is none)."""
+        if extra not in (SPHERICAL, STEREO) or self.name == "mov":
+            return False
+        number, flags = stereo or (0, 0)  # 8: in a box of which FFmpeg reads no layout
+        return extra == SPHERICAL or (number < 3 and not flags if self.movie else number < 8)
 
 
 def turns(matrix: tuple[int, ...]) -> bool:

@@ -6,11 +6,12 @@ the tests of it, in which other readers look.
 """
 
 import contextlib
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -21,40 +22,28 @@ from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
-from f2rcli.io.video.encoders import MASTERED, EncoderSetup, choose_encoder, ordinary_scheduling
+from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_scheduling
 from f2rcli.io.video.pixels import Filter, converted, make_frame
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
-    DOLBY,
     NO_CHECKSUMS,
     PADDING,
     PIPE,
-    SPHERICAL,
-    STEREO,
     TOLERANT,
     ffmpeg_reason,
     quiet_ffmpeg,
     write_display_size,
 )
 from f2rcli.io.video.streams import (
-    CONTAINERS,
-    Container,
-    Fate,
     SidePackets,
-    SideStream,
     SideStreams,
     container_for,
     described,
     plan_streams,
     plan_tags,
-    turns,
 )
 from f2rcli.units import count
 
-_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
-_MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
-# Families whose stream in the file may begin as a copy of the source's, side data included.
-_ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 _ERRORS = (av.FFmpegError, OSError)
 _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
@@ -63,34 +52,18 @@ _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stu
 _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg wants eleven
 
 
-@dataclass(frozen=True, slots=True)
-class VideoDetail:
-    """The writer's part of the plan."""
-
-    setup: EncoderSetup
-    streams: tuple[SideStream, ...]
-    container_options: dict[str, str]
-    metadata: dict[str, str]
-    # The source's stream, whose copy states in the file's header what PyAV has no call for:
-    # cropping, 360-degree and stereoscopic layouts, HDR10 metadata.
-    template: av.VideoStream | None = field(repr=False)
-    display: tuple[int, int] | None  # written into the finished Matroska file
-
-
 def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
     """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
     where, source = str(target), reader.metadata
     container = container_for(where, source.container, options.codec)
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
-    setup, lost = choose_encoder(reader, container, options)
+    setup = choose_encoder(reader, container, options, piped=where == PIPE)
     streams, fates = plan_streams(source, container, options)
     if isinstance(reader, VideoReader):  # whose first frame may be read before a writer is open
         reader.side.wanted = True
     tags, container_options, more = plan_tags(source, container)
-    template = _template(setup)
-    display = None if where == PIPE else _display(setup, template)
-    fates += [*more, *_fates(setup, template, display)]
+    fates += [*more, *setup.fates()]
     if container.movie:  # without a time scale of their own, they round offsets and holds
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
     crf = setup.options.get("crf", "")  # FFmpeg takes expressions, too
@@ -103,100 +76,10 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         preset=setup.options.get("preset"),
         options=tuple(setup.options.items()),
         kept=tuple(what for what, reason in fates if not reason),
-        dropped=(*lost, *(f"{what} ({reason})" for what, reason in fates if reason)),
-        notes=tuple(_notes(setup, exact=not lost)),
-        detail=VideoDetail(setup, tuple(streams), container_options, tags, template, display),
+        dropped=(*setup.losses(), *(f"{what} ({reason})" for what, reason in fates if reason)),
+        notes=tuple(setup.notes()),
+        detail=(setup, streams, container_options, tags),
     )
-
-
-def _template(setup: EncoderSetup) -> av.VideoStream | None:
-    """The source's stream, where it states what PyAV has no call for and what is written is of the
-    same kind. It would not say the rate: time codes need that."""
-    source = setup.source
-    stated = source.mastering or any(source.crop) or {SPHERICAL, STEREO} & {*source.extras}
-    alike = setup.family == source.family and setup.family in _ALIKE
-    same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
-    if not (stated and alike and same and setup.container.described):
-        return None
-    if DOLBY in source.extras:  # whose layer is not written
-        return None
-    return None if source.stream and "timecode" in source.stream.metadata else source.stream
-
-
-def _display(setup: EncoderSetup, template: Stream | None) -> tuple[int, int] | None:
-    """The display size to write into a Matroska file: where pixels are not square, where cropping
-    comes over with the template, and where a stereoscopic source states one of its own."""
-    source, stereo = setup.source, STEREO in setup.source.extras
-    cropped = any(source.crop) and template is not None
-    stated = cropped or source.pixel_aspect not in (None, 1) or (stereo and source.display)
-    if not setup.container.matroska or not stated:
-        return None
-    hidden = source.crop if cropped else (0, 0)
-    seen = setup.info.width - hidden[0], setup.info.height - hidden[1]
-    shape, own = Fraction(*seen) * (source.pixel_aspect or 1), source.display
-    if own is not None and Fraction(*own) == shape:
-        return own
-    if max(shape.as_integer_ratio()) >= 1 << 16:  # as near as it goes
-        return round(seen[1] * shape), seen[1]
-    scale = max(1, seen[1] // shape.denominator)
-    return shape.numerator * scale, shape.denominator * scale
-
-
-def _fates(
-    setup: EncoderSetup, template: Stream | None, display: tuple[int, int] | None
-) -> Iterator[Fate]:
-    """What becomes of that which the picture and the file state beside samples and tags."""
-    source, container = setup.source, setup.container
-    encoder, copied = setup.encoder, template is not None
-    none = f"{container.name} holds none"
-    unstored = f"{encoder} in {container.name} does not store it"
-    if source.chapters:
-        yield f"{len(source.chapters)} chapters", "" if container.described else none
-    if matrix := source.display_matrix:
-        words = "rotation" if turns(matrix) else "rotation and flip"
-        yield words, "" if container.holds_matrix(matrix) else none
-    if source.mastering is not None:
-        stated = copied and source.family not in ("h264", "hevc", "av1")
-        why = f"{encoder} cannot carry it; hevc and av1 can"
-        yield "HDR10 mastering metadata", "" if stated or encoder in MASTERED else why
-    for extra in source.extras:
-        held = copied and _holds_layout(container, extra, source.stereo)
-        yield extra, "" if held else "f2r cannot carry it"
-    if any(source.crop):
-        why = "pictures are written whole, and the file does not say what to hide"
-        yield "cropping", "" if copied else why
-    if source.pixel_aspect not in (None, 1):
-        shape = Fraction(setup.info.width, setup.info.height) * (source.pixel_aspect or 1)
-        coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
-        shaped = container.movie or container.only_pictures or coded or display is not None
-        yield f"pixel aspect {source.pixel_aspect}", "" if shaped else unstored
-    yield from setup.fates()
-
-
-def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> bool:
-    """Whether FFmpeg states a 360-degree or stereoscopic layout there: none in mov; in mp4 no
-    stereo but side by side and top and bottom, left or upper eye first (1 and 2, 0 is none)."""
-    if extra not in (SPHERICAL, STEREO) or container.name == "mov":
-        return False
-    number, flags = stereo or (0, 0)  # 8: in a box of which FFmpeg reads no layout
-    return extra == SPHERICAL or (number < 3 and not flags if container.movie else number < 8)
-
-
-def _notes(setup: EncoderSetup, *, exact: bool) -> Iterator[str]:
-    """exact: every sample is kept."""
-    source, container, layout = setup.source, setup.container, setup.info.layout
-    ours = {container.muxer for container in CONTAINERS}
-    if source.container and not ours & {*source.container.split(",")}:
-        yield f"written as {container.name}: f2r does not write {source.container}"
-    if source.family not in ("", setup.family) and not setup.wishes.codec:
-        fits = f"fits {container.name} and these pictures"
-        yield f"written as {setup.family}: no encoder of {source.family} that f2r uses {fits}"
-    finer = any(a < b for a, b in zip(setup.coding.log2_chroma, layout.log2_chroma, strict=True))
-    if setup.coding.family is layout.family and finer and exact:
-        yield f"stored as {setup.form.name}, which holds every sample of the input"
-    if setup.one_rate and source.container != "yuv4mpegpipe":
-        what = container.name if container.only_pictures else setup.encoder
-        yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -212,9 +95,8 @@ class VideoWriter(Writer):
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         quiet_ffmpeg()
         super().__init__(reader, plan)
-        self.detail: VideoDetail = plan.detail
-        self.setup, self.kind = self.detail.setup, self.detail.setup.container
-        self.source = self.setup.source
+        self.setup: EncoderSetup = plan.detail[0]
+        self.kind, self.source = self.setup.container, self.setup.source
         self.name = written_name(plan.target)
         self._container: OutputContainer | None = None
         self._held: Frame | None = None
@@ -261,8 +143,8 @@ class VideoWriter(Writer):
                     with self.part.path.open("ab") as file:
                         file.write(_NULL_PACKET * (_KNOWN - there))
                 own = self._side.written().index(None)
-                if self.detail.display is not None:
-                    write_display_size(self.part.path, own, self.detail.display)
+                if self.setup.display is not None:
+                    write_display_size(self.part.path, own, self.setup.display)
                 verified = tuple(self._verified(self.part.path, own))
         except (*_ERRORS, ValueError) as error:  # of a header that is not as FFmpeg writes it
             raise self._failure(error) from error
@@ -321,13 +203,13 @@ class VideoWriter(Writer):
 
     def _start(self, first: Frame) -> None:
         """Open the target and set up all streams; the header follows with the first packet."""
-        detail, kind = self.detail, self.kind
-        # Without random numbers or FFmpeg's version.
-        options = {"fflags": "+bitexact"} | detail.container_options
+        setup, streams, options, tags = self.plan.detail
+        kind = self.kind
+        options = {"fflags": "+bitexact"} | options  # no random numbers, no FFmpeg's version
         if first.pts is not None and first.pts < 0 and kind.movie:
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
-        if detail.display is not None:
+        if setup.display is not None:
             options |= NO_CHECKSUMS
         url = "pipe:1" if self.part is None else f"file:{self.part.path}"
         file: str | Y4mFile = url
@@ -336,24 +218,23 @@ class VideoWriter(Writer):
         self._container = container = av.open(
             file, "w", format=kind.muxer, container_options=options
         )
-        container.metadata.update(detail.metadata)
+        container.metadata.update(tags)
         provenance = self.plan.provenance_text()
         if provenance and kind.provenance:
             container.metadata[kind.provenance] = provenance
         self._side = SideStreams(self._packets, container, kind)
-        taken = {stream.index for stream in self.source.others}
-        own = next(index for index in range(len(taken) + 1) if index not in taken)
-        self._side.add(plan for plan in detail.streams if plan.stream.index < own)
+        own = 0 if self.source.stream is None else self.source.stream.index
+        self._side.add(plan for plan in streams if plan.stream.index < own)
         self._stream = self._add_video(container)
         self._side.order.append(None)
-        self._side.add(plan for plan in detail.streams if plan.stream.index > own)
+        self._side.add(plan for plan in streams if plan.stream.index > own)
         if kind.described:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
         self._side.attach()
 
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
         """The picture's stream, and the encoder of its packets."""
-        setup, template = self.setup, self.detail.template
+        setup, template = self.setup, self.setup.template
         added: Stream
         if template is None:
             added = container.add_stream(setup.encoder, rate=setup.rate)
@@ -375,7 +256,7 @@ class VideoWriter(Writer):
         added.time_base = setup.time_base
         if self.source.stream is not None:
             described(added, self.source.stream, container)
-        if self.detail.display is not None:  # takes its place
+        if setup.display is not None:  # takes its place
             added.metadata["title"] = added.metadata.get("title", "") + PADDING
         matrix = self.source.display_matrix
         if matrix and self.kind.holds_matrix(matrix):
@@ -456,22 +337,18 @@ class VideoWriter(Writer):
         )
 
 
-class Y4mFile:
+class Y4mFile(io.BufferedWriter):
     """A y4m file or pipe, whose header gets the shape of pixels: PyAV has no call for it."""
 
     def __init__(self, url: str, aspect: Fraction) -> None:
-        target = 1 if url == "pipe:1" else url.removeprefix("file:")
-        self._file = open(target, "wb", closefd=target != 1)  # noqa: SIM115  # closed by `close`
+        piped = url == "pipe:1"
+        super().__init__(io.FileIO(1 if piped else url.removeprefix("file:"), "wb", not piped))
         self._aspect = f" A{aspect.numerator}:{aspect.denominator}".encode()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         """Write; the header is in what comes first."""
         whole = bytes(data)
         if self._aspect:
             whole, self._aspect = whole.replace(b" A0:0", self._aspect, 1), b""
-        self._file.write(whole)
+        super().write(whole)
         return len(data)
-
-    def close(self) -> None:
-        """Write what is pending. Raises OSError."""
-        self._file.close()
