@@ -21,7 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.io.base import Ledger
 from f2rcli.io.video.pixels import overheard, side_data
-from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
+from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason, open_source
 
 _DELTA = slice(16, 20)  # bytes of a block's record that say by how much its own quantiser differs
 
@@ -51,16 +51,13 @@ def step8(frame: av.VideoFrame, bits: int) -> float:
     return float(np.sqrt(np.mean(np.square(steps)))) * 2.0 ** (8 - bits)
 
 
-def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[float, float]:
-    """The median steps of the first key frames of a stream and of its other first pictures, by
-    headers; 0 where they do not say.
-
-    container: at its beginning; packets are read from it.
-    """
+def first_steps8(source: str, stream: int) -> tuple[float, float]:
+    """The median steps of the first key frames of a file's stream and of its other first pictures,
+    by headers; 0 where they do not say."""
     lines: tuple[list[str], list[str]] = ([], [])
     try:
-        with overheard(av.logging.INFO) as captured:
-            headers = BitStreamFilterContext("trace_headers", stream)
+        with open_source(source) as container, overheard(av.logging.INFO) as captured:
+            headers = BitStreamFilterContext("trace_headers", container.streams[stream])
             for packet in islice(container.demux(stream), _PACKETS):
                 if packet.size:
                     captured.clear()
@@ -163,8 +160,6 @@ class Decoder:
         self.holes: list[tuple[Fraction, int]] = []  # their ends, seconds, and pictures in them
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
-        self._unpack: BitStreamFilterContext | None = None
-        self._may_pack = container.format.name == "avi" and family_of(stream) == "mpeg4"
         self._reported = False  # damage of the picture that comes next
         self.ended = False  # the demuxer came to its end by itself
         self.cut_off = False  # and said that the file goes on
@@ -179,10 +174,7 @@ class Decoder:
 
     def _run(self) -> Iterator[DecodedPicture]:
         for packet in self._demuxed:
-            if packet.stream_index != self.stream.index:
-                self.aside(packet)
-            else:
-                yield from self._decode(packet)
+            yield from self._decode(packet)
         self.ended = True
         packet = Packet()  # asks for the pictures that the decoder still holds back
         packet.time_base = self.stream.time_base or Fraction(1, 1000)
@@ -197,16 +189,16 @@ class Decoder:
     def skip_aside(self, until: Fraction) -> None:
         """Read on without decoding, for the other streams' sake, until so many seconds."""
         for packet in self._demuxed:
-            if packet.stream_index != self.stream.index:
-                self.aside(packet)
             time = packet.pts if packet.dts is None else packet.dts
             if time is not None and time * packet.time_base > until:
                 return
 
     def _demux(self) -> Iterator[AnyPacket]:
+        """The packets of this stream; those of others go aside."""
         wanted = [s for s in self.container.streams if s.type != "attachment"]
         packets = self.container.demux(*wanted)
-        joins, broken = self.container.format.name in _MAY_JUMP, 0
+        form, broken = self.container.format.name, 0
+        may_pack, unpack = form == "avi" and family_of(self.stream) == "mpeg4", None
         try:
             while True:
                 with av.logging.Capture() as said:
@@ -217,7 +209,7 @@ class Decoder:
                 if lost or packet.is_corrupt:
                     self.cut_off = not packet.size  # PyAV ends each stream with an empty packet
                     broken = _LATE
-                if joins and packet.time_base:
+                if form in _MAY_JUMP and packet.time_base:
                     self._join(packet)
                 time = shown_at(packet)
                 if time is not None and packet.time_base:
@@ -232,8 +224,15 @@ class Decoder:
                         broken -= 1
                     if packet.dts is not None:
                         self._due[packet.stream_index] = (packet.dts + length) * packet.time_base
-                if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
-                    yield from self._unpacked(packet)
+                if not packet.size:  # ends a stream, or repeats a frame (AVI): pts say so too
+                    continue
+                if packet.stream_index != self.stream.index:
+                    self.aside(packet)
+                    continue
+                if may_pack and _PACKED.search(bytes(packet)):
+                    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", self.stream)
+                may_pack = False
+                yield from self._unpacked(packet, unpack) if unpack else (packet,)
         except _ERRORS as error:
             self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
 
@@ -268,20 +267,12 @@ class Decoder:
         if by:
             move(packet, by)
 
-    def _unpacked(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """A packet; or the pictures that one of DivX's packs together, without its times, which are
+    def _unpacked(self, packet: AnyPacket, by: BitStreamFilterContext) -> Iterator[AnyPacket]:
+        """The pictures that one of DivX's packets packs together, without its times, which are
         wrong: they are shown one after the other."""
-        if not self._may_pack or packet.stream_index != self.stream.index:
-            yield packet
-            return
-        if self._unpack is None:
-            self._may_pack = _PACKED.search(bytes(packet)) is not None
-            if self._may_pack:
-                self._unpack = BitStreamFilterContext("mpeg4_unpack_bframes", self.stream)
         try:
-            for single in self._unpack.filter(packet) if self._unpack else (packet,):
-                if self._unpack:
-                    single.pts = single.dts = None
+            for single in by.filter(packet):
+                single.pts = single.dts = None
                 single.stream = self.stream
                 yield single
         except av.FFmpegError as error:

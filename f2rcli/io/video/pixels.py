@@ -135,11 +135,9 @@ def side_data(frame: av.VideoFrame, kind: Type) -> Any:
     # Not by `frame.side_data`: a picture that keeps a container, which keeps the picture, stays in
     # memory until Python looks for circles; 250 pictures of 1080p took 1.1 GB so.
     wrapped: Any = SideDataContainer
-    try:
-        return wrapped(frame).get(kind.name)
-    except ValueError:  # of a kind that FFmpeg knows and PyAV does not, EXIF for one
-        Type._missing_ = classmethod(_unknown_kind)  # type: ignore[assignment]  # a method indeed
-        return wrapped(frame).get(kind.name)
+    # Of kinds that FFmpeg knows and PyAV does not, EXIF for one.
+    Type._missing_ = classmethod(_unknown_kind)  # type: ignore[assignment]  # a method indeed
+    return wrapped(frame).get(kind.name)
 
 
 def _unknown_kind(cls: type[Type], value: object) -> Type:

@@ -75,7 +75,7 @@ class VideoReader(Reader):
 
     def _open(self, opened: ExitStack) -> None:
         """Open the source, at its beginning; `opened` will close it."""
-        self.container = opened.enter_context(open_source(self._piped or self.source))
+        self.container = opened.enter_context(open_source(self.source, self._piped))
         self.stream = choose_video(self.container, self.name)
         self._decoder = Decoder(self.container, self.stream, self.ledger, self.side.add)
         # Its threads log through Python; freed while one of them does, it would wait for that
@@ -132,8 +132,7 @@ class VideoReader(Reader):
         """Quantiser steps from the headers of the first key frames and other frames; 0: unknown."""
         if not self._again or family_of(self.stream) not in HEADERS:
             return 0.0, 0.0
-        with open_source(self.source) as container:
-            return first_steps8(container, choose_video(container, self.name))
+        return first_steps8(self.source, self.stream.index)
 
     # --- Frames of the excerpt, and around it
 

@@ -82,57 +82,51 @@ def display_name(source: str | Path) -> str:
     return "standard input" if str(source) == PIPE else Path(source).name or str(source)
 
 
-def open_source(source: str | Path | StandardInput) -> InputContainer:
-    """Open a local file or standard input for demuxing. Raises InputError with the reason: missing,
-    empty, a playlist, a network address, not media."""
+def open_source(source: str, piped: StandardInput | None = None) -> InputContainer:
+    """Open a local file for demuxing, or what is piped in. Raises InputError with the reason:
+    missing, empty, a playlist, a network address, not media."""
     quiet_ffmpeg()
-    file: StandardInput | str
-    if isinstance(source, StandardInput):
-        name, file, protocols = display_name(PIPE), source, ""
-    else:
-        name, file, protocols = display_name(source), f"file:{Path(source)}", "file"
-        _check_file(source)
+    name, protocols = display_name(source), "" if piped else "file"
+    if not piped:
+        _check_file(source, name)
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
     try:
         opened: InputContainer = av.open(
-            file, "r", options=options, buffer_size=_BUFFER, **TOLERANT
-        )
+            piped or f"file:{Path(source)}", "r", options=options,
+            buffer_size=_BUFFER, **TOLERANT,
+        )  # fmt: skip
         return opened
     except (av.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
-        raise _open_error(source, name, error) from error
+        reason = ffmpeg_reason(error)
+        what, hint = f"is not a video that FFmpeg can read ({reason})", COMPLETE
+        if piped and not piped.size:
+            what, hint = "is empty", "The program before the pipe wrote nothing."
+        elif "moov atom not found" in reason:
+            what = "truncated or damaged, its index (moov) is missing"
+            cut = "The recording was cut off before its index was written, or it is not an MP4."
+            hint = LATE_INDEX if piped else cut
+        elif "whitelist" in reason:  # of playlists, too, which may point to the network
+            what = "is not a video"
+            hint = (
+                "Pass mp4, mov, mkv, webm, avi, ts, y4m, ..., not a playlist; pictures, stacks and "
+                "camera raw need their own suffixes, such as .png, .tif and .dng."
+            )
+        raise InputError(f"{name}: {what}.", hint=hint) from error
 
 
-def _check_file(source: str | Path) -> None:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)):
+def _check_file(source: str, name: str) -> None:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
         raise InputError(
             f"{source}: network addresses are not supported.", hint="Download the file first."
         )
     path = Path(source)
     if path.is_dir():
         raise InputError(
-            f"{display_name(source)}: is a folder without pictures that f2r can read.",
+            f"{name}: is a folder without pictures that f2r can read.",
             hint="Name the files themselves.",
         )
     if path.is_file() or not path.exists():  # a named pipe would lose what is read of it
         check_not_empty(path)
-
-
-def _open_error(source: str | Path | StandardInput, name: str, error: BaseException) -> InputError:
-    reason, piped = ffmpeg_reason(error), isinstance(source, StandardInput)
-    what, hint = f"is not a video that FFmpeg can read ({reason})", COMPLETE
-    if isinstance(source, StandardInput) and not source.size:
-        what, hint = "is empty", "The program before the pipe wrote nothing."
-    elif "moov atom not found" in reason:
-        what = "truncated or damaged, its index (moov) is missing"
-        cut = "The recording was cut off before its index was written, or it is not an MP4."
-        hint = LATE_INDEX if piped else cut
-    elif "whitelist" in reason:  # of playlists, too, which may point to the network
-        what = "is not a video"
-        hint = (
-            "Pass mp4, mov, mkv, webm, avi, ts, y4m, ..., not a playlist; pictures, stacks and "
-            "camera raw need their own suffixes, such as .png, .tif and .dng."
-        )
-    return InputError(f"{name}: {what}.", hint=hint)
 
 
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
