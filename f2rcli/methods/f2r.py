@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,9 @@ from f2rcli.planes import Layout, packing, spread
 from f2rcli.weights import Estimate, Weights, no_header
 from f2rcli.window import Window
 
-
-class Shown(NamedTuple):
-    """What is shown of a neighbour, (1, C, h, w) twice."""
-
-    noisy: Tensor
-    coarse: Tensor
-    worth: Tensor | None = None  # (1, 1, h, w): in frames; None: one
-
-
+# What is shown of a neighbour: noisy and coarse (1, C, h, w), and the frames each cell is worth,
+# (1, 1, h, w); None: one.
+Shown = tuple[Tensor, Tensor, Tensor | None]
 Rated = tuple[Flow, Tensor]  # the flow into a neighbour, and whether to trust that
 Followed = tuple[list[Shown], list[Rated]]  # neighbours of a window before networks run
 
@@ -116,9 +110,9 @@ class F2R(Method, Following):
 
     def follow(self, window: Window[Prepared], told: PlaneNoise) -> Followed | None:
         """None where the coarse estimate is the result."""
-        shown = [Shown(one.noisy, one.coarse) for one in window.neighbours]
+        shown: list[Shown] = [(one.noisy, one.coarse, None) for one in window.neighbours]
         if window.before:  # the memory stands in for the neighbour on whose grid it is
-            shown[0] = Shown(*self.remember(window.before[0], told))
+            shown[0] = self.remember(window.before[0], told)
         self.flows.forget_before(window.items[0].index)
         if not shown or self.estimate is Estimate.COARSE:
             return None

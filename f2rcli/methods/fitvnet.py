@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.flows import FlowBook
 from f2rcli.methods.rgb import RgbMethod, as_prepared
+from f2rcli.models.filters import smooth
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.flow import doubled, sample
-from f2rcli.models.layers import smooth
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header
 from f2rcli.window import Window

@@ -83,17 +83,14 @@ class RgbMethod(Method):
         return replace(self.prepared(index, picture), kept=noisy)
 
     def restore(self, window: Window[Prepared], told: PlaneNoise) -> Tensor:
-        centre, done = window.centre, self.restored(window, self._colours(told))
+        seen = told.picture(self._stored, self._channels)
+        centre, done = window.centre, self.restored(window, seen)
         assert centre.kept is not None  # prepared above
         change = done - centre.noisy
         if len(self._layout.planes) == 1:
             change = change.mean(1, keepdim=True)
         planes = yuv.parted(change[0], self._source)
         return centre.kept + pack(self._layout, planes)[None]
-
-    def _colours(self, told: PlaneNoise) -> NoiseModel:
-        """The noise of the picture that networks see."""
-        return told.picture(self._stored, self._channels)
 
 
 def as_prepared(index: int, noisy: Tensor, coarse: Tensor) -> Prepared:

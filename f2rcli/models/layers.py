@@ -10,7 +10,7 @@ weights in an order of its own. Where its operators are not there, the steps are
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -20,8 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_leaves, tree_map_only
-
-from f2rcli.frames import Singles
 
 # Columns that are halved at least: for a result of one column and some thirty rows, oneDNN reads
 # memory that was never written, in bfloat16 on processors with AMX, and says NaN or anything.
@@ -137,7 +135,6 @@ def lowered(x: Tensor) -> Tensor:
 
 
 SLOPE = 0.1  # of LeakyReLU below zero
-SMOOTH = 7  # pixels per side
 MERGED = 128  # planes that OpenCV 5 brings together at once
 
 
@@ -202,44 +199,12 @@ class Up(nn.Module):
         return functional.pixel_shuffle(convolved(self.conv, x), 2).add_(skip)
 
 
-def inner_mean(x: Tensor, side: int) -> Tensor:
-    """Mean over side x side pixels, odd, of x (B, C, H, W); at the border over those inside."""
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub
-    if x.device.type == "cpu" and not x.requires_grad and not tracing:
-        return _inner_mean(x.detach(), side)  # a tenth of the time
-    for window in ((side, 1), (1, side)):
-        reach = tuple(length // 2 for length in window)
-        x = functional.avg_pool2d(x, window, 1, reach, count_include_pad=False)
-    return x
-
-
-def _inner_mean(x: Tensor, side: int) -> Tensor:
-    """The same by OpenCV."""
-    height, width = x.shape[-2:]
-    share = 1 / (_inside(height, side)[:, None] * _inside(width, side))
-    window, edge = (side, side), cv2.BORDER_CONSTANT
-    means = np.empty((x.shape[:-2].numel(), height, width), np.float32)
-    for plane, mean in zip(x.float().reshape(means.shape).numpy(), means, strict=True):
-        cv2.boxFilter(plane, -1, window, mean, normalize=False, borderType=edge)
-        mean *= share
-    return torch.from_numpy(means).view(x.shape).to(x.dtype)
-
-
-@lru_cache(maxsize=16)
-def _inside(length: int, side: int) -> Singles:
-    """How many of the places in a window around each lie inside."""
-    places, reach = np.arange(length), side // 2
-    ends = np.minimum(places + reach, length - 1) - np.maximum(places - reach, 0)
-    return np.asarray(ends + 1, np.float32)
-
-
 def together(parts: Sequence[Tensor]) -> Tensor:
     """Pictures (B, C, H, W) side by side as channels of one, float32. On a processor one picture at
     once in the order that convolutions want: both orders of it would take twice the memory."""
     first = parts[0]
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub
     count = sum(part.shape[1] for part in parts)
-    if first.device.type != "cpu" or torch.is_grad_enabled() or tracing or count > MERGED:
+    if first.device.type != "cpu" or torch.is_grad_enabled() or count > MERGED:
         return torch.cat(list(parts), 1).float()
     whole = np.empty((len(first), *first.shape[-2:], count), np.float32)
     for index, one in enumerate(whole):
@@ -253,11 +218,6 @@ def median(x: Tensor) -> Tensor:
     if x.device.type == "cpu":
         return x.median(-1).values
     return x.sort(-1).values[..., (x.shape[-1] - 1) // 2]
-
-
-def smooth(x: Tensor) -> Tensor:
-    """Mean over 7x7 pixels of x (B, C, H, W), in which noise hardly counts."""
-    return inner_mean(x, SMOOTH)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

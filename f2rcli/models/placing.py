@@ -16,9 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from f2rcli.models.filters import box, here
+from f2rcli.models.filters import box, here, inner_mean
 from f2rcli.models.flow import Flow, resized, sample, squared
-from f2rcli.models.layers import inner_mean, median
+from f2rcli.models.layers import median
 from f2rcli.models.planar import NEAR, Neighbours
 from f2rcli.planes import Layout, gathered, spread
 

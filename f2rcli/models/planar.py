@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from f2rcli.models.filters import inner_mean
 from f2rcli.models.layers import (
     SLOPE,
     Down,
@@ -24,7 +25,6 @@ from f2rcli.models.layers import (
     Up,
     conv,
     convolved,
-    inner_mean,
     lowered,
     mapped,
     together,

@@ -21,7 +21,14 @@ from f2rcli.models.layers import leaves, mapped
 
 P = ParamSpec("P")
 
-_thread = local()
+
+class _Thread(local):
+    used: list[Tensor] | None = None  # constants since somebody began to collect them
+    recording = False
+    parts = False  # whether within a function that is recorded as a whole, or will be
+
+
+_thread = _Thread()
 
 
 def constant(most: int) -> Callable[[Callable[P, Tensor]], Callable[P, Tensor]]:
@@ -37,23 +44,13 @@ def constant(most: int) -> Callable[[Callable[P, Tensor]], Callable[P, Tensor]]:
         @wraps(make)
         def inner(*args: P.args, **kwargs: P.kwargs) -> Tensor:
             found = known(torch.is_inference_mode_enabled(), *args)
-            if (used := getattr(_thread, "used", None)) is not None:
-                used.append(found)
+            if _thread.used is not None:
+                _thread.used.append(found)
             return found
 
         return inner
 
     return decorate
-
-
-@contextmanager
-def holding() -> Iterator[list[Tensor]]:
-    """Collect every constant that this thread uses, for callers that must keep them longer."""
-    before, _thread.used = getattr(_thread, "used", None), []
-    try:
-        yield _thread.used
-    finally:
-        _thread.used = before
 
 
 def as_constant(values: tuple[float, ...], like: Tensor) -> Tensor:
@@ -64,11 +61,6 @@ def as_constant(values: tuple[float, ...], like: Tensor) -> Tensor:
 @constant(256)
 def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=dtype, device=device)
-
-
-def records(device: torch.device) -> bool:
-    """Whether work on this device can be recorded."""
-    return device.type == "cuda" and torch.version.cuda is not None
 
 
 class CudaRecorder:
@@ -159,14 +151,15 @@ class Graphs:
     @classmethod
     def on(cls, device: torch.device) -> "Graphs":
         """The graphs of a device."""
-        return cls(CudaRecorder(device) if records(device) else None)
+        records = device.type == "cuda" and torch.version.cuda is not None
+        return cls(CudaRecorder(device) if records else None)
 
     def __call__(self, name: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:
         """The function's result for inputs, tensors or (named) tuples and lists of them. name: of
         the function, with everything besides tensors that its result depends on."""
-        if self._recorder is None or recording_parts():
+        if self._recorder is None or _thread.parts:
             return function(*inputs)
-        with self._lock, _flag("parts"):
+        with self._lock, _within(parts=True):
             if self._wait:
                 self._wait -= 1
                 return function(*inputs)
@@ -226,7 +219,8 @@ class Graphs:
             return None
         with _plain():
             given = mapped(inputs, torch.clone)
-        with holding() as held, _one_at_a_time, _flag("recording"):
+        held = list[Tensor]()
+        with _one_at_a_time, _within(used=held, recording=True):
             replay, result, wanted = recorder.record(lambda: function(*given))
         made = _Recording(replay, function, list(leaves(given)), result, held)
         if not _alike(_replayed(made, list(leaves(inputs))), wanted):
@@ -270,19 +264,15 @@ def _plain() -> Iterator[None]:
 
 def recording() -> bool:
     """Whether this thread records: the device answers nothing, and lack of memory is final."""
-    return bool(getattr(_thread, "recording", False))
-
-
-def recording_parts() -> bool:
-    """Whether this thread is within a function that is recorded as a whole, or will be."""
-    return bool(getattr(_thread, "parts", False))
+    return _thread.recording
 
 
 @contextmanager
-def _flag(name: str) -> Iterator[None]:
-    before = getattr(_thread, name, False)
-    setattr(_thread, name, True)
+def _within(**state: Any) -> Iterator[None]:
+    """Where the thread is in such a state."""
+    before = {name: getattr(_thread, name) for name in state}
+    vars(_thread).update(state)
     try:
         yield
     finally:
-        setattr(_thread, name, before)
+        vars(_thread).update(before)

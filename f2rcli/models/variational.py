@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.models.filters import inner_mean
 from f2rcli.models.flow import Flow, doubled, halved, sample
-from f2rcli.models.layers import inner_mean
 
 BRIGHTNESS = 0.5  # weight of its constancy beside that of its gradients
 ROBUST = 0.3  # pixels of mismatch beyond which it counts less

@@ -44,6 +44,7 @@ class Evidence(NamedTuple):
     bound: Singles  # (2, R, C), variance at most in all bands and in the finest, of white = 1
     looks: Singles  # (LOOKS, 2 R, 2 C), what a network sees
     level: Singles  # (R, C), its brightness; of chroma, luma's there
+    apart: Singles  # (H, W), what it differs by from its first neighbour
 
 
 class Matched:
@@ -123,15 +124,16 @@ def evidence(
         size = centre.planes[plane].shape[::-1]
         bright = np.asarray(cv2.resize(bright, size, interpolation=cv2.INTER_AREA), np.float32)
     light = whole(bright)
-    codes, apart = CODES * matched.plane, [CODES * one for one in apart]
+    codes, differences = CODES * matched.plane, [CODES * one for one in apart]
     slopes = [filtered(smooth(codes), *way) for way in ((SIDEWAYS, ONE), (ONE, SIDEWAYS))]
     looks = [
-        *of_frame(codes, apart, slopes),
-        *of_differences(apart),
+        *of_frame(codes, differences, slopes),
+        *of_differences(differences),
         *of_matches(matched, slopes),
         *of_light(light, chroma=colour),
     ]
-    return Evidence(bound, np.stack(looks).astype(np.float32), mean(light, BLOCK)), matched
+    seen = np.stack(looks).astype(np.float32)
+    return Evidence(bound, seen, mean(light, BLOCK), apart[0]), matched
 
 
 def of_frame(x: Singles, apart: Sequence[Singles], slopes: Sequence[Singles]) -> list[Singles]:

@@ -339,7 +339,7 @@ def _plane_map(
     if min(centre.planes[plane].shape) < BLOCK:
         none = np.empty((2, 0, 0), np.float32)
         return PlaneMap(none[0], none, none, none, white_shares())
-    seen, matched = evidence(centre, others, flows, plane)
+    seen, _ = evidence(centre, others, flows, plane)
     with torch.inference_mode():
         share, error = network()(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root
@@ -349,8 +349,8 @@ def _plane_map(
     if found.finest > COLOURED[1]:
         return found
     trusted = enlarged(found.share[FULL] > MOSTLY, BLOCK)
-    apart, *_ = matched.apart(centre.planes[plane], [one.planes[plane] for one in others], lit=True)
-    return replace(found, shares=measured_shares(np.where(trusted, apart, np.float32(np.nan))))
+    flat = np.where(trusted, seen.apart, np.float32(np.nan))
+    return replace(found, shares=measured_shares(flat))
 
 
 def _as_noisy(found: PlaneMap, luma: PlaneMap) -> PlaneMap:

@@ -18,9 +18,8 @@ from torch import Tensor
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout, Singles
-from f2rcli.models.filters import bands
+from f2rcli.models.filters import bands, inner_mean
 from f2rcli.models.flow import Luma
-from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
 from f2rcli.models.recorded import as_constant
 from f2rcli.planes import ROTATION, Layout

@@ -1,6 +1,6 @@
 """The measurement of a clip's noise, its meaning, and its confidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
 NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
 FEW = 20_000  # samples
-FEWEST_FRAMES = 3  # that are compared
 PLAIN, COLOURED = 0.04, 0.07  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
 
@@ -134,53 +133,47 @@ class NoiseReport:
         """Whether compression left stronger errors than there is noise: runs remove them."""
         return self.compression is not None and self.compression.exceeds(self.model)
 
-    def meaning(self) -> tuple[str, ...]:
+    def meaning(self) -> Iterator[str]:
         """Its meaning for denoising and training, one sentence each."""
-        first = tuple(sentence for sentence in self._sentences() if sentence)
         if not self.noisy:
-            first = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
+            yield f"{NOTHING_TO_DO}."
+            yield "there is nothing to train on."
+        else:
+            yield from self._kind()
         if self.lines:
-            first = (*first, "lines and bands are removed first; sigma does not include them.")
+            yield "lines and bands are removed first; sigma does not include them."
         if self.compressed and self.compression is not None:
-            return (*first, f"{self.compression.words()}.")
-        return first if self.edges8 is None else (*first, f"{edges_in_words(self.edges8)}.")
+            yield f"{self.compression.words()}."
+        elif self.edges8 is not None:
+            yield f"{edges_in_words(self.edges8)}."
 
-    def _sentences(self) -> tuple[str, ...]:
-        unseen = self.temporal.independent is None
-        return (
-            self._spatial(),
-            self._across(),
-            "whether frames share noise could not be measured."
-            if unseen
-            else "frames are independent: training on this clip alone is sound."
-            if self.independent and self.channels_share <= PROCESSED
-            else "frames are independent."
-            if self.independent
-            else "frames repeat each other's noise: its strength cannot be measured."
-            if self.shared > self._deviation(1)
-            else "frames share noise: training on this clip alone would learn it as scene.",
-            f"{100 * (self.black + self.white_rail):.0f} % of the samples are clipped."
-            if self.black + self.white_rail > RAILED
-            else "",
-        )
-
-    def _spatial(self) -> str:
+    def _kind(self) -> Iterator[str]:
+        """What pixels, channels and frames share."""
         if self.spectrum is None:
-            why = "few" if self.frames < FEWEST_FRAMES else "small"
-            return f"frames are too {why} to tell white noise from coloured."
-        if self.white:
-            return "white: neighbouring pixels are independent."
-        return "coloured: neighbouring pixels share noise, as scaling and compression leave it."
-
-    def _across(self) -> str:
-        if self.separate or self.spectrum is None:
-            return ""
+            yield "frames are too small to tell white noise from coloured."
+        elif self.white:
+            yield "white: neighbouring pixels are independent."
+        else:
+            yield "coloured: neighbouring pixels share noise, as scaling and compression leave it."
         if self.processed:
-            return (
+            yield (
                 "channels share noise, as compression and cameras' own processing leave it: "
                 "--adapt keeps the bundled weights."
             )
-        return "channels share noise, as in video stored as luma and chroma."
+        elif self.spectrum is not None and not self.separate:
+            yield "channels share noise, as in video stored as luma and chroma."
+        if self.temporal.independent is None:
+            yield "whether frames share noise could not be measured."
+        elif self.independent and self.channels_share <= PROCESSED:
+            yield "frames are independent: training on this clip alone is sound."
+        elif self.independent:
+            yield "frames are independent."
+        elif self.shared > self._deviation(1):
+            yield "frames repeat each other's noise: its strength cannot be measured."
+        else:
+            yield "frames share noise: training on this clip alone would learn it as scene."
+        if self.black + self.white_rail > RAILED:
+            yield f"{100 * (self.black + self.white_rail):.0f} % of the samples are clipped."
 
     def values(self) -> dict[str, Any]:
         """The report as JSON values."""

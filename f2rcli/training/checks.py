@@ -13,7 +13,7 @@ import numpy as np
 
 from f2rcli.engine.measuring import FRAMES
 from f2rcli.errors import InputError
-from f2rcli.noise.report import FEWEST_FRAMES, GRAY, NoiseReport
+from f2rcli.noise.report import GRAY, NoiseReport
 from f2rcli.noise.spectrum import REACH, Spectrum
 from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import shared
@@ -117,7 +117,7 @@ def problems(clip: Footage, report: NoiseReport) -> Iterator[Problem]:
         yield Problem(
             f"pixels {FAR} apart share noise, and training cannot draw fresh noise like that"
         )
-    if not clip.sensor and spectrum is None and report.frames >= FEWEST_FRAMES:
+    if not clip.sensor and spectrum is None:
         height, width = (clip.cell * side for side in clip.shape[2:])
         yield Problem(
             f"{width}x{height} pixels are too few to tell whether neighbouring pixels share noise; "

@@ -18,7 +18,7 @@ from f2rcli.engine.measuring import (
 )
 from f2rcli.frames import Family, Floats
 from f2rcli.io.files import disk_errors, replacing
-from f2rcli.models.layers import inner_mean
+from f2rcli.models.filters import inner_mean
 from f2rcli.models.planar import NEAR
 from f2rcli.noise.model import FramePlanes, PlaneNoise, clipped_moments
 from f2rcli.noise.report import NoiseReport

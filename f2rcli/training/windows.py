@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.errors import InputError
-from f2rcli.models.layers import smooth
+from f2rcli.models.filters import smooth
 from f2rcli.noise.model import clipped_moments
 from f2rcli.noise.spectrum import NoiseLaw
 from f2rcli.training.exams import TAU

@@ -185,7 +185,7 @@ def test_hardly_any_noise_is_said_in_one_line(clean: NoiseReport) -> None:
     engine = engine_for(frames)
     NoiseTracker.of(engine, frames[0].layout, frames[:6])
     assert engine.found.notes.count("hardly any noise: the result will look like the input") == 1
-    assert clean.meaning()[0] == "hardly any noise: the result will look like the input."
+    assert next(clean.meaning()) == "hardly any noise: the result will look like the input."
 
 
 @pytest.mark.parametrize(("told", "warned"), [(3.0, True), (50.0, True), (15.0, False)])

@@ -141,7 +141,7 @@ def test_a_torch_without_the_operators_takes_the_steps_one_by_one(
     fused.works.cache_clear()
 
 
-@pytest.mark.parametrize("mean", [box, fused.inner_mean])
+@pytest.mark.parametrize("mean", [box, filters.inner_mean])
 @pytest.mark.parametrize("size", [(9, 13), (3, 2), (1, 6)])
 def test_means_are_the_same_with_and_without_opencv(
     monkeypatch: pytest.MonkeyPatch,
