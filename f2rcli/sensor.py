@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Family, Mosaic, Plane, PlaneLayout
+from f2rcli.frames import Family, Mosaic, Picture, Plane, PlaneLayout
 from f2rcli.planes import LAYOUTS, gathered, spread
 
 Packed = NDArray[np.float32]  # (4, h, w), 0 = black, 1 = white, values outside allowed
@@ -34,9 +34,12 @@ def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout
     return PlaneLayout(family=Family.BAYER, bits=bits, mosaic=mosaic)
 
 
-def developed(planes: Packed, mosaic: Mosaic) -> NDArray[np.float32]:
-    """A quick view of packed planes, (3, h, w) in 0..1: half size, white balance, sRGB curve."""
-    red, green, blue, other = planes
+def developed(picture: Picture, mosaic: Mosaic | None) -> Picture:
+    """A quick view (3, H, W) of a picture (C, H, W): gray three times, and packed planes of a
+    mosaic at their half size in 0..1, with white balance and sRGB's curve."""
+    if mosaic is None or len(picture) != 4:
+        return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
+    red, green, blue, other = picture
     light = np.stack([red, (green + other) / 2, blue])
     light *= np.array(mosaic.balance, np.float32)[:, None, None]
     np.clip(light, 0, 1, out=light)

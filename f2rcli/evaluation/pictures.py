@@ -12,13 +12,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from f2rcli import sensor
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_window
 from f2rcli.evaluation.metrics import luma, psnr
 from f2rcli.evaluation.plots import encode
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import Codes, Mosaic, Picture
 from f2rcli.noise.synthesis.law import to_codes
+from f2rcli.sensor import developed
 
 # Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"
@@ -100,7 +100,7 @@ class ReportPictures:
             middle = {
                 n: p[:, *middle_window(p.shape[1:], LARGEST)] for n, p in frame_set.sides.items()
             }
-            seen = {n: np.nan_to_num(in_colour(p, self.mosaic)) for n, p in middle.items()}
+            seen = {n: np.nan_to_num(developed(p, self.mosaic)) for n, p in middle.items()}
             self.kept.append(_Kept(frame_set.index, seen))
             if len(self.kept) > KEPT:
                 self.stride *= 2
@@ -186,13 +186,6 @@ def _crop_images(kept: _Kept, top: int, left: int, size: tuple[int, int]) -> lis
         )
         for name, codes in cut.items()
     ]  # fmt: skip
-
-
-def in_colour(picture: Picture, mosaic: Mosaic | None) -> Picture:
-    """(3, H, W) of a picture (C, H, W): gray three times, packed planes of a mosaic developed."""
-    if mosaic is not None and len(picture) == 4:
-        return sensor.developed(picture, mosaic)
-    return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
 
 
 def codes_of(picture: Picture) -> Codes:

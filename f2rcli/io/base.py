@@ -121,7 +121,7 @@ class ReadOptions:
         check(self)
         if self.end is not None and self.end <= (self.start or 0):
             raise UsageError(
-                f"end={self.end:g}: must lie after the start, {self.start or 0:g}.",
+                f"end={float(self.end):g}: must lie after the start, {float(self.start or 0):g}.",
                 hint="Both count from the clip's first frame, in seconds.",
             )
 

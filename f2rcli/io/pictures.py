@@ -14,7 +14,6 @@ import av
 import numpy as np
 from av.packet import Packet
 
-from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, Plane
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
@@ -25,7 +24,9 @@ from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readab
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, read_planes
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg, stream_line
+from f2rcli.sensor import developed
 from f2rcli.units import count
+from f2rcli.yuv import to_rgb
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
 _CHUNKS = {
@@ -335,12 +336,9 @@ def write_preview(
 
 def _upright(frame: Frame, turns: int) -> Plane:
     """(H, W, 3) uint8, turned by so many quarters anticlockwise; of a mosaic a quick look."""
-    seen, mosaic = yuv.to_rgb(frame), frame.layout.mosaic
-    seen = seen if mosaic is None else sensor.developed(seen, mosaic)
-    picture = np.rot90(seen, turns, axes=(1, 2))
-    codes = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
-    whole = codes if codes.shape[0] == 3 else np.repeat(codes, 3, axis=0)
-    return np.ascontiguousarray(whole.transpose(1, 2, 0))
+    seen = np.rot90(developed(to_rgb(frame), frame.layout.mosaic), turns, axes=(1, 2))
+    codes = np.clip(np.rint(seen * 255), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(codes.transpose(1, 2, 0))
 
 
 open_reader, open_writer = ImageReader, ImageWriter
