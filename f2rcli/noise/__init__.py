@@ -1,1 +1,1 @@
-"""Noise: what is assumed about it, how it is measured from two blind anchors, how it is drawn."""
+"""Noise: what is assumed about it, how it is measured, how it is drawn."""

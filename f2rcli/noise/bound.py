@@ -22,7 +22,7 @@ from f2rcli.models.filters import landed
 from f2rcli.models.flow import Flow, resized
 from f2rcli.noise.model import FramePlanes
 
-T = TypeVar("T", np.float32, np.int32)
+T = TypeVar("T", np.float32, np.int32, np.bool_)
 BLOCK, CELL = 16, 8  # pixels a side: of what is told, and of what is looked at
 CODES = np.float32(255)  # evidence is in 8-bit codes, whatever the file holds
 LEAST = np.float32(0.004)  # codes squared: below it is nothing, and logarithms end there
@@ -66,7 +66,7 @@ class Matched:
                 for one, (gain, offset) in zip(there, lights, strict=True)
             ]
             closer = rough[1] < CLEARLY * rough[0]
-            self.moved.append(enlarged(np.asarray(closer, np.float32), BLOCK) > 0)
+            self.moved.append(enlarged(closer, BLOCK))
             left.append(np.where(closer, rough[1], rough[0]))
         self.rough = np.stack(left)  # (N, R, C), as the weights of the neighbours
         worth = np.maximum(self.rough, self.rough.min(0) / CLEARLY + 1e-9) ** -2
@@ -248,8 +248,6 @@ def whole(plane: NDArray[T]) -> NDArray[T]:
 def mean(plane: NDArray[Any], side: int = CELL) -> Singles:
     """Means over square parts of a plane of whole blocks."""
     size = plane.shape[1] // side, plane.shape[0] // side
-    if not all(size):
-        return np.zeros(size[::-1], np.float32)
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
@@ -259,7 +257,7 @@ def variance(plane: Singles) -> Singles:
     return np.asarray(spread.clip(0) * np.float32(BLOCK**2 / (BLOCK**2 - 1)), np.float32)
 
 
-def enlarged(blocks: Singles, side: int) -> Singles:
+def enlarged(blocks: NDArray[T], side: int) -> NDArray[T]:
     """Every value `side` times each way."""
     return np.repeat(np.repeat(blocks, side, 0), side, 1)
 

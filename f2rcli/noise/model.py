@@ -193,13 +193,6 @@ class NoiseModel:
         curve = self.curve and tuple(tuple(one * factor for one in line) for line in self.curve)
         return replace(self, gain=gain, read=read, sigma=sigma, curve=curve)
 
-    def of(self, channel: int) -> "NoiseModel":
-        """The model of one channel."""
-        chosen = slice(channel, channel + 1)
-        curve = None if self.curve is None else self.curve[chosen]
-        parts = (self.gain[chosen], self.read[chosen], self.sigma[chosen])
-        return NoiseModel(*parts, self.samples, curve, self.dark[chosen], self.unsure)
-
     @property
     def pedestal(self) -> tuple[float, ...]:
         """`dark` of every channel."""
@@ -237,7 +230,8 @@ class NoiseModel:
         return f"{curve}; variance {gain * span:.3g}{error} x (code {sign} {abs(offset):.4g})"
 
     def level(self, signal: Tensor) -> Tensor:
-        """signal (B, C, H, W) -> the noise's standard deviation at every sample."""
+        """signal (B, C, H, W), or (B, 1, H, W) for every channel -> the noise's standard deviation
+        at every sample, (B, C, H, W)."""
         if self.curve is None:
             line = (self.gain, self.read, self.pedestal)
             gain, read, dark = (as_constant(part, signal).view(1, -1, 1, 1) for part in line)
@@ -338,7 +332,7 @@ class PlaneNoise:
     def level(self, plane: int, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
         signal = torch.from_numpy(brightness)[None, None]
-        return self.model.of(plane).level(signal)[0, 0].numpy()
+        return self.model.level(signal)[0, plane].numpy()
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""

@@ -152,7 +152,7 @@ class Differences(NamedTuple):
         """(P, C, SIZE, SIZE): the flattest of the difference to the frame after where noise, the
         frame's `seen`, is most of it; of the variance of one frame."""
         trusted = np.min([one.share[FULL] for one in seen.planes], 0) > MOSTLY
-        noisy = self.flat & (enlarged(np.asarray(trusted, np.float32), BLOCK) > 0)
+        noisy = self.flat & enlarged(np.asarray(trusted), BLOCK)
         count, height, width = self.after.shape
         if min(height, width) < SIZE:
             return np.zeros((0, count, SIZE, SIZE), np.float32)
@@ -205,8 +205,7 @@ def _flattest(luma: Singles) -> Mask:
     """The share of a picture with the least slopes in blocks."""
     steps = np.gradient(smooth(luma))
     power = mean(np.asarray(steps[0] ** 2 + steps[1] ** 2, np.float32), BLOCK)
-    flat = np.asarray(power <= np.quantile(power, FLAT), np.float32)
-    return np.asarray(enlarged(flat, BLOCK) > 0)
+    return enlarged(np.asarray(power <= np.quantile(power, FLAT)), BLOCK)
 
 
 def _fine(planes: Singles) -> Singles:

@@ -199,7 +199,7 @@ class PlaneLaw:
             bright = one
             if plane and len(self.layout.planes) == 3 and not self.layout.rotated:
                 bright = _reduced(light[0], one.shape)
-            levels.append(self.told.model.of(plane).level(bright[:, None])[:, 0])
+            levels.append(self.told.model.level(bright[:, None])[:, plane])
         return gathered(self.layout, levels)
 
     def fresh(self, pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -55,7 +55,7 @@ def test_every_channel_has_its_own_curve() -> None:
     signal[:, 1] = signal[:, 0]
     level = model.level(signal)
     torch.testing.assert_close(level[:, 1], 2 * level[:, 0])
-    assert model.of(0).curve == (CURVE,)
+    assert torch.equal(level, model.level(signal[:, :1]))
 
 
 @pytest.mark.parametrize("model", [LINE, DARK])
@@ -80,11 +80,6 @@ def test_a_scaled_model_is_stronger_in_every_part(model: NoiseModel) -> None:
     torch.testing.assert_close(scaled.level(signal), 3 * model.level(signal))
     assert scaled.sigma == pytest.approx([3 * sigma for sigma in model.sigma])
     assert (scaled.samples, scaled.dark) == (model.samples, model.dark)
-
-
-def test_a_channel_keeps_all_that_is_known_of_it() -> None:
-    assert DARK.of(0) == NoiseModel((0.02,), (0.01,), (0.1,), 5, None, (0.25,))
-    assert LINE.of(1) == NoiseModel((0.02,), (0.0,), (0.1,), 70)
 
 
 def test_what_is_added_is_of_the_level_and_the_seeds() -> None:
@@ -128,7 +123,7 @@ def test_a_law_speaks_in_the_codes_of_its_file() -> None:
     assert model.in_codes((100.0, 4100.0)) == f"sigma {told}; {line}"
     lit = NoiseModel((0.02,), (0.0,), (0.1,), dark=(0.25,))
     assert lit.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 250)")
-    sure = replace(lit, unsure=0.05).scaled(2).of(0)
+    sure = replace(lit, unsure=0.05).scaled(2)
     assert sure.in_codes((0.0, 1000.0)).endswith("; variance 80 +- 4 x (code - 250)")
     bare = NoiseModel((0.02,), (0.0,), (0.1,))
     assert bare.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 0)")
