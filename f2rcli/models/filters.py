@@ -108,18 +108,6 @@ def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
     return down @ planes @ across.T
 
 
-def landed(flow: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Where samples of a plane of this size land by a flow (2, h, w) in pixels of its own grid, to
-    whole samples, as flat indices."""
-    height, width = size
-    across, down = resized(flow, size)
-    x = (across * (width / flow.shape[2])).round_().int()
-    y = (down * (height / flow.shape[1])).round_().int()
-    x += torch.arange(width, dtype=torch.int32, device=flow.device)
-    y += torch.arange(height, dtype=torch.int32, device=flow.device).unsqueeze(1)
-    return (y.clamp_(0, height - 1) * width + x.clamp_(0, width - 1)).flatten()
-
-
 def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:
     """Two planes smoothed where they and a guide (1, H, W) differ by less than `level`, one value
     (Tomasi and Manduchi, ICCV 1998; Petschnigg et al., SIGGRAPH 2004)."""

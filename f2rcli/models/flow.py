@@ -143,6 +143,18 @@ def landing(flow: Flow) -> Tensor:
     return _grid(flow.shape[1], flow.shape[2], flow.device) + flow
 
 
+def landed(flow: Flow, size: tuple[int, ...]) -> Tensor:
+    """Where samples of a plane of this size land by the flow (1, h, w, 2) of a picture, to whole
+    samples, as flat indices."""
+    height, width = size
+    across, down = filters.resized(flow[0].permute(2, 0, 1), size)
+    x = (across * (width / flow.shape[2])).round_().int()
+    y = (down * (height / flow.shape[1])).round_().int()
+    x += torch.arange(width, dtype=torch.int32, device=flow.device)
+    y += torch.arange(height, dtype=torch.int32, device=flow.device).unsqueeze(1)
+    return (y.clamp_(0, height - 1) * width + x.clamp_(0, width - 1)).flatten()
+
+
 @constant(16)
 def _grid(height: int, width: int, device: torch.device) -> Tensor:
     rows, columns = np.indices((height, width), dtype=np.float32)

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.frames import Singles
-from f2rcli.models.filters import landed
-from f2rcli.models.flow import Flow, resized
+from f2rcli.models.flow import Flow, landed, resized
 from f2rcli.noise.model import FramePlanes
 
 T = TypeVar("T", np.float32, np.int32, np.bool_)
@@ -102,9 +101,9 @@ class Landing(NamedTuple):
 
     @classmethod
     def of(cls, flow: Flow, shape: tuple[int, ...]) -> "Landing":
-        own = resized(flow, shape)[0]
-        there = landed(own.permute(2, 0, 1), shape).view(shape)
-        return cls(whole(there.numpy()), whole(own.numpy()))
+        own = resized(flow, shape)
+        there = landed(own, shape).view(shape)
+        return cls(whole(there.numpy()), whole(own[0].numpy()))
 
     def fetched(self, plane: Singles) -> Singles:
         """A neighbour's plane, moved by whole pixels."""

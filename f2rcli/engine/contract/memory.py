@@ -93,7 +93,7 @@ class Memory(NamedTuple):
 def added(
     memory: Memory, groups: Groups, variances: Groups, terms: Terms, flows: Sequence[Tensor]
 ) -> Memory:
-    """The memory with the next frame; variances: of its noise; flows (2, H, W): into the frames
+    """The memory with the next frame; variances: of its noise; flows (1, H, W, 2): into the frames
     beside it, as far as they are known. Where hardly any place rests, it knows nothing but that:
     means would be worth nothing (0.00 dB of luma), and take a tenth of a frame. A device would have
     to be asked, and waited for."""
@@ -163,7 +163,7 @@ def _motion(memory: Memory, flows: Sequence[Tensor]) -> Sequence[Tensor]:
     nothing. flows: into the frame before and the one after, or into one of them."""
     if not flows:
         return memory.motion
-    ways = [flow[:, ::STEP, ::STEP] for flow in flows]
+    ways = [flow[0, ::STEP, ::STEP].permute(2, 0, 1) for flow in flows]
     mean = ways[0] if len(ways) == 1 else (ways[0] - ways[1]) / 2
     mean = box(mean.contiguous(), OVER // STEP)
     return [torch.lerp(one, mean, MOVING) for one in memory.motion] or [mean]

@@ -35,8 +35,8 @@ from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
-from f2rcli.models.filters import box, joint_bilateral, landed, resized
-from f2rcli.models.flow import Flow
+from f2rcli.models.filters import box, joint_bilateral, resized
+from f2rcli.models.flow import Flow, landed
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
 from f2rcli.yuv import with_changes
@@ -69,7 +69,7 @@ class FrameContext:
 
 
 class _Near(NamedTuple):
-    """A frame beside the centre: its groups, and the flow into it (2, H, W) where known."""
+    """A frame beside the centre: its groups, and the flow into it (1, H, W, 2) where known."""
 
     groups: Groups
     flow: tuple[Tensor, ...]
@@ -94,7 +94,7 @@ class Contract:
         if not self._settings.contract:
             return
         groups, terms, law, known = self._known(frame, context)
-        ways = [_shifts(flow, groups[0]) for flow in context.flows if flow is not None]
+        ways = [flow.to(groups[0].device) for flow in context.flows if flow is not None]
         work, name = partial(_watched, terms), ("watched", terms)
         context.past.memory = self._store.graphs(name, work, groups, law, known, ways)
 
@@ -140,7 +140,7 @@ class Contract:
         """The part of a change of groups that the noise allows; the past learns the result."""
         groups, terms, law, known = self._known(frame, context)
         near = [
-            _Near(self._store.groups(one), () if flow is None else (_shifts(flow, groups[0]),))
+            _Near(self._store.groups(one), () if flow is None else (flow.to(groups[0].device),))
             for one, flow in zip(context.frames, context.flows, strict=True)
         ]
         shares = context.past.shares
@@ -151,11 +151,6 @@ class Contract:
             context.past.memory = done.memory
         self.returned.add(done.sums)
         return done.changes
-
-
-def _shifts(flow: Flow, like: Tensor) -> Tensor:
-    """A flow as (2, H, W) on the device of planes."""
-    return flow[0].to(like.device).permute(2, 0, 1).contiguous()
 
 
 def _watched(
