@@ -131,7 +131,9 @@ def test_cropping_of_mov_comes_over_to_matroska_with_the_shape_on_screen(
 def test_what_a_camera_wrote_into_the_header_for_itself_is_told(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=4, smooth=True)
     data = source.read_bytes()
-    boxes = b"".join(struct.pack(">I4s", 16, name) + b"8 bytes." for name in (b"GPMF", b"LENS"))
+    boxes = b"".join(
+        struct.pack(">I4s", 16, name) + b"8 bytes." for name in (b"GPMF", b"LENS", b"free")
+    )
     added = struct.pack(">I4s", 8 + len(boxes), b"udta") + boxes
     place = data.rindex(b"moov") - 4
     size = struct.unpack_from(">I", data, place)[0]

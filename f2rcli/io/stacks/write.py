@@ -75,8 +75,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         )
     words = [word for one in outputs for word in one.metadata.words()]
     gone = [word for word in words if kind == "plain" and word != BITS]  # which a note tells
-    kept = [] if isinstance(stack, LibraryStack) else [stack.flavour]
-    kept += [_axes(reader, outputs[0]), *(words if kind != "plain" else [])]
+    kept = [_axes(reader, outputs[0]), *(words if kind != "plain" else [])]
     if kind != "ome":
         kept.append("its description and resolution" if kind == "plain" else "ImageJ's metadata")
     elif outputs[0].metadata.own:

@@ -346,7 +346,7 @@ _MOST = 1 << 24  # bytes of a movie header that are looked at
 # Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
 _ORDINARY = {
     "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
-    "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv ",
+    "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv ", "free", "skip",
 }  # fmt: skip
 
 
