@@ -92,7 +92,7 @@ class Trainer:
     def progress(self) -> float:
         """Completed share of the schedule, 0..1."""
         done = self.state.step / max(self.settings.steps, 1)
-        return min(1.0, max(done, self.state.elapsed / self._seconds))
+        return min(1.0, max(done, self.state.elapsed / self._seconds, float(self.state.finished)))
 
     def rate(self) -> float:
         """The learning rate of the next update."""

@@ -139,6 +139,11 @@ def test_a_run_that_was_broken_off_ends_with_the_bytes_of_an_uninterrupted_one(
     ]
     assert rows[0] == rows[1]
     assert weights_of(trained(tmp_path)) == weights_of(whole)  # finished is finished
+    told = list[Any]()
+    Trainer(Toy(), tmp_path, settings(steps=600)).run(told.append)
+    assert [(one.steps, one.eta) for one in told] == [(60, 0.0)] * len(
+        told
+    )  # and not two hours to go
 
 
 KILLED = """
