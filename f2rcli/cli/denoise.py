@@ -292,8 +292,11 @@ class Run:
         with io.open_writer(self.reader, plan) as writer:
             record = self._record(meter)
             with record or nullcontext():
+                shown = None
                 for frame in self._restored(frames, record):
                     writer.write(frame)
+                    meter.copies += frame.planes is shown
+                    shown = frame.planes
                     meter.advance()
                 meter.finish()
                 receipt = writer.finish()

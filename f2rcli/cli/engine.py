@@ -159,14 +159,16 @@ def remember(
     """Keep what a run took; most_bytes: of memory, None where that is not known. A folder that
     cannot be written is no reason to fail."""
     folder, pixels = cache_folder("pace"), info.width * info.height
-    if meter.done - meter.replayed < LEAST or not meter.pace or folder is None:
+    pictures = meter.done - meter.replayed - meter.copies
+    if pictures < LEAST or not meter.pace or folder is None:
         return
+    pace = meter.pace * (1 - meter.copies / meter.done)  # copies take no time
     key, known = f"{_kind(settings, info)} {_size(info)}", _known()
     *_, room = known.pop(key, [PER_PIXEL])
     if most_bytes is not None:
         room = max((most_bytes - BASE) / pixels, 1)
-    opening = max(meter.opening - meter.led / meter.pace, 1.0)
-    taken = [1 / meter.pace / pixels, opening / pixels, room]
+    opening = max(meter.opening - meter.led / pace, 1.0)
+    taken = [1 / pace / pixels, opening / pixels, room]
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         runs = [*known.items()][1 - KEPT :]

@@ -84,7 +84,7 @@ class FrameMeter(Meter):
         self.label, self.total, self.exact = label, total, exact
         self.replayed = 0  # frames of an earlier run, which come first and say nothing of the pace
         self.kept: Callable[[], int] = lambda: self.done  # frames that a kill does not take
-        self.done = 0
+        self.done = self.copies = 0  # of these: frames that show the picture before once more
         self.before = self.led = 0  # frames that lead in, restored and not written: of them read
         self.said = -1  # frames done when the last line said so
         self.opening = 0.0  # seconds before the first frame of this run

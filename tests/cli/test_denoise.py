@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -160,6 +161,32 @@ def test_frames_that_lead_in_are_no_opening(clip: Path) -> None:
         remember(EngineSettings(), reader.info, meter, None)
         takes = estimated(EngineSettings(), reader.info)
     assert (takes.seconds, takes.opening) == pytest.approx((1.0, 20.0))
+
+
+@pytest.mark.usefixtures("coarse_alone")
+def test_copies_of_frames_are_no_pace(f2r: Run, clip: Path, monkeypatch) -> None:
+    """After a run of a still, a film of the same size was told a fiftieth of what it took."""
+    twice, met = clip.with_name("twice.mkv"), list[FrameMeter]()
+    with av.open(str(clip)) as one, av.open(str(twice), "w") as two:
+        stream = two.add_stream("ffv1", rate=50)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, frame in enumerate(one.decode(video=0)):
+            for again in range(2):
+                frame.pts, frame.time_base = 2 * number + again, Fraction(1, 50)
+                two.mux(stream.encode(frame))
+        two.mux(stream.encode(None))
+    monkeypatch.setattr("f2rcli.cli.denoise.remember", lambda _1, _2, meter, _3: met.append(meter))
+    assert f2r("denoise", twice).code == EXIT_OK
+    assert (met[0].done, met[0].copies) == (12, 6)
+    now = [0.0]
+    meter = FrameMeter(Console(), "clip", 24, clock=lambda: now[0])
+    for _ in range(24):
+        now[0] += 1.0
+        meter.advance()
+    meter.copies = 12
+    with open_reader(clip) as reader:
+        remember(EngineSettings(), reader.info, meter, None)
+        assert estimated(EngineSettings(), reader.info).seconds == pytest.approx(2.0)
 
 
 def test_small_pictures_take_longer_for_a_pixel(clip: Path) -> None:
