@@ -34,7 +34,7 @@ from f2rcli.errors import (
 )
 from f2rcli.io import is_clip, unmarked_name
 from f2rcli.io.files import disk_errors, same_file, write_text
-from f2rcli.io.formats import PICTURES, READABLE
+from f2rcli.io.formats import PICTURES, READABLE, UNREAD
 from f2rcli.io.numbering import is_pattern, natural_key
 from f2rcli.settings import read_table
 from f2rcli.units import count
@@ -100,6 +100,7 @@ def _below(
     files = [path for path in paths if not path.is_dir() or path.suffix.lower() == ".zarr"]
     clips = [path for path in files if path.suffix.lower() in READABLE]
     clips = [path for path in clips if path.is_file() or path.is_dir()]  # a pipe never ends
+    clips = clips or [path for path in files if path.suffix.lower() in UNREAD]  # refused by name
     loose = [path for path in clips if path.suffix.lower() in PICTURES]
     if others := len(files) - len(clips):
         remarks.append(f"{folder}: {count(others, 'file')} of other kinds left out")

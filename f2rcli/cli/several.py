@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -229,12 +230,13 @@ def _output(sources: Sequence[str], named: str | None) -> Path:
     if len(sources) == 1 and folder.is_dir():
         resolved = folder.resolve()
         return resolved.with_name(f"{resolved.name}_f2r")
-    last = sources[-1]
-    if len(sources) == 2 and not os.path.exists(last):  # as ffmpeg and cp name their output
-        raise UsageError(
-            f"{last}: there is no such input.", hint=f"To write it: f2r denoise {folder} -o {last}"
-        )
-    raise UsageError("no output folder.", hint="Name a folder with -o.")
+    last, hint = sources[-1], "Name a folder with -o."
+    if len(sources) == 2 and not os.path.isdir(last):  # as ffmpeg and cp name their output
+        as_output = shlex.join(["f2r", "denoise", sources[0], "-o", last])
+        if not os.path.exists(last):
+            raise UsageError(f"{last}: there is no such input.", hint=f"To write it: {as_output}")
+        hint = f"Name a folder with -o; to write {last}: {as_output} -y"
+    raise UsageError("no output folder.", hint=hint)
 
 
 def _now() -> str:

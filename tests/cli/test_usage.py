@@ -10,6 +10,8 @@ from tests.cli.conftest import Done
 
 MISTAKES = [
     (("denoise", "clip.mp4", "out.mp4"), "out.mp4: there is no such input", "clip.mp4 -o out.mp4"),
+    (("denoise", "clip.mp4", "my out.mp4"), "there is no such input", "clip.mp4 -o 'my out.mp4'"),
+    (("denoise", "clip.mp4", "old.mp4", "-y"), "no output folder", "clip.mp4 -o old.mp4 -y"),
     (("denoise", "-i", "clip.mp4"), "No such option: -i", "inputs need no -i"),
     (("clip.mp4",), "No such command", "f2r denoise clip.mp4"),
     (("denose", "clip.mp4"), "No such command 'denose'. Did you mean 'denoise'", "--help"),
@@ -51,7 +53,8 @@ MISTAKES = [
 @pytest.fixture
 def place(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "takes").mkdir()
-    clip.with_name("takes").joinpath("one.mp4").write_bytes(clip.read_bytes())
+    for name in ("takes/one.mp4", "old.mp4"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -105,6 +108,11 @@ def test_a_format_of_a_neighbouring_trade_names_the_way(
     assert done.code == EXIT_INPUT
     assert done.err.startswith(f"error: {name}: f2r does not read ")
     assert "hint: Make it a " in done.err
+    (tmp_path / "night").mkdir()
+    (tmp_path / name).rename(tmp_path / "night" / name)  # it said that there are no clips
+    done = f2r("denoise", tmp_path / "night")
+    assert f"failed: {name}: f2r does not read " in done.err
+    assert "Make it a " in done.err
 
 
 def test_a_file_that_looks_like_an_option_is_named_with_its_folder(
