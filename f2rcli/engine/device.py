@@ -182,7 +182,8 @@ class Runner:
     smaller: Callable[[int], None] = lambda tile: None  # told of tiles that memory has come to
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
-        """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32.
+        """inputs: tensors (..., H, W) or tuples of them, with what else a network is given, which
+        is the same for a stream -> its outputs, in float32.
 
         A GPU whose memory others have taken meanwhile gives up recordings, then gets smaller and
         smaller tiles, for as long as this lives. Raises torch.OutOfMemoryError where the smallest

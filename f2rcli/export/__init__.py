@@ -23,6 +23,7 @@ from f2rcli.io.files import PartFolder, check_target
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import MISMATCH_ALLOWED, MISMATCH_FLOOR
 from f2rcli.models.planar import (
+    CELL,
     Anchor,
     AnchorNet,
     CentreFrame,
@@ -35,7 +36,6 @@ from f2rcli.planes import LAYOUTS, ROTATION, Layout
 from f2rcli.weights import Weights
 
 OPSET = 17  # old enough for every runtime of today, and nothing here needs a newer one
-CELL = 2  # pixels along a side of what networks count
 PACKED = {Space.RGB: "rgb", Space.GRAY: "gray", Space.BAYER: "mosaic"}
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made
 

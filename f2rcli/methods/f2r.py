@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout
@@ -25,20 +25,6 @@ from f2rcli.window import Window
 Shown = tuple[Tensor, Tensor, Tensor | None]
 Rated = tuple[Flow, Tensor]  # the flow into a neighbour, and whether to trust that
 Followed = tuple[list[Shown], list[Rated]]  # neighbours of a window before networks run
-
-
-class OfLayout:
-    """One of the networks on pictures of one layout, to be run whole or in tiles."""
-
-    cell = 2  # pixels along a side of what it counts
-
-    def __init__(self, network: nn.Module, layout: Layout) -> None:
-        self.network = network
-        self.layout = layout
-        self.stride, self.reach = network.stride, network.reach
-
-    def __call__(self, *inputs: Any) -> Any:
-        return self.network(self.layout, *inputs)
 
 
 class F2R(Method, Following):
@@ -66,9 +52,6 @@ class F2R(Method, Following):
         self.memory: tuple[int, Memory] | None = None  # with the frame on whose grid it is
         self._graphs = Graphs()
         self._run = run
-        self._coarse = OfLayout(networks.coarse, layout)
-        self._anchor = OfLayout(networks.anchor, layout)
-        self._refiner = OfLayout(networks.refiner, layout)
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> Method:
@@ -101,8 +84,9 @@ class F2R(Method, Following):
 
     def _prepared(self, told: PlaneNoise, noisy: Tensor) -> tuple[Tensor, Tensor]:
         """The coarse frame and its brightness."""
-        coarse: Tensor = self._run(self._coarse, noisy, told.maps(self.layout, noisy))
-        return coarse, brightness(self.layout, coarse.detach())[0]
+        layout, networks = self.layout, self.networks
+        coarse: Tensor = self._run(networks.coarse, layout, noisy, told.maps(layout, noisy))
+        return coarse, brightness(layout, coarse.detach())[0]
 
     def restore(self, window: Window[Prepared], told: PlaneNoise) -> Tensor:
         """Without neighbours only the coarse estimate is left."""
@@ -131,15 +115,15 @@ class F2R(Method, Following):
         self, told: PlaneNoise, centre: CentreFrame, shown: Sequence[Shown], rated: Sequence[Rated]
     ) -> Tensor:
         """Both stages."""
-        coarse = centre.coarse
+        coarse, layout, networks = centre.coarse, self.layout, self.networks
         seen = self.aligned(shown, rated, coarse)
         merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
-        anchor: Anchor = self._run(self._anchor, seen, told.maps(self.layout, merged))
+        anchor: Anchor = self._run(networks.anchor, layout, seen, told.maps(layout, merged))
         start = anchor.given(coarse)
         if self.estimate is Estimate.ANCHOR:
             return start
-        told_start = told.maps(self.layout, start)
-        return self._run(self._refiner, centre, told_start, anchor, seen)
+        told_start = told.maps(layout, start)
+        return self._run(networks.refiner, layout, centre, told_start, anchor, seen)
 
     def aligned(
         self, shown: Sequence[Shown], rated: Sequence[Rated], reference: Tensor

@@ -229,7 +229,7 @@ def padded(network: nn.Module, *inputs: object) -> Any:
     """Run a network on pictures of any size: pad to its `stride`, run, crop.
 
     The right and lower edges are repeated. Inputs and outputs may be tensors (..., H, W) or
-    tuples of them.
+    tuples of them; what else a network is given is passed on.
     """
     height, width = next(leaves(inputs)).shape[-2:]
     stride = int(network.stride)  # type: ignore[arg-type]  # a plain attribute of our networks

@@ -35,6 +35,7 @@ EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit co
 NEAR = 3  # cells, of local means: about as wide as the neighbourhood of a flow's patch
 WIDE = 5  # cells, of local powers, whose own noise is the square root of 2 over their samples
 NOTHING = -1e4  # logit of a neighbour that is not there
+CELL = 2  # pixels along a side of what networks count
 
 # What each of the two sizes is made of. `full` is the arithmetic of the RGB networks before it;
 # `lite` was shaped by measured time (benchmarks/results).
@@ -149,6 +150,8 @@ def of(layers: nn.ModuleDict, layout: Layout) -> nn.Conv2d:
 class CoarseNet(nn.Module):
     """The denoiser of single frames."""
 
+    cell = CELL
+
     def __init__(self, layouts: Sequence[str], widths: Sequence[int]) -> None:
         super().__init__()
         width = widths[0]
@@ -173,6 +176,8 @@ class AnchorNet(nn.Module):
     their noise. A trunk adds a change to it, `strict`, and makes one for the coarse centre, to
     which it is added outside.
     """
+
+    cell = CELL
 
     def __init__(self, layouts: Sequence[str], widths: Sequence[int], hidden: int) -> None:
         """hidden: channels of the weighing."""
@@ -228,6 +233,8 @@ class RefinerNet(nn.Module):
 
     It begins at the posterior mean of the centre, given the anchor, and adds a change to it.
     """
+
+    cell = CELL
 
     def __init__(self, layouts: Sequence[str], widths: Sequence[int], embed: int) -> None:
         """embed: features made of every neighbour, and averaged over them."""

@@ -70,7 +70,7 @@ def test_each_part_runs_as_often_as_it_must(count: int) -> None:
     ran = {"coarse": 0, "anchor": 0, "refiner": 0}
 
     def counting(part: Any, *inputs: object) -> object:
-        ran[next(n for n, one in method.networks.named_children() if one is part.network)] += 1
+        ran[next(n for n, one in method.networks.named_children() if one is part)] += 1
         return padded(part, *inputs)
 
     class Counted(FlowBook):
