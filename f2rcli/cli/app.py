@@ -123,7 +123,7 @@ class ExitHandler:
                 return "standard output is closed.", "Send it to a file or a pipe.", EXIT_FAILURE
             case OSError():
                 where = error.filename or "standard output or a file"
-                return f"{where}: {error.strerror or error}.", "Check the disk.", EXIT_FAILURE
+                return f"{where}: {error.strerror or error}.", "Check name and disk.", EXIT_FAILURE
             case _:
                 what = f"internal error: {type(error).__name__}: {error}"
                 hint = "This is a bug in f2r: run again with F2R_DEBUG=1 and report it."
@@ -192,6 +192,8 @@ def main() -> None:
     # Before torch is loaded: its waiting threads shall sleep, not spin. Beside any other busy
     # program spinning costs a factor of ten.
     os.environ.setdefault(POLICY, "PASSIVE")
+    if sys.stdout is None:  # closed: what takes no writing, so that this is said where it matters
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     logging.getLogger().addHandler(logging.NullHandler())  # libraries say nothing of their own

@@ -140,6 +140,19 @@ def test_a_full_standard_output_is_one_clear_line(start: Start, tmp_path: Path) 
     assert b"Traceback" not in err
 
 
+@pytest.mark.parametrize(("output", "code"), [("out.mkv", EXIT_OK), ("-", EXIT_FAILURE)])
+def test_a_closed_standard_output_matters_where_it_is_the_output(
+    tmp_path: Path, output: str, code: int
+) -> None:
+    write_clip(tmp_path / "clip.mkv")
+    line = f"exec {sys.executable} -m f2rcli denoise clip.mkv -o {output} --strength 0 >&-"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("error: standard output: cannot be written: it is closed." in done.stderr) == bool(code)
+    assert (tmp_path / "out.mkv").exists() != bool(code)
+
+
 def test_a_bug_is_one_line_and_a_trace_only_on_demand(tmp_path: Path) -> None:
     script = (
         "import f2rcli.io, sys\n"
