@@ -81,7 +81,7 @@ def test_planted_stuck_pixels_are_found_and_no_others() -> None:
     seen = measure_lane(shown)
     assert repaired(seen, 64) == set(places)  # not what never changes: it may be drawn
     assert seen.lines() == ["4 pixels are hot or dead in every frame, and the neighbours see "
-                            "nothing of it: repaired in denoising"]  # fmt: skip
+                            "nothing of it: denoising repairs that"]  # fmt: skip
 
 
 def test_defects_of_the_sensor_lose_their_light_and_nothing_else_does(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_defects_of_the_sensor_lose_their_light_and_nothing_else_does(tmp_path: 
     seen = measure_lane(list(array))
     assert seen.defects.size == 6
     assert seen.lines() == ["6 pixels are hot or dead in every frame, and the neighbours see "
-                            "nothing of it: repaired in denoising"]  # fmt: skip
+                            "nothing of it: denoising repairs that"]  # fmt: skip
     passed(source, target, change=True)
     left = (tifffile.imread(target) - 100.0 - light)[(slice(None), *places)].mean(0)
     assert abs(left.sum()) < 0.05 * (hot - light)[(0, *places)].sum()

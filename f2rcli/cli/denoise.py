@@ -360,9 +360,8 @@ class Run:
                 "given_back": {"share": round(engine.contract.returned.share, 4)},
             }  # fmt: skip
         if ledger.damaged:
-            console.warning(f"{self.info.name} is damaged: {'; '.join(ledger.lines())}")
-        else:
-            console.remark(*ledger.lines())
+            console.warning(f"{self.info.name} is damaged: {'; '.join(ledger.damage())}")
+        console.remark(*ledger.remarks)
         if receipt.lost:
             console.warning(
                 f"the output lacks what it should have kept: {', '.join(receipt.lost)}."

@@ -79,7 +79,7 @@ class SequenceReader(Reader):
             except InputError as error:
                 if isinstance(error, MismatchError):
                     raise
-                self.ledger.fault(str(error))
+                self.ledger.fault(str(error).rstrip("."))
                 self.ledger.held += 1
                 last = replace(last or first_readable(self.asked, self._read), held=True)
             yield self._timed(last, index)

@@ -52,7 +52,7 @@ class LaneStatistics:
         if number := self.defects.size:
             said.append(
                 f"{count(number, 'pixel')} {'is' if number == 1 else 'are'} hot or dead in every "
-                "frame, and the neighbours see nothing of it: repaired in denoising"
+                "frame, and the neighbours see nothing of it: denoising repairs that"
             )
         if self.top is not None:
             said.append(

@@ -446,6 +446,17 @@ def test_damage_ends_with_its_own_code_and_an_account(
     assert len(rgb(tmp_path / "out.mkv")) > 10
 
 
+def test_what_is_remarkable_is_no_damage(f2r: Run, tmp_path: Path) -> None:
+    """A warning of a missing picture went on with notes, and its seven files were kept as eight."""
+    (tmp_path / "cells").mkdir()
+    for name in ("T0_C0", "T0_C1", "T1_C0", "T1_C1", "T2_C0", "T3_C0", "T3_C1"):
+        tifffile.imwrite(tmp_path / "cells" / f"{name}.tif", np.zeros((9, 9), np.uint8))
+    done = f2r("denoise", tmp_path / "cells", "-o", tmp_path / "out", "--strength", 0)
+    assert done.code == EXIT_DAMAGED, done.err
+    assert "promises 8 pictures, 7 were read\nnote: names of files count T 4, C 2" in done.err
+    assert "kept axes TCYX 4x2x9x9 (7 of its 8 pictures), " in done.err
+
+
 @pytest.mark.usefixtures("coarse_alone")
 def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mkv")

@@ -102,8 +102,7 @@ def _plan_folder(reader: StackReader, stack: PageFolder, target: Path) -> WriteP
     return WritePlan(
         target=str(target), container="tiff", encoder=form.codec,
         pix_fmt=str(output.series.dtype),
-        kept=(count(len(output.places), "TIFF file"), _axes(reader, output),
-              "descriptions and resolution"),
+        kept=(_axes(reader, output), "descriptions and resolution"),
         notes=(form.note,) if form.note else (), dropped=dropped,
         detail=FolderOutput(stack, output),
     )  # fmt: skip
