@@ -64,8 +64,8 @@ def plan_output(
 
     Raises UsageError or OutputError for what cannot be done.
     """
-    options = options or WriteOptions()
-    plan: WritePlan = _target_format(str(target), reader).plan_output(reader, str(target), options)
+    target, options = str(with_a_name(target)), options or WriteOptions()
+    plan: WritePlan = _target_format(target, reader).plan_output(reader, target, options)
     return replace(plan, overwrite=options.overwrite)
 
 

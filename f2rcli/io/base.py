@@ -267,9 +267,7 @@ class WritePlan:
 
 def written_name(target: str) -> str:
     """The name of what is written, for people."""
-    if target == "-":
-        return "standard output"
-    return Path(target).name or Path(target).resolve().name or target  # "." and "/" have none
+    return "standard output" if target == "-" else Path(target).name or target  # "/" has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,10 +217,10 @@ def digest(path: Path) -> str:
 # --- Targets: where the output goes by default, and whether it may be written there ---------------
 
 
-def with_a_name(source: str | Path) -> str | Path:
-    """A source that ends in a name: the folders "." and ".." have none to be called by."""
-    path = Path(source)
-    return path.resolve() if path.name in ("", "..") and path.is_dir() else source
+def with_a_name(place: str | Path) -> str | Path:
+    """A path that ends in a name: the folders "." and ".." have none to be called by."""
+    path = Path(place)
+    return path.resolve() if path.name in ("", "..") and path.is_dir() else place
 
 
 def default_folder(source: Path) -> Path | None:

@@ -186,12 +186,15 @@ def test_one_picture_is_a_clip_of_one(tools, tmp_path: Path, pictures) -> None:
     assert tools.same_samples(frames, tools.read_all(tmp_path / "one.png"))
 
 
-def test_what_is_there_is_not_overwritten_unasked(tools, tmp_path: Path, pictures) -> None:
+def test_what_is_there_is_not_overwritten_unasked(
+    tools, tmp_path: Path, pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = pictures()
     tools.passthrough(source, tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
     stamp = (tmp_path / "out" / "f0001.png").stat().st_mtime_ns
-    for target in (tmp_path / "out", tmp_path / "out" / "f%04d.png"):
-        with open_reader(source) as reader, pytest.raises(OutputError, match="exists"):
+    for target in (tmp_path / "out", tmp_path / "out" / "f%04d.png", "."):
+        with open_reader(source) as reader, pytest.raises(OutputError, match=r"(out|g): already"):
             plan_output(reader, target)
     assert (tmp_path / "out" / "f0001.png").stat().st_mtime_ns == stamp
     (tmp_path / "out" / "notes.txt").write_text("kept")

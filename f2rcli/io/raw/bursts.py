@@ -23,7 +23,7 @@ from tifffile import DATATYPE as Type
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, PlaneLayout
-from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
+from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, misread_error
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
@@ -174,9 +174,8 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     options.refuse_encoding("camera raw")
     folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
     if target == "-" or not (folder or path.suffix.lower() == ".dng"):
-        where = "standard output" if target == "-" else path.name
         hint = "Name a folder with output=: the files keep their names in it."
-        raise UsageError(f"{where}: camera raw is written as .dng.", hint=hint)
+        raise UsageError(f"{written_name(target)}: camera raw is written as .dng.", hint=hint)
     if not folder and reader.info.frames != 1:
         middle = float(len(reader.files) // 2 * reader.info.time_base)
         raise UsageError(
