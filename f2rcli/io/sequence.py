@@ -1,12 +1,11 @@
-"""Frames in time: excerpts of clips and the times of their frames; and clips of pictures that are
-read one by one, of which damaged ones are held."""
+"""Clips of pictures that are read one by one, of which damaged ones are held; and what comes after
+an excerpt of any clip."""
 
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,56 +124,7 @@ def tell_missing(ledger: Ledger, files: list[Path]) -> None:
     )  # fmt: skip
 
 
-# --- Excerpts, and the times of their frames ----------------------------------------------------
-
-
 _SEARCHED = 16  # frames looked at for each different one after an excerpt
-
-
-def timed(
-    frames: Iterable[Frame], step: int, ledger: Ledger, tail: Callable[[Frame], int | None]
-) -> Iterator[Frame]:
-    """Give every frame a pts, strictly increasing, and the duration it is shown for.
-
-    A frame is shown until the next one begins. step: ticks per frame where the file has no time
-    stamps. tail: the tick at which the stream ends, where the container says so better than the
-    last frame itself.
-    """
-    before: Frame | None = None
-    for frame in frames:
-        pts = frame.pts
-        if before is None:
-            pts = 0 if pts is None else pts
-        else:
-            assert before.pts is not None  # set below, one turn earlier
-            if pts is None:
-                pts = before.pts + (before.duration or step)
-            if pts <= before.pts:
-                ledger.remark("time stamps that did not increase were moved forward")
-                pts = before.pts + 1
-            yield replace(before, duration=pts - before.pts)
-        before = replace(frame, pts=pts)
-    if before is not None:
-        end = tail(before)
-        held = None if end is None or before.pts is None else end - before.pts
-        yield replace(before, duration=held if held and held > 0 else before.duration or step)
-
-
-def leading(
-    frames: Iterable[Frame], before: Callable[[Frame], bool], count: int
-) -> tuple[deque[Frame], Iterator[Frame]]:
-    """The last `count` different frames before an excerpt, oldest first, and all from its first on.
-
-    before: whether a frame lies before the excerpt; asked once for each that does, in order.
-    """
-    held: deque[Frame] = deque(maxlen=count)
-    rest = iter(frames)
-    for frame in rest:
-        if not before(frame):
-            return held, chain([frame], rest)
-        if count and not (held and same_samples(held[-1], frame)):
-            held.append(frame)
-    return held, rest
 
 
 def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame]:

@@ -14,9 +14,9 @@ from typing import Any
 import av
 
 from f2rcli.errors import InputError
-from f2rcli.frames import ClipInfo, Frame
+from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.sequence import leading, timed, trailing
+from f2rcli.io.sequence import trailing
 from f2rcli.io.video.decoder import HEADERS, MATROSKA, DecodedPicture, Decoder, first_steps8, step8
 from f2rcli.io.video.pixels import fits, read_planes
 from f2rcli.io.video.source import (
@@ -149,9 +149,43 @@ class VideoReader(Reader):
         return self._from_here()
 
     def _from_here(self) -> tuple[deque[Frame], Iterator[Frame]]:
-        frames = self._frames(chain(self._taken(), self._decoder.pictures))
-        clip = timed(frames, self._step, self.ledger, self._tail)
-        return leading(clip, self._early, self.options.lead)
+        """The last different frames before the excerpt, oldest first, and all from its first on."""
+        clip = self._timed(self._frames(chain(self._taken(), self._decoder.pictures)))
+        lead = deque[Frame](maxlen=self.options.lead)
+        for frame in clip:
+            if not self.options.before(self._since(frame)):
+                return lead, chain([frame], clip)
+            self.ledger.forgive(frame)
+            if not (lead and same_samples(lead[-1], frame)):
+                lead.append(frame)
+        return lead, clip
+
+    def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Give every frame a pts, strictly increasing, and the duration it is shown for: until the
+        next one begins; the last, where the container says better than itself when that ends."""
+        before: Frame | None = None
+        for frame in frames:
+            pts = frame.pts
+            if before is None:
+                pts = pts or 0
+            else:
+                last = before.pts or 0
+                pts = last + (before.duration or self._step) if pts is None else pts
+                if pts <= last:
+                    self.ledger.remark("time stamps that did not increase were moved forward")
+                    pts = last + 1
+                yield replace(before, duration=pts - last)
+            before = replace(frame, pts=pts)
+        if before is None:
+            return
+        # Where pictures are reordered, a container sums up steps of decoding time, and only the
+        # picture that is both decoded and shown last knows how long it is shown.
+        stream, decoder, held = self.stream, self._decoder, before.duration or 0
+        knows = decoder.reordered and before.pts == decoder.last_sent and held
+        if not (knows or stream.start_time is None or self._end is None):
+            there = stream.start_time + (stream.duration or 0) - (before.pts or 0)
+            held = there if there > 0 else held
+        yield replace(before, duration=held or self._step)
 
     def _taken(self) -> Iterator[DecodedPicture]:
         while self._ahead:
@@ -185,13 +219,6 @@ class VideoReader(Reader):
         self.side.queue.clear()
         self._elsewhere.close()
         self._open(self._elsewhere)
-
-    def _early(self, frame: Frame) -> bool:
-        """Whether a frame lies before the excerpt; its damage does not count then."""
-        early = self.options.before(self._since(frame))
-        if early:
-            self.ledger.forgive(frame)
-        return early
 
     def _since(self, frame: Frame) -> Fraction:
         return ((frame.pts or 0) - self._first_pts) * self._tick
@@ -292,7 +319,7 @@ class VideoReader(Reader):
         """Learn from the container and the first pictures what the clip is."""
         stream, first, form = self.stream, pictures[0].frame, self.container.format.name
         assert first is not None  # else none of them would be there
-        facts = picture_facts(first, stream.codec_context)
+        facts = picture_facts(first)
         size, path = (first.width, first.height), Path(self.source) if self._again else None
         rate = stream.guessed_rate or stream.average_rate or None
         self._untimed = all(picture.pts is None for picture in pictures)
@@ -303,6 +330,9 @@ class VideoReader(Reader):
         self._first_time = self._first_pts * self._tick  # seconds, container time
         # Whether durations count from zero, and not from the first frame.
         self._from_zero = form in (MATROSKA, "nut")
+        # When the video ends by how long the container says it lasts; seconds, container time.
+        timed = bool(stream.duration) and not (self._untimed or self._from_zero)
+        self._end = (self._first_pts + (stream.duration or 0)) * self._tick if timed else None
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         flagged = 2 * fields >= len(pictures)
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
@@ -360,7 +390,7 @@ class VideoReader(Reader):
         order = "top field first" if info.top_field_first else "bottom field first"
         own = {
             "denoised": True,
-            "profile": metadata.profile or None,
+            "profile": metadata.profile,
             "width": info.width,
             "height": info.height,
             "pixel_format": metadata.pix_fmt,
@@ -369,17 +399,14 @@ class VideoReader(Reader):
             "rate": None if info.rate is None else float(info.rate),
             "pixel_aspect": metadata.pixel_aspect and str(metadata.pixel_aspect),
             "rotation": self._rotation,
-            "colour": metadata.colour.named() or None,
+            "colour": metadata.colour.named(),
             "matrix": info.layout.matrix.value,
             "field_order": order if info.interlaced else "progressive",
             "mastering": mastering and [float(v) for v in mastering.display],
             "light": mastering and mastering.light,
         }
-        known = {key: value for key, value in own.items() if value is not None}
-        return [
-            stream_facts(s) | (known if s.index == self.stream.index else {})
-            for s in self.container.streams
-        ]
+        denoised = self.stream.index
+        return [stream_facts(s, own if s.index == denoised else {}) for s in self.container.streams]
 
     def paths(self) -> list[Path]:
         return [] if self.source == PIPE else [Path(self.source)]
@@ -394,31 +421,15 @@ class VideoReader(Reader):
 
     def _duration(self, rate: Fraction | None) -> float | None:
         """Seconds that will be read, as far as the container knows."""
-        end, asked, ends = self._stream_end(), self.options, []
-        if end is not None or self.container.duration:
-            whole = Fraction(self.container.duration or 0, av.time_base)
-            ends.append(whole if end is None else end - self._first_time)
+        asked, ends = self.options, []
+        if self._end is not None:
+            ends.append(self._end - self._first_time)
+        elif self.container.duration:
+            ends.append(Fraction(self.container.duration, av.time_base))
         if asked.frames is not None and rate:
             ends.append(asked.begins + Fraction(asked.frames) / rate)
         ends += [] if asked.ends is None else [asked.ends]
         return float(max(min(ends) - asked.begins, Fraction(0))) if ends else None
-
-    def _stream_end(self) -> Fraction | None:
-        """When the video ends by how long the container says it lasts; seconds, container time."""
-        if self._untimed or self._from_zero or not self.stream.duration:
-            return None
-        return (self._first_pts + self.stream.duration) * self._tick
-
-    def _tail(self, last: Frame) -> int | None:
-        """The tick at which the stream ends, where the container knows better than a frame.
-
-        Where pictures are reordered, a container sums up steps of decoding time, and only the
-        picture that is both decoded and shown last knows how long it is shown.
-        """
-        if self._decoder.reordered and last.pts == self._decoder.last_sent and last.duration:
-            return None
-        start, lasts = self.stream.start_time, self.stream.duration
-        return None if start is None or self._stream_end() is None else start + (lasts or 0)
 
     def _check_end(self) -> None:
         """Compare promises of the whole file with what came: a truncated file may end in silence.
@@ -442,7 +453,7 @@ class VideoReader(Reader):
             return
         if form == MATROSKA and not decoder.cut_off:  # its header counts on other streams, too
             return
-        step, by, end = self._step * self._tick, "its video stream", self._stream_end()
+        step, by, end = self._step * self._tick, "its video stream", self._end
         slack = 0 if decoder.cut_off else max(2 * step, Fraction(1, 10))
         read = decoder.reached + (0 if decoder.has_durations else step)
         if end is None and self.container.duration and not self._untimed:
