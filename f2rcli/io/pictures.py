@@ -158,7 +158,7 @@ class ImageReader(SequenceReader):
         super().__init__(source, options, find_pictures(source))
         tell_missing(self.ledger, self.files)
         picture = first_readable(self.files, decode_picture)
-        facts = picture_facts(picture, picture)
+        facts = picture_facts(picture)
         form, _ = read_planes(picture)
         layout, note = form.layout_tagged(facts.colour, picture.height)
         family = PICTURES.get(self.files[0].suffix.lower(), "png")

@@ -130,9 +130,12 @@ def _context_of(stream: av.VideoStream) -> VideoCodecContext:
     """The decoder of a stream: FFmpeg's own, but libvpx where only it gives the alpha plane."""
     family = family_of(stream)
     wrapped = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(family)
-    if stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
-        return av.Codec(wrapped, "r").create("video")
     context = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
+        other = av.Codec(wrapped, "r").create("video")
+        for tag in ("color_primaries", "color_trc", "colorspace", "color_range"):
+            setattr(other, tag, getattr(context, tag))  # as the container states them
+        return other
     context.thread_type = "AUTO"
     context.thread_count = 1 if family in _REPORTING else 0
     # Every picture comes with AVVideoEncParams among its side data.
@@ -176,10 +179,8 @@ class Decoder:
         for packet in self._demuxed:
             yield from self._decode(packet)
         self.ended = True
-        packet = Packet()  # asks for the pictures that the decoder still holds back
-        packet.time_base = self.stream.time_base or Fraction(1, 1000)
         for _ in range(_HELD_BACK):
-            frames = self._decoded(packet, "a frame near the end could not be decoded")
+            frames = self._decoded(None, "a frame near the end could not be decoded")
             for frame in frames or ():
                 yield from self._show(frame)
             if frames == []:
@@ -293,8 +294,9 @@ class Decoder:
         for frame in self._decoded(packet, where) or ():
             yield from self._show(frame)
 
-    def _decoded(self, packet: AnyPacket, where: str) -> list[av.VideoFrame] | None:
-        """What a packet makes of pictures; None where it is damaged."""
+    def _decoded(self, packet: "AnyPacket | None", where: str) -> list[av.VideoFrame] | None:
+        """What a packet makes of pictures, or where it is None, what the decoder still holds back;
+        None where that is damaged."""
         with av.logging.Capture() as said:
             try:
                 return self.context.decode(packet)

@@ -18,7 +18,6 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
-from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorTrc
 from numpy.typing import NDArray
 
@@ -86,23 +85,15 @@ class ColourTags:
     chroma_location: str = ""  # "left", "center", "topleft", ...; "" where unspecified
 
     @classmethod
-    def of(
-        cls, frame: av.VideoFrame, context: av.VideoFrame | VideoCodecContext, shown: str
-    ) -> "ColourTags":
-        """Of a decoded picture, and where it says nothing of its decoder. shown: in FFmpeg's words
-        (`showinfo`), the only way to its siting."""
-
-        def told(name: str) -> int:
-            own = int(getattr(frame, name))
-            return int(getattr(context, name)) if own == UNSPECIFIED else own
-
+    def of(cls, frame: av.VideoFrame, shown: str) -> "ColourTags":
+        """Of a decoded picture. shown: in FFmpeg's words (`showinfo`), the only way to its
+        siting."""
         place, form = re.search(r"\bcl:(\w+)", shown), pixel_format(frame.format.name)
         subsampled = form is not None and form.samples.log2_chroma != (0, 0)
         full = "yuvj" in frame.format.name  # the old way to say so
         return cls(
-            primaries=told("color_primaries"), transfer=told("color_trc"),
-            matrix=told("colorspace"),
-            range=FULL if full else int(frame.color_range) or int(context.color_range),
+            primaries=int(frame.color_primaries), transfer=int(frame.color_trc),
+            matrix=int(frame.colorspace), range=FULL if full else int(frame.color_range),
             chroma_location=place[1] if place and place[1] in SITINGS and subsampled else "",
         )  # fmt: skip
 

@@ -15,7 +15,6 @@ import av
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
-from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS
@@ -169,8 +168,8 @@ def family_of(stream: Stream) -> str:
     return context.codec.canonical_name or context.name
 
 
-def stream_facts(stream: Stream) -> dict[str, Any]:
-    """One stream as a dict of plain values, for `f2r info`."""
+def stream_facts(stream: Stream, own: Mapping[str, Any]) -> dict[str, Any]:
+    """One stream as a dict of plain values, for `f2r info`. own: what else is known of it."""
     facts: dict[str, Any] = {
         "index": stream.index,
         "kind": "cover art" if is_cover(stream) else stream.type,
@@ -185,7 +184,8 @@ def stream_facts(stream: Stream) -> dict[str, Any]:
     if stream.type == "audio" and context is not None:
         facts["sample_rate"] = getattr(context, "sample_rate", None)
         facts["channels"] = getattr(context, "channels", None)
-    return {key: value for key, value in facts.items() if value not in (None, [], "")}
+    facts |= own
+    return {key: value for key, value in facts.items() if value not in (None, [], {}, "")}
 
 
 def stream_line(stream: Stream) -> str:
@@ -286,11 +286,8 @@ class SourceMetadata:
     others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
 
 
-def picture_facts(
-    frame: av.VideoFrame, context: av.VideoFrame | VideoCodecContext
-) -> SourceMetadata:
-    """What a decoded picture states, much of which PyAV has no property for; the colour
-    description, where the picture has none, by what its decoder says (context)."""
+def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
+    """What a decoded picture states, much of which PyAV has no property for."""
     with overheard(av.logging.INFO) as lines:
         Filter("showinfo", "checksum=0").apply(frame)  # the only way to siting and fields
     shown = "".join(text for _, _, text in lines)
@@ -299,7 +296,7 @@ def picture_facts(
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
     return SourceMetadata(
         pix_fmt=frame.format.name,
-        colour=ColourTags.of(frame, context, shown),
+        colour=ColourTags.of(frame, shown),
         pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect else None,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),

@@ -48,7 +48,7 @@ class Container:
     matroska: bool = False  # or WebM, which is a part of it
     only_pictures: bool = False  # of one stream and one rate, and nothing beside them
     # Sound, subtitles, data and video that players find in it, where its muxer takes more.
-    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def described(self) -> bool:
@@ -85,7 +85,7 @@ CONTAINERS = (
         name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV, covers="stream",
         families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"), provenance="encoding_tool",
         movie=True,
-        only=(("audio", ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2")),),
+        only={"audio": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2")},
     ),
     Container(
         name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV, provenance="f2r",
@@ -101,14 +101,13 @@ CONTAINERS = (
               provenance="F2R", matroska=True),
     Container(
         name="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT, no_language=("video", "data"),
-        only=(("audio", _BROADCAST), ("subtitle", ("dvb_subtitle", "dvb_teletext")),
-              ("data", ("scte_35", "klv", "timed_id3")),
-              ("video", ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"))),
+        only={"audio": _BROADCAST, "subtitle": ("dvb_subtitle", "dvb_teletext"),
+              "data": ("scte_35", "klv", "timed_id3"),
+              "video": ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4")},
     ),
     Container(  # as on Blu-ray discs: FFmpeg writes it for this suffix alone, with one picture
         name="m2ts", suffixes=(".m2ts",), **_TRANSPORT, no_language=("hdmv_pgs_subtitle",),
-        only=(("audio", _BROADCAST), ("subtitle", ("hdmv_pgs_subtitle",)), ("data", ()),
-              ("video", ())),
+        only={"audio": _BROADCAST, "subtitle": ("hdmv_pgs_subtitle",), "data": (), "video": ()},
     ),
     Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
@@ -277,7 +276,7 @@ def _sound_encoder(container: Container, stream: Stream, codec: str) -> str:
     else:
         name = av.Codec(encoder, "w").canonical_name
         hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
-        fits = name in dict(container.only).get("audio", (name,))
+        fits = name in container.only.get("audio", (name,))
         try:
             av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
         except ValueError:
@@ -314,7 +313,7 @@ def refusal(container: Container, stream: Stream) -> str | None:
         return "f2r knows nothing of its kind"  # under another name nobody would find it
     # Its own kind of file holds what sound it held, whatever players make of it.
     own = stream.type == "audio" and container.muxer in stream.container.format.name.split(",")
-    allowed = None if own or is_cover(stream) else dict(container.only).get(stream.type)
+    allowed = None if own or is_cover(stream) else container.only.get(stream.type)
     if allowed is None or family in allowed:
         try:
             trial = av.open(io.BytesIO(), "w", format=container.muxer)
