@@ -47,6 +47,7 @@ _ENDLESS = {
     "hevc": "an elementary stream", "mpegvideo": "an elementary stream", "gif": "a GIF",
     "apng": "an animated PNG",
 }  # fmt: skip
+_UNREFERRED = "frames before the first key frame could not be decoded"
 _Y4M_FRAME = 6  # bytes before each picture of y4m: FRAME and a line's end
 
 
@@ -116,6 +117,8 @@ class VideoReader(Reader):
         for picture in self._decoder.pictures:
             if picture.frame is not None or pictures:
                 pictures.append(picture)
+            else:
+                self.ledger.remark(_UNREFERRED)
             if len(pictures) == _PROBED:
                 break
         if not pictures:
@@ -230,7 +233,7 @@ class VideoReader(Reader):
                 before = self._frame(picture, picture.frame)
                 yield before
             elif before is None:
-                self.ledger.remark("frames before the first key frame could not be decoded")
+                self.ledger.remark(_UNREFERRED)
             else:
                 self.ledger.held += 1
                 now = replace(before, pts=picture.pts, duration=picture.duration or None)
