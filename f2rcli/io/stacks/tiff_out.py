@@ -14,10 +14,10 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION
 
-from f2rcli.errors import InputError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.files import PartFile, quiet, refusals
-from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml
+from f2rcli.io.stacks.metadata import BITS, PROVENANCE, SOURCE, Facts, Metadata, in_xml
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, first_description, resolution
 
@@ -57,6 +57,14 @@ class Output:
     def sizes(self) -> list[tuple[int, int]]:
         """Rows and columns of its pictures, then of their smaller copies."""
         return [(self.series.height, self.series.width), *self.series.levels]
+
+    @property
+    def words(self) -> str:
+        """Its axes, and how many of its pictures there are if some are missing."""
+        absent = self.series.absent
+        there = len(set(self.places) - absent)
+        some = f" ({there} of its {there + len(absent)} pictures)" if absent else ""
+        return f"axes {self.series.words}{some}"
 
     def stored_shape(self, level: int) -> tuple[int, ...]:
         """The shape of a picture, or of a smaller copy of it, as pages have it."""
@@ -118,8 +126,15 @@ class StackOutput:
     """What takes the pictures of a stack, in any order, as it is planned; `begin` comes first."""
 
     part: type[PartFile] = PartFile  # where it is written meanwhile
+    # The plan: the kind of file, its compression, what travels, what does not, and what changes.
+    container = "tiff"
+    codec: str
+    kept: list[str]
+    lost: list[str]
+    notes: list[str]
 
-    def __init__(self, outputs: Sequence[Output]) -> None:
+    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+        """Raises UsageError for what the kind of file cannot hold."""
         self.outputs = outputs
         self.stored = [one.series for one in outputs]  # as readers will find them
 
@@ -150,11 +165,12 @@ class TiffOutput(StackOutput):
     """
 
     def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
-        super().__init__(outputs)
+        super().__init__(stack, outputs, target)
         self.kind = kind_of(stack, target, outputs)
         self.source = stack if isinstance(stack, TiffStack) else None
         self.name = Path(stack.name).name.split(".")[0]
         self.forms = [PageForm.of(stack, one) for one in outputs]
+        self._plan(stack, target)
         self._direct = not any({"compression", "tile"} & {*form.options} for form in self.forms)
         self._handle: IO[bytes] | None = None
         self._description = b""
@@ -167,6 +183,28 @@ class TiffOutput(StackOutput):
                 self._starts[number, level] = self._size
                 samples = prod(one.stored_shape(level)) * len(one.places)
                 self._size += samples * one.series.dtype.itemsize
+
+    def _plan(self, stack: Stack, target: Path) -> None:
+        said = [word for one in self.outputs for word in one.metadata.words()]
+        self.kept = [self.outputs[0].words]
+        self.lost = lost_tags(stack, self.kind)
+        if self.kind == "ome":
+            self.container = "ome-tiff"
+            _ome_xml(self.outputs, target.name, "")  # may refuse
+            own = (
+                ["its own metadata in whole, as a comment"] if self.outputs[0].metadata.own else []
+            )
+            self.kept += said + own
+        elif self.kind == "imagej":
+            self.kept += [*said, "ImageJ's metadata"]
+        else:
+            self.kept.append("its description and resolution")
+            self.lost += [word for word in said if word != BITS]  # which a note tells
+        pyramid = any(one.series.levels for one in self.outputs)
+        self.kept += ["pyramid, its levels made anew"] if pyramid else []
+        self.codec = self.forms[0].codec
+        self.notes = [form.note for form in self.forms if form.note]
+        self.notes += [f"{len(stack.paths)} files become one"] if len(stack.paths) > 1 else []
 
     def begin(self, path: Path, provenance: str) -> None:
         super().begin(path, provenance)
@@ -207,9 +245,8 @@ class TiffOutput(StackOutput):
             for number, one in enumerate(self.outputs):
                 dtype, options = one.series.dtype, self._of_series(number)
                 for level in range(len(one.sizes)):
-                    shape = (len(one.places), *one.stored_shape(level))
-                    if self.kind != "ome" and not level:
-                        shape = one.series.shape
+                    small = (len(one.places), *one.stored_shape(level))
+                    shape = small if level else one.series.shape
                     data = None
                     if self._handle is not None:
                         start = self._starts[number, level]
@@ -226,16 +263,15 @@ class TiffOutput(StackOutput):
     def _of_series(self, number: int) -> dict[str, Any]:
         """What is said with the first page of a series, beside how it is stored."""
         one = self.outputs[number].series
-        options: dict[str, Any] = {"metadata": None}
+        options: dict[str, Any] = {"subifds": len(one.levels)} if one.levels else {}
         if self.kind == "ome" or self.source is None:
-            options |= {} if number else {"description": self._description}
-        else:
-            options["metadata"] = {"axes": one.axes, **_of_first_page(self.source, self.kind)}
-            page = self.source.series[one.number].first.aspage()
-            if (per_unit := resolution(page)) is not None:
-                options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
-        levels = len(one.levels)
-        return options | ({"subifds": levels} if levels else {})
+            first = {} if number else {"description": self._description}
+            return options | {"metadata": None} | first
+        options["metadata"] = {"axes": one.axes, **_of_first_page(self.source, self.kind)}
+        page = self.source.series[one.number].first.aspage()
+        if (per_unit := resolution(page)) is not None:
+            options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
+        return options
 
 
 def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
@@ -254,10 +290,10 @@ def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
     return {SOURCE: text} if text else {}
 
 
-def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
+def lost_tags(stack: Stack, kind: Kind) -> list[str]:
     """What a TIFF's pages say that is not written again."""
     if not isinstance(stack, TiffStack):
-        return ()
+        return []
     known = _IMAGEJ_TAGS if kind == "imagej" else ()
     pages = stack.file.pages
     tags = [str(tag.name) for tag in pages.first.tags
@@ -266,7 +302,7 @@ def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
     with suppress(InputError), refusals(stack.name), quiet():  # of a damaged page
         each = len(pages) > 1 and kind != "ome" and bool(pages[1].aspage().description)
     said = {f"tags {', '.join(tags[:6])}": tags, "descriptions of single pages": each}
-    return tuple(what for what, there in said.items() if there)
+    return [what for what, there in said.items() if there]
 
 
 def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
@@ -285,23 +321,30 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
     """The OME-XML of a file whose pages are the pictures of these series, one after another, with
     their source's own metadata in whole. It is the same in every run.
 
-    name: of the images that have none. provenance: how f2r made it, "" for nothing to say.
+    name: of the images that have none. provenance: how f2r made it, "" for nothing to say. Raises
+    UsageError for what OME-TIFF has no place for.
     """
     facts = [_image_facts(one.metadata) for one in outputs]
     words = [one.series.words for one in outputs]
     document = tifffile.OmeXml(
         UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r"
     )
-    notes = {SOURCE: in_xml(outputs[0].metadata.own), PROVENANCE: provenance}
+    notes = {SOURCE: outputs[0].metadata.own, PROVENANCE: provenance}
     facts[0]["CommentAnnotation"] = [
         {"Namespace": namespace, "Value": text} for namespace, text in notes.items() if text
     ]
     for one, said in zip((output.series for output in outputs), facts, strict=True):
         stored = (one.frames, 1, 1, one.height, one.width, one.samples)
-        document.addimage(
-            one.dtype, one.shape, stored, axes=one.axes, Name=in_xml(one.name or name), **said
-        )
-    return document.tostring(declaration=True).encode()
+        try:
+            document.addimage(
+                one.dtype, one.shape, stored, axes=one.axes, Name=one.name or name, **said
+            )
+        except tifffile.OmeXmlError as error:
+            what, hint = f"place for the axes {one.axes}", "Name them with axes=, or a plain .tif file."
+            if one.dtype == np.float16:
+                what, hint = "floats of 16 bits", "Convert the source to 32-bit floats."
+            raise UsageError(f"{name}: OME-TIFF has no {what}.", hint=hint) from error
+    return in_xml(document.tostring(declaration=True)).encode()
 
 
 def _image_facts(said: Metadata) -> Facts:
@@ -312,15 +355,6 @@ def _image_facts(said: Metadata) -> Facts:
             facts |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
     if said.interval is not None:
         facts |= {"TimeIncrement": said.interval, "TimeIncrementUnit": "s"}
-    if said.bits is not None:
-        facts["SignificantBits"] = said.bits
-    if said.date:
-        facts["AcquisitionDate"] = in_xml(said.date)
-    if said.channels:
-        facts["Channel"] = [
-            {k: in_xml(v) if isinstance(v, str) else v for k, v in one.items()}
-            for one in said.channels
-        ]
-    if said.planes:
-        facts["Plane"] = list(said.planes)
-    return facts
+    others = {"SignificantBits": said.bits, "AcquisitionDate": said.date,
+              "Channel": list(said.channels), "Plane": list(said.planes)}  # fmt: skip
+    return facts | {name: value for name, value in others.items() if value}

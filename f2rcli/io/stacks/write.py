@@ -1,6 +1,7 @@
 """Stacks written anew, picture by picture: the plan, and the writer that carries it out."""
 
 import shutil
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -15,11 +16,10 @@ from f2rcli.io.files import PartFolder, check_folder, check_target, disk_errors,
 from f2rcli.io.formats import BIG_TIFF, TIFF, ZARR
 from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.library import LibraryStack
-from f2rcli.io.stacks.metadata import BITS
 from f2rcli.io.stacks.reader import StackReader
-from f2rcli.io.stacks.stack import UNNAMED, Series
+from f2rcli.io.stacks.stack import UNNAMED, Series, Stack
 from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
-from f2rcli.io.stacks.tiff_out import Output, StackOutput, TiffOutput, lost_tags
+from f2rcli.io.stacks.tiff_out import Output, StackOutput, TiffOutput
 from f2rcli.io.stacks.zarr_out import ZarrOutput, check_zarr_target
 from f2rcli.samples.lanes import Taken
 from f2rcli.units import count
@@ -42,91 +42,33 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             f"{reader.info.name}: a stack can only be written whole.",
             hint="Leave out start=, end= and frames=; --preview TIME shows a still.",
         )
+    kind: type[StackOutput] = TiffOutput
     if zarr:
         check_zarr_target(path, reader.paths(), overwrite=options.overwrite)
-        return _plan_zarr(reader, path)
-    if isinstance(reader.stack, PageFolder):
+        kind = ZarrOutput
+    elif isinstance(reader.stack, PageFolder):
         if path.suffix and not path.is_dir():
             raise UsageError(
                 f"{path.name}: is a single file, but the stack has {len(reader.paths())}.",
                 hint="Name a folder with output=; the files keep their names in it.",
             )
         check_folder(path, reader.paths(), overwrite=options.overwrite)
-        return _plan_folder(reader, reader.stack, path)
-    if path.suffix.lower() not in TIFF | BIG_TIFF:  # other suffixes of TIFF are makers' own
+        kind = FolderOutput
+    elif path.suffix.lower() not in TIFF | BIG_TIFF:  # other suffixes of TIFF are makers' own
         what = "OME-TIFF or OME-Zarr" if isinstance(reader.stack, LibraryStack) else "TIFF"
         raise UsageError(
             f"{path.name}: a stack of {reader.stack.flavour} is written as {what}.",
             hint="Name an .ome.tif file or a .zarr folder with output=.",
         )
-    check_target(path, reader.paths(), overwrite=options.overwrite)
-    return _plan_tiff(reader, path)
-
-
-def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
-    stack = reader.stack
-    outputs = [_output(reader, number) for number in reader.chosen]
-    output = TiffOutput(stack, outputs, target)
-    kind, forms = output.kind, output.forms
-    if kind == "ome" and any(one.series.dtype == np.float16 for one in outputs):
-        raise UsageError(
-            f"{target.name}: OME-TIFF has no floats of 16 bits.",
-            hint="Convert the source to 32-bit floats.",
-        )
-    words = [word for one in outputs for word in one.metadata.words()]
-    gone = [word for word in words if kind == "plain" and word != BITS]  # which a note tells
-    kept = [_axes(reader, outputs[0]), *(words if kind != "plain" else [])]
-    if kind != "ome":
-        kept.append("its description and resolution" if kind == "plain" else "ImageJ's metadata")
-    elif outputs[0].metadata.own:
-        kept.append("its own metadata in whole, as a comment")
-    kept += ["pyramid, its levels made anew"] if any(one.series.levels for one in outputs) else []
-    notes = [form.note for form in forms if form.note]
-    if len(reader.paths()) > 1:
-        notes.append(f"{len(reader.paths())} files become one")
+    else:
+        check_target(path, reader.paths(), overwrite=options.overwrite)
+    output = kind(reader.stack, [_output(reader, number) for number in reader.chosen], path)
+    left_out = [f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
+                if one.number not in reader.chosen]  # fmt: skip
     return WritePlan(
-        target=str(target), container="ome-tiff" if kind == "ome" else "tiff",
-        encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype),
-        kept=tuple(dict.fromkeys(kept)),
-        dropped=(*_left_out(reader), *lost_tags(stack, kind), *gone),
-        notes=tuple(notes),
-        detail=output,
-    )  # fmt: skip
-
-
-def _plan_folder(reader: StackReader, stack: PageFolder, target: Path) -> WritePlan:
-    output = _output(reader, 0)
-    with closing(first_readable(output.places, stack.page)) as first:
-        page = _page_output(first, target / first.name)
-        form, dropped = page.forms[0], lost_tags(first, page.kind)
-    return WritePlan(
-        target=str(target), container="tiff", encoder=form.codec,
-        pix_fmt=str(output.series.dtype),
-        kept=(_axes(reader, output), "descriptions and resolution"),
-        notes=(form.note,) if form.note else (), dropped=dropped,
-        detail=FolderOutput(stack, output),
-    )  # fmt: skip
-
-
-def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
-    if len(reader.chosen) > 1:
-        raise UsageError(
-            f"{target.name}: OME-Zarr holds one image, {reader.info.name} has "
-            f"{len(reader.chosen)} series.",
-            hint="Choose one with series=.",
-        )
-    whole = _output(reader, reader.chosen[0])
-    output = ZarrOutput(reader.stack, whole, target)
-    shown, kept = output.arranged, output.metadata.words()
-    own = ["its own metadata in whole, as an attribute"] if output.metadata.own else []
-    notes = ["colours become channels"] if "S" in whole.series.axes else []
-    return WritePlan(
-        target=str(target), container="ome-zarr", encoder="zstd", pix_fmt=str(shown.dtype),
-        kept=(f"axes {shown.words}", *kept, *own),
-        dropped=(*(word for word in whole.metadata.words() if word not in kept),
-                 *_left_out(reader)),
-        notes=tuple(notes),
-        detail=output,
+        target=str(path), container=output.container, encoder=output.codec,
+        pix_fmt=str(output.stored[0].dtype), kept=tuple(dict.fromkeys(output.kept)),
+        dropped=(*left_out, *output.lost), notes=tuple(output.notes), detail=output,
     )  # fmt: skip
 
 
@@ -149,21 +91,6 @@ def _output(reader: StackReader, number: int) -> Output:
         sizes |= {axis: len(places) for axis in axes if axis not in "YXS"}
     series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
     return Output.of(series, places, reader.stack.metadata(number))
-
-
-def _axes(reader: StackReader, output: Output) -> str:
-    absent = len(output.series.absent)
-    frames = reader.stack.series[output.series.number].frames
-    there = f" ({frames - absent} of its {frames} pictures)" if absent else ""
-    return f"axes {output.series.words}{there}"
-
-
-def _left_out(reader: StackReader) -> list[str]:
-    """Names of the series that are not written."""
-    return [
-        f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
-        if one.number not in reader.chosen
-    ]  # fmt: skip
 
 
 class StackWriter(Writer):
@@ -243,9 +170,15 @@ class FolderOutput(StackOutput):
 
     part = PartFolder
 
-    def __init__(self, stack: PageFolder, output: Output) -> None:
-        super().__init__([output])
-        self.stack, self._left = stack, set(output.places)
+    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+        super().__init__(stack, outputs, target)
+        assert isinstance(stack, PageFolder)
+        self.stack, places = stack, outputs[0].places
+        self._left = set(places)
+        with closing(first_readable(places, stack.page)) as first:
+            page = _page_output(first, target / first.name)
+        self.codec, self.notes, self.lost = page.codec, page.notes, page.lost
+        self.kept = [outputs[0].words, "descriptions and resolution"]
 
     def put(self, number: int, index: int, picture: Plane) -> None:
         place = self.outputs[number].places[index]

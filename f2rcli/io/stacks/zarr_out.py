@@ -5,6 +5,7 @@ Version 0.4 in Zarr 2, which every program for OME-Zarr reads.
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,13 +94,24 @@ class ZarrOutput(StackOutput):
     """A folder of arrays."""
 
     part = PartTree
+    container, codec = "ome-zarr", "zstd"
 
-    def __init__(self, stack: Stack, whole: Output, target: Path) -> None:
-        """Raises UsageError for axes that OME-Zarr lacks."""
+    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+        if len(outputs) > 1:
+            raise UsageError(
+                f"{target.name}: OME-Zarr holds one image, {stack.name} has {len(outputs)} series.",
+                hint="Choose one with series=.",
+            )
+        whole = outputs[0]
         self.arranged = arranged(whole.series, target)
         output = replace(whole, metadata=zarr_metadata(whole.metadata, self.arranged))
-        super().__init__([output])
+        super().__init__(stack, [output], target)
         self.stored = [self.arranged]
+        words = output.metadata.words()
+        self.kept = [replace(output, series=self.arranged).words, *words]
+        self.kept += ["its own metadata in whole, as an attribute"] if output.metadata.own else []
+        self.lost = [word for word in whole.metadata.words() if word not in words]
+        self.notes = ["colours become channels"] if "S" in whole.series.axes else []
         self.series, self.metadata = output.series, output.metadata
         self.name = self.series.name or stack.name
         size = (self.series.height, self.series.width)
