@@ -2,9 +2,9 @@
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io.files import refusals
 from f2rcli.io.stacks.metadata import Facts, Metadata, number_of, ome_colour, parsed, scaled, steady
+from f2rcli.io.stacks.stack import Pictures, Series
 
 Where = dict[str, int]  # axis -> index
 Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
@@ -24,6 +25,8 @@ Described = Callable[[dict[str, int]], Metadata]  # what the file says of an ima
 _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
 _ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile of 2019 does not know
+_FREE = "ERPAHQ"  # letters that OME-TIFF has for axes beyond its five, wavelength first
+_HELD = frozenset("TZCYXSI" + _FREE)  # I: not named by the file
 _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 _LUTS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "cyan": (0, 255, 255),
@@ -31,17 +34,37 @@ _LUTS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "cyan": 
          "grey": (255, 255, 255)}  # of Leica  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """One array of a file; read(where) gives its picture (Y, X) or (Y, X, S) there."""
+def image(
+    name: str, sizes: dict[str, int], dtype: Any, read: Callable[[Where], Any], **others: Any
+) -> Series:
+    """A series by the letters of its file, and read(where), which gives its picture there; both in
+    the order they are stored in.
 
-    name: str
-    sizes: dict[str, int]  # by the file's letter, slowest first; the picture's own axes last
-    dtype: Any
-    read: Callable[[Where], Any]
-    metadata: Callable[[], Metadata] = Metadata  # which may take time
-    remark: str = ""  # worth saying of how its pictures are made
-    levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
+    The letters become OME-TIFF's: the file's own where OME has it, else a free one: of λ and Λ the
+    wavelength's E.
+    """
+    free = (letter for letter in _FREE if letter not in sizes)
+    letters = {axis: axis if axis in _HELD else next(free, axis) for axis in sizes}
+    inner = [axis for axis in sizes if axis in "YXS"]
+    turned = sorted(range(len(inner)), key=lambda place: "YXS".index(inner[place]))
+    order = [*(axis for axis in sizes if axis not in inner), *(inner[place] for place in turned)]
+    kept = {letters[axis]: sizes[axis] for axis in order if sizes[axis] != 1 or axis in "YX"}
+    pictures = Pictures(axes="".join(kept), shape=tuple(kept.values()))
+
+    def samples(place: int) -> Any:
+        at = pictures.at(place)
+        picture = read({axis: at.get(letter, 0) for axis, letter in letters.items()})
+        return picture if turned == sorted(turned) else np.transpose(picture, turned)
+
+    return Series(
+        name=name, axes=pictures.axes, shape=pictures.shape, read=samples,
+        dtype=np.dtype(dtype).newbyteorder("="), **others,
+    )  # fmt: skip
+
+
+def picture_of(array: Any, axes: Iterable[str], where: Where) -> Any:
+    """The picture at a place of an array, as it is stored."""
+    return array[tuple(slice(None) if axis in "YXS" else where[axis] for axis in axes)]
 
 
 def package(name: str, what: str, refusal: type[F2RError]) -> Any:
@@ -63,7 +86,7 @@ def unsupported(path: Path, what: str, hint: str) -> InputError:
 # --- Nikon ND2 ------------------------------------------------------------------------------------
 
 
-def nd2_images(file: Any, path: Path) -> list[Image]:
+def nd2_images(file: Any, path: Path) -> list[Series]:
     """An image per position of an nd2.ND2File."""
     sizes = {str(axis): int(size) for axis, size in file.sizes.items()}
     loops = [axis for axis in sizes if axis not in "CYXS"]
@@ -72,32 +95,33 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
     own |= {axis: sizes[axis] for axis in "CYXS" if axis in sizes}
     xml = cache(lambda: str(file.ome_metadata().to_xml()))  # for the first that is asked for
 
-    def image(position: int) -> Image:
+    def of_position(position: int) -> Series:
         def read(where: Where) -> Any:
             at = tuple((where | {"P": position}).get(axis, 0) for axis in loops)
             frame = file.read_frame(places.get(at, 0))
             return frame[where.get("C", 0)] if "C" in sizes and frame.ndim > 2 else frame
 
         name = f"position {position + 1}" if sizes.get("P", 1) > 1 else path.stem
-        return Image(name, own, file.dtype, read, lambda: _of_nd2(file, xml(), position, own))
+        said = partial(_of_nd2, file, xml, position, own)
+        return image(name, own, file.dtype, read, said=said)
 
-    return [image(position) for position in range(sizes.get("P", 1))]
+    return [of_position(position) for position in range(sizes.get("P", 1))]
 
 
-def _of_nd2(file: Any, xml: str, position: int, sizes: dict[str, int]) -> Metadata:
+def _of_nd2(file: Any, xml: Callable[[], str], position: int, sizes: dict[str, int]) -> Metadata:
     """By the OME-XML that the package makes; it and what the program recorded go along in whole."""
     outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
-    root = parsed(xml)
+    root = parsed(xml())
     found = Metadata() if root is None else Metadata.of_ome(root, position, outer)
     interval = found.interval or steady(found.times(outer))
-    return replace(found, interval=interval, own=f"{own}\n{xml}".strip())
+    return replace(found, interval=interval, own=f"{own}\n{xml()}".strip())
 
 
 # --- Leica LIF ------------------------------------------------------------------------------------
 
 
-def lif_images(file: Any, path: Path) -> list[Image]:
+def lif_images(file: Any, path: Path) -> list[Series]:
     """An image per image of a liffile.LifFile, but for those of points, lines and other planes."""
     pictures = [one for one in file.images if {"Y", "X"} <= set(one.sizes)]
     if not pictures:
@@ -108,19 +132,17 @@ def lif_images(file: Any, path: Path) -> list[Image]:
     return [_of_lif(one, "" if n else remark) for n, one in enumerate(pictures)]
 
 
-def _of_lif(one: Any, remark: str) -> Image:
-    last = [axis for axis in "YXS" if axis in one.sizes]
-    outer = [axis for axis in one.sizes if axis not in last]
-    sizes = {axis: int(one.sizes[axis]) for axis in (*outer, *last)}
+def _of_lif(one: Any, remark: str) -> Series:
+    sizes = {str(axis): int(n) for axis, n in one.sizes.items()}
+    outer = [axis for axis in sizes if axis not in "YXS"]
 
     def read(where: Where) -> Any:
-        if list(one.sizes) == list(sizes):
-            return one.frame(**{axis: where.get(axis, 0) for axis in outer})
-        index = tuple(where.get(axis, 0) if axis in outer else slice(None) for axis in one.sizes)
-        return one.asarray()[index]  # lines of all channels in turn: never large
+        if list(sizes)[: len(outer)] == outer:
+            return one.frame(**{axis: where[axis] for axis in outer})
+        return picture_of(one.asarray(), sizes, where)  # lines of channels in turn: never large
 
     said = partial(_lif_metadata, one, sizes)
-    return Image(str(one.name), sizes, one.dtype, read, said, remark=remark)
+    return image(str(one.name), sizes, one.dtype, read, said=said, remark=remark)
 
 
 def _lif_metadata(one: Any, sizes: dict[str, int]) -> Metadata:
@@ -170,7 +192,7 @@ def _lif_channel(number: int, channel: Any) -> Facts:
 # all that Python 3.11 can have: it has no views of scenes, and does not know Zstandard.
 
 
-def czi_images(file: Any, path: Path) -> list[Image]:
+def czi_images(file: Any, path: Path) -> list[Series]:
     """An image per scene of a czifile.CziFile, its tiles joined. Views and phases are refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without metadata or attachments
@@ -180,7 +202,7 @@ def czi_images(file: Any, path: Path) -> list[Image]:
         return [_czi_scene(path, said, file.scenes, key) for key in file.scenes]
 
 
-def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Image:
+def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Series:
     """A scene as czifile of 2026 shows it. Places along an axis count from its start."""
     view = scenes[key]
     sizes = {str(axis): int(n) for axis, n in view.sizes.items()}
@@ -196,7 +218,7 @@ def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Image:
     name = f"scene {key + 1}" if len(scenes) > 1 else path.stem
     tiles = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
     remark = _mosaic(name, tiles)
-    return Image(name, sizes, view.dtype, read, partial(said, sizes), remark=remark)
+    return image(name, sizes, view.dtype, read, said=partial(said, sizes), remark=remark)
 
 
 def _mosaic(name: str, tiles: int) -> str:
@@ -210,7 +232,7 @@ def _check_axes(path: Path, sizes: dict[str, int]) -> None:
         raise unsupported(path, f"axis {odd[0]} of a CZI is", _SPLIT)
 
 
-def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Image]:
+def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Series]:
     axes = str(file.axes)
     sizes = dict(zip(axes, map(int, file.shape), strict=True))
     _check_axes(path, sizes)
@@ -227,7 +249,7 @@ def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Image]:
 
 def _joined(
     file: Any, name: str, sizes: dict[str, int], tiles: list[Tile], said: Described
-) -> Image:
+) -> Series:
     """The image of a scene: tiles lie where the file places them, later ones above."""
     top, left = min(at["Y"] for _, at, _, _ in tiles), min(at["X"] for _, at, _, _ in tiles)
     height = max(at["Y"] + rows for _, at, rows, _ in tiles) - top
@@ -250,7 +272,7 @@ def _joined(
         return whole
 
     remark = _mosaic(name, max(map(len, planes.values())))
-    return Image(name, own, file.dtype, read, partial(said, own), remark=remark)
+    return image(name, own, file.dtype, read, said=partial(said, own), remark=remark)
 
 
 def _samples(entry: Any) -> Any:

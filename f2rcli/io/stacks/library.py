@@ -20,7 +20,15 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.io import formats
 from f2rcli.io.files import check_not_empty
-from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, package, unsupported
+from f2rcli.io.stacks.foreign import (
+    czi_images,
+    image,
+    lif_images,
+    nd2_images,
+    package,
+    picture_of,
+    unsupported,
+)
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
     SECONDS,
@@ -35,8 +43,6 @@ from f2rcli.io.stacks.metadata import (
 from f2rcli.io.stacks.stack import LETTER_OF, Series, Stack, check_samples, is_known
 
 HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
-_FREE = "ERPAHQ"  # letters that OME-TIFF has for axes beyond its five, wavelength first
-_HELD = frozenset("TZCYXSI" + _FREE)  # I: not named by the file
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 _NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
@@ -52,7 +58,7 @@ def is_zarr(path: Path) -> bool:
     return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
 
 
-def zarr_images(group: Any, path: Path) -> list[Image]:
+def zarr_images(group: Any, path: Path) -> list[Series]:
     """An image per multiscale of a zarr.Group. A plate or collection is refused."""
     said = ome_attributes(group)
     try:
@@ -131,7 +137,7 @@ def _steps(
     return {"sizes": sizes, "relative": relative, "interval": interval}
 
 
-def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) -> Image:
+def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) -> Series:
     levels = [group[level["path"] + ""] for level in scales["datasets"]]
     array = levels[0]
     check_samples(array.dtype, path.name)
@@ -143,15 +149,12 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) 
         raise unsupported(path, f"an array of {array.ndim} axes named {words} is",
                           "Name each of them, y and x among them.")  # fmt: skip
 
-    def read(where: dict[str, int]) -> Any:
-        return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in letters)]
-
     lacking = array.nchunks - array.nchunks_initialized
     rows, columns = (letters.index(axis) for axis in "YX")
     said = replace(known, **_steps(scales, axes, letters))
-    return Image(
+    return image(
         str(scales.get("name", "")), dict(zip(letters, map(int, array.shape), strict=True)),
-        array.dtype, read, lambda: said,
+        array.dtype, partial(picture_of, array, letters), said=lambda: said,
         remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
         if lacking else "",
         levels=tuple((int(one.shape[rows]), int(one.shape[columns])) for one in levels[1:]),
@@ -169,7 +172,7 @@ def _omero_channel(one: dict[str, Any]) -> Facts:
 # --- HDF5 and NWB ---------------------------------------------------------------------------------
 
 
-def hdf5_images(file: Any, path: Path) -> list[Image]:
+def hdf5_images(file: Any, path: Path) -> list[Series]:
     """An image per array of pictures of an h5py.File."""
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
@@ -195,18 +198,11 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _of_array(array: Any) -> Image:
-    stored = _array_axes(array)
-    last = [axis for axis in "YXS" if axis in stored]
-    order = [*(axis for axis in stored if axis not in last), *last]
-    sizes = {axis: int(array.shape[stored.index(axis)]) for axis in order}
-    turned = [[axis for axis in stored if axis in last].index(axis) for axis in last]
-
-    def read(where: dict[str, int]) -> Any:
-        index = tuple(slice(None) if axis in last else where.get(axis, 0) for axis in stored)
-        return np.transpose(array[index], turned)
-
-    return Image(str(array.name), sizes, array.dtype, read, partial(_array_metadata, array, sizes))
+def _of_array(array: Any) -> Series:
+    axes = _array_axes(array)
+    sizes = dict(zip(axes, map(int, array.shape), strict=True))
+    read, said = partial(picture_of, array, axes), partial(_array_metadata, array, sizes)
+    return image(str(array.name), sizes, array.dtype, read, said=said)
 
 
 def _array_axes(array: Any) -> str:
@@ -265,27 +261,23 @@ def _numbers(values: Any) -> list[float]:
 # --- FITS -----------------------------------------------------------------------------------------
 
 
-def fits_images(file: Any, path: Path) -> list[Image]:
+def fits_images(file: Any, path: Path) -> list[Series]:
     """An image per array of pictures of astropy's HDUList."""
     found = [hdu for hdu in file if getattr(hdu, "is_image", False) and 2 <= len(hdu.shape) <= 4]
     return [_of_hdu(hdu, number, path) for number, hdu in enumerate(found, 1)]
 
 
-def _of_hdu(hdu: Any, number: int, path: Path) -> Image:
+def _of_hdu(hdu: Any, number: int, path: Path) -> Series:
     if "BAYERPAT" in hdu.header:
         hint = "Make it a DNG first, which says what its colour filters are."
         raise unsupported(path, "a FITS of a sensor's colour mosaic is", hint)
     axes = _UNNAMED[len(hdu.shape)]
     axes = "CYX" if len(axes) == 3 and hdu.shape[0] == 3 else axes  # red, green and blue
-    outer = axes[:-2]
-
-    def read(where: dict[str, int]) -> Any:
-        return hdu.section[tuple(where.get(axis, 0) for axis in outer) + (slice(None),) * 2]
-
     own = Metadata(own=str(hdu.header.tostring(sep="\n", padding=False)))
     dtype = np.asarray(hdu.section[(slice(0, 1),) * len(axes)]).dtype  # scaled as headers say
-    return Image(hdu.name or f"picture {number}", dict(zip(axes, map(int, hdu.shape), strict=True)),
-                 dtype, read, lambda: own)  # fmt: skip
+    sizes = dict(zip(axes, map(int, hdu.shape), strict=True))
+    read = partial(picture_of, hdu.section, axes)
+    return image(hdu.name or f"picture {number}", sizes, dtype, read, said=lambda: own)
 
 
 # --- The table ------------------------------------------------------------------------------------
@@ -297,7 +289,7 @@ class StackFormat(NamedTuple):
     name: str
     package: str
     opener: str  # of the package: takes a path and, by name, `options`
-    images: Callable[[Any, Path], list[Image]]  # of what that opened
+    images: Callable[[Any, Path], list[Series]]  # of what that opened
     options: dict[str, Any] | None = None
 
 
@@ -320,13 +312,6 @@ def format_of(path: Path) -> StackFormat | None:
     return _ZARR if known is None and path.is_dir() and is_zarr(path) else known
 
 
-def _ome_letters(sizes: dict[str, int]) -> dict[str, str]:
-    """The letter of OME-TIFF for each axis of a file: its own where OME has it, else a free one: of
-    λ and Λ the wavelength's E."""
-    free = (letter for letter in _FREE if letter not in sizes)
-    return {axis: axis if axis in _HELD else next(free, axis) for axis in sizes}
-
-
 class LibraryStack(Stack):
     """A stack in a format that a package of the extra `microscopy` reads."""
 
@@ -342,27 +327,8 @@ class LibraryStack(Stack):
         kind, path = self._kind, self.path
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         self.file = getattr(library, kind.opener)(str(path), **(kind.options or {}))
-        self.images = kind.images(self.file, path)
-        self._letters = [_ome_letters(image.sizes) for image in self.images]
-        self.series = [self._series(number) for number in range(len(self.images))]
-        self.remarks = tuple(image.remark for image in self.images if image.remark)
+        found = enumerate(kind.images(self.file, path))
+        self.series = [replace(one, number=number, codec=kind.name) for number, one in found]
+        self.remarks = tuple(one.remark for one in self.series if one.remark)
         if kind is _ZARR:
             self.provenance = str(self.file.attrs.get(PROVENANCE, ""))
-
-    def _series(self, number: int) -> Series:
-        image, letters = self.images[number], self._letters[number]
-        own = {letters[axis]: n for axis, n in image.sizes.items()}
-        kept = {axis: n for axis, n in own.items() if n != 1 or axis in "YX"}
-        return Series(
-            number=number, name=image.name, axes="".join(kept),
-            shape=tuple(kept.values()), dtype=np.dtype(image.dtype).newbyteorder("="),
-            codec=self.flavour, levels=image.levels,
-        )  # fmt: skip
-
-    def _said(self, series: Series) -> Metadata:
-        return self.images[series.number].metadata()
-
-    def _samples(self, series: Series, place: int) -> Any:
-        at, letters = series.at(place), self._letters[series.number]
-        where = {axis: at.get(letter, 0) for axis, letter in letters.items()}
-        return self.images[series.number].read(where)

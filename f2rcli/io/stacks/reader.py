@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
+from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
 from f2rcli.io.stacks.stack import ALL, ALONE, Lane, Series, in_time, lanes_of, listed_series
@@ -115,12 +115,13 @@ class StackReader(Reader):
         if max(counts) == 1 and ALONE not in self.notes:
             self.notes.append("one frame per lane: no neighbours to use")
         stated = self.interval
-        self._remark(0, *self._statistics(0).lines())
+        seen = self._statistics(0)
+        self._remark(0, *seen.lines())
         return ClipInfo(
             name=self.source.name,
             width=first.width,
             height=first.height,
-            layout=self._layout(0),
+            layout=lane_layout(first.dtype, first.samples, seen.levels),
             frames=sum(counts),
             duration=None if stated is None else float(max(counts) * stated),
             rate=None if stated is None else 1 / stated,
@@ -161,10 +162,6 @@ class StackReader(Reader):
                 self._unread.add(place)
                 self.ledger.fault(f"{str(error).rstrip('.')}; {self.stack.unread}")
             return None
-
-    def _layout(self, number: int) -> PlaneLayout:
-        series = self.series[self.lanes[number].series]
-        return lane_layout(series.dtype, series.samples, self._statistics(number).levels)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in their order, then those of the next."""

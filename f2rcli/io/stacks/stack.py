@@ -5,7 +5,7 @@ with hardly any, it runs along depth (Z). Y and X are the picture, S samples of 
 every other letter tells lanes apart."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
@@ -108,11 +108,14 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series(Pictures):
-    """An array of a file, by its header."""
+    """An array of a file, by its header, and how the rest of it is read."""
 
-    number: int
+    number: int = 0
     name: str
     dtype: np.dtype[np.generic]
+    read: Callable[[int], Any]  # samples of the picture at a place, in the order of the axes
+    said: Callable[[], Metadata] = Metadata  # what the file says besides; it may take time
+    remark: str = ""  # worth saying of how its pictures are made
     codec: str = ""  # its compression, in a word
     aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
@@ -315,26 +318,19 @@ class Stack(ABC):
         one, which = self.series[number], f"{self.name}, picture {place + 1}"
         order = [axis for axis in one.axes if axis in "YXS"]
         with refusals(which), quiet(self.package):
-            samples = np.asarray(self._samples(one, place))
+            samples = np.asarray(one.read(place))
             if samples.size != one.picture:
                 raise InputError(f"{which}: is incomplete.")
         samples = samples.reshape([one.sizes[axis] for axis in order])
         samples = np.moveaxis(samples, 0, -1) if order[0] == "S" else samples
         return np.ascontiguousarray(samples, one.dtype)
 
-    @abstractmethod
-    def _samples(self, series: Series, place: int) -> Any:
-        """The samples of a picture, in the order of the series' axes."""
-
     def metadata(self, number: int) -> Metadata:
         """What the file says of a series besides its samples."""
         if number not in self._metadata:
             with refusals(self.name), quiet(self.package):
-                self._metadata[number] = self._said(self.series[number])
+                self._metadata[number] = self.series[number].said()
         return self._metadata[number]
-
-    def _said(self, series: Series) -> Metadata:
-        return Metadata()
 
     def close(self) -> None:
         """Let go of the file."""

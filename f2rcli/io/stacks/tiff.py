@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ class TiffStack(Stack):
         return TiffSeries(
             number=number, name=str(one.name or "") if several else "", axes=axes, shape=shape,
             dtype=np.dtype(first.dtype).newbyteorder("="),
+            read=partial(self._samples, number), said=partial(self._said, number),
             codec=compression_name(first.compression),
             aside=one.kind in (*UNDESCRIBED, "shaped") and bool(first.is_reduced or first.is_mask),
             levels=tuple(zip(rows, columns, strict=True)), pages=one,
@@ -157,8 +159,8 @@ class TiffStack(Stack):
                 missing.add(place)
         return frozenset(p * one.share + n for p in missing for n in range(one.share))
 
-    def _samples(self, series: Series, place: int) -> Any:
-        one = self.series[series.number]
+    def _samples(self, number: int, place: int) -> Any:
+        one = self.series[number]
         if one.offset is not None:
             dtype = one.dtype.newbyteorder(self.file.byteorder)
             start = one.offset + place * one.picture_bytes
@@ -183,16 +185,17 @@ class TiffStack(Stack):
             self._cached = one.number, index, samples
         return samples
 
-    def _said(self, series: Series) -> Metadata:
-        found, page = self._described(series), self.series[series.number].first.aspage()
+    def _said(self, number: int) -> Metadata:
+        series = self.series[number]
+        found, page = self._described(series), series.first.aspage()
         own = "" if self.file.is_shaped else first_description(self.file)
         packed = page.bitspersample < 8 * series.dtype.itemsize
         bits = int(page.bitspersample) if packed and found.bits is None else found.bits
         return replace(found, own=found.own or own, bits=bits)
 
-    def _described(self, series: Series) -> Metadata:
+    def _described(self, series: TiffSeries) -> Metadata:
         file = self.file
-        if self._ome is not None and self.series[series.number].kind == "ome":
+        if self._ome is not None and series.kind == "ome":
             said = Metadata.of_ome(self._ome, series.number, dict(series.outer))
             own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
             return replace(said, own=own)
@@ -393,10 +396,13 @@ class PageFolder(Stack):
                     hint="Pass one stack, or a folder of stacks with an output folder (-o).",
                 )
             first.check(0)
-            self._metadata = {0: replace(first.metadata(0), planes=())}
+            said = replace(first.metadata(0), planes=())
         axes, shape = "".join(sizes) + only.axes, (*sizes.values(), *only.shape)
         absent = frozenset(n for n, file in enumerate(self.files) if file is None)
-        self.series = [replace(only, axes=axes, shape=shape, absent=absent)]
+        self.series = [
+            replace(only, axes=axes, shape=shape, absent=absent, read=self._samples,
+                    said=lambda: said)
+        ]  # fmt: skip
 
     def page(self, place: int) -> TiffStack:
         """The file at a place, open. Raises InputError, MismatchError for one of another kind."""
@@ -414,10 +420,10 @@ class PageFolder(Stack):
             )
         return stack
 
-    def _samples(self, series: Series, place: int) -> Any:
+    def _samples(self, place: int) -> Any:
         with closing(self.page(place)) as stack:
             picture = stack.read(0, 0)
-        return np.moveaxis(picture, -1, 0) if series.axes.endswith("SYX") else picture
+        return np.moveaxis(picture, -1, 0) if self.one.axes == "SYX" else picture
 
 
 def open_stack(source: str) -> Stack:

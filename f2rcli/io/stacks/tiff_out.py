@@ -340,7 +340,7 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
                 one.dtype, one.shape, stored, axes=one.axes, Name=one.name or name, **said
             )
         except tifffile.OmeXmlError as error:
-            what, hint = f"place for the axes {one.axes}", "Name them with axes=, or a plain .tif file."
+            what, hint = f"place for the axes {one.axes}", "Name its axes with axes=."
             if one.dtype == np.float16:
                 what, hint = "floats of 16 bits", "Convert the source to 32-bit floats."
             raise UsageError(f"{name}: OME-TIFF has no {what}.", hint=hint) from error
