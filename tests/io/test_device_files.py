@@ -181,7 +181,7 @@ def test_pictures_side_by_side_keep_their_display_size(tools, tmp_path: Path, sh
 
 
 @pytest.mark.parametrize("mode", ["left_right", "right_left"])
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_a_stereoscopic_layout_is_kept_where_the_file_says_it(
     tools, tmp_path: Path, suffix: str, mode: str
 ) -> None:
@@ -193,17 +193,29 @@ def test_a_stereoscopic_layout_is_kept_where_the_file_says_it(
     for name in ("once", "twice"):
         target = tmp_path / f"{name}{suffix}"
         _, receipt = tools.passthrough(source, target)
-        if suffix == ".mkv":
+        if suffix in (".mkv", ".webm"):  # the latter in another codec
             stated = video_elements(target)[0x53B8] == {"left_right": 1, "right_left": 11}[mode]
         else:  # in the box of the common scheme, and not turned over
             said = b"st3d" + bytes(4) + b"\2" in target.read_bytes()
             stated = said and mode == "left_right"
         assert ("stereoscopic layout" in receipt.kept) == stated
         assert any(line.startswith("stereoscopic") for line in receipt.dropped) != stated
-        assert stated or suffix != ".mkv"
+        assert stated or suffix not in (".mkv", ".webm")
         source = target
         if not stated:
             break
+
+
+@pytest.mark.parametrize("mode", ["block_lr", "checkerboard_rl"])
+def test_a_layout_that_webm_lacks_is_left_out_there(tools, tmp_path: Path, mode: str) -> None:
+    """FFmpeg refused to write the file."""
+    source = tools.write_clip(
+        tmp_path / "in.mkv", codec="libsvtav1", size=(96, 64), pts=4, smooth=True,
+        setup=lambda stream: stream.metadata.update(stereo_mode=mode),
+    )  # fmt: skip
+    _, receipt = tools.passthrough(source, tmp_path / "out.webm")
+    assert "stereoscopic layout" not in receipt.kept
+    assert 0x53B8 not in video_elements(tmp_path / "out.webm")
 
 
 @pytest.mark.parametrize(

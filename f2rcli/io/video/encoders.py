@@ -18,7 +18,7 @@ from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
-from f2rcli.io.video.source import DOLBY, SPHERICAL, STEREO, SourceMetadata
+from f2rcli.io.video.source import DOLBY, STEREO, SourceMetadata
 from f2rcli.io.video.streams import CONTAINERS, Container, Fate, is_encoder, turns
 from f2rcli.system import x264_assembly, x265_assembly
 
@@ -147,7 +147,8 @@ class EncoderSetup:
         (cropping, 360-degree and stereoscopic layouts, HDR10 metadata) and what is written is of
         the same kind. It would not say the rate: time codes need that."""
         source = self.source
-        stated = source.mastering or any(source.crop) or {SPHERICAL, STEREO} & {*source.extras}
+        layouts = (self.container.holds_layout(extra, source.stereo) for extra in source.extras)
+        stated = source.mastering or any(source.crop) or any(layouts)
         same = source.pix_fmt.replace("yuvj", "yuv") == self.form.name
         alike = same and self.family == source.family and self.family in _ALIKE
         # A layer of Dolby Vision is not written.
@@ -190,8 +191,10 @@ class EncoderSetup:
             stated = copied and source.family not in ("h264", "hevc", "av1")
             why = f"{encoder} cannot carry it; hevc and av1 can"
             yield "HDR10 mastering metadata", "" if stated or encoder in _MASTERED else why
+        tags = source.stream.metadata if source.stream and container.matroska else {}
         for extra in source.extras:
-            held = copied and container.holds_layout(extra, source.stereo)
+            said = copied or (extra == STEREO and "stereo_mode" in tags)
+            held = said and container.holds_layout(extra, source.stereo)
             yield extra, "" if held else "f2r cannot carry it"
         if any(source.crop):
             why = "pictures are written whole, and the file does not say what to hide"

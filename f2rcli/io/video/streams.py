@@ -60,12 +60,14 @@ class Container:
         return self.movie or (self.matroska and turns(matrix))
 
     def holds_layout(self, extra: str, stereo: tuple[int, ...]) -> bool:
-        """Whether FFmpeg states a 360-degree or stereoscopic layout there: none in mov; in mp4 no
-        stereo but side by side and top and bottom, left or upper eye first (1 and 2, 0 is none)."""
+        """Whether FFmpeg states a 360-degree or stereoscopic layout there: none in mov; in mp4 and
+        WebM no stereo but side by side and top and bottom (1 and 2, 0 is none), in mp4 the left or
+        upper eye first."""
         if extra not in (SPHERICAL, STEREO) or self.name == "mov":
             return False
         number, flags = stereo or (0, 0)  # 8: in a box of which FFmpeg reads no layout
-        return extra == SPHERICAL or (number < 3 and not flags if self.movie else number < 8)
+        most = 8 if self.name == "matroska" else 3
+        return extra == SPHERICAL or (number < most and not (flags and self.movie))
 
 
 def turns(matrix: tuple[int, ...]) -> bool:

@@ -29,6 +29,7 @@ from f2rcli.io.video.source import (
     NO_CHECKSUMS,
     PADDING,
     PIPE,
+    STEREO,
     TOLERANT,
     ffmpeg_reason,
     quiet_ffmpeg,
@@ -256,6 +257,8 @@ class VideoWriter(Writer):
         added.time_base = setup.time_base
         if self.source.stream is not None:
             described(added, self.source.stream, container)
+        if not self.kind.holds_layout(STEREO, self.source.stereo):
+            added.metadata.pop("stereo_mode", None)  # WebM refuses others
         if setup.display is not None:  # takes its place
             added.metadata["title"] = added.metadata.get("title", "") + PADDING
         matrix = self.source.display_matrix
