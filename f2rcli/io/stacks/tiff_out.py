@@ -58,14 +58,6 @@ class Output:
         """Rows and columns of its pictures, then of their smaller copies."""
         return [(self.series.height, self.series.width), *self.series.levels]
 
-    @property
-    def words(self) -> str:
-        """Its axes, and how many of its pictures there are if some are missing."""
-        absent = self.series.absent
-        there = len(set(self.places) - absent)
-        some = f" ({there} of its {there + len(absent)} pictures)" if absent else ""
-        return f"axes {self.series.words}{some}"
-
     def stored_shape(self, level: int) -> tuple[int, ...]:
         """The shape of a picture, or of a smaller copy of it, as pages have it."""
         samples = (self.series.samples,) if self.series.samples > 1 else ()
@@ -138,6 +130,14 @@ class StackOutput:
         self.outputs = outputs
         self.stored = [one.series for one in outputs]  # as readers will find them
 
+    @property
+    def words(self) -> str:
+        """The axes, and how many pictures there are where some are missing."""
+        absent = self.stored[0].absent
+        there = len(set(self.outputs[0].places) - absent)
+        some = f" ({there} of its {there + len(absent)} pictures)" if absent else ""
+        return f"axes {self.stored[0].words}{some}"
+
     def begin(self, path: Path, provenance: str) -> None:
         """Begin the file or folder. provenance: how f2r makes it, as JSON. Raises OSError."""
         self.path, self.provenance = path, provenance
@@ -186,19 +186,16 @@ class TiffOutput(StackOutput):
 
     def _plan(self, stack: Stack, target: Path) -> None:
         said = [word for one in self.outputs for word in one.metadata.words()]
-        self.kept = [self.outputs[0].words]
         self.lost = lost_tags(stack, self.kind)
         if self.kind == "ome":
             self.container = "ome-tiff"
             _ome_xml(self.outputs, target.name, "")  # may refuse
-            own = (
-                ["its own metadata in whole, as a comment"] if self.outputs[0].metadata.own else []
-            )
-            self.kept += said + own
+            own = bool(self.outputs[0].metadata.own)
+            self.kept = said + own * ["its own metadata in whole, as a comment"]
         elif self.kind == "imagej":
-            self.kept += [*said, "ImageJ's metadata"]
+            self.kept = [*said, "ImageJ's metadata"]
         else:
-            self.kept.append("its description and resolution")
+            self.kept = ["its description and resolution"]
             self.lost += [word for word in said if word != BITS]  # which a note tells
         pyramid = any(one.series.levels for one in self.outputs)
         self.kept += ["pyramid, its levels made anew"] if pyramid else []

@@ -67,7 +67,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
                 if one.number not in reader.chosen]  # fmt: skip
     return WritePlan(
         target=str(path), container=output.container, encoder=output.codec,
-        pix_fmt=str(output.stored[0].dtype), kept=tuple(dict.fromkeys(output.kept)),
+        pix_fmt=str(output.stored[0].dtype), kept=(output.words, *dict.fromkeys(output.kept)),
         dropped=(*left_out, *output.lost), notes=tuple(output.notes), detail=output,
     )  # fmt: skip
 
@@ -178,7 +178,7 @@ class FolderOutput(StackOutput):
         with closing(first_readable(places, stack.page)) as first:
             page = _page_output(first, target / first.name)
         self.codec, self.notes, self.lost = page.codec, page.notes, page.lost
-        self.kept = [outputs[0].words, "descriptions and resolution"]
+        self.kept = ["descriptions and resolution"]
 
     def put(self, number: int, index: int, picture: Plane) -> None:
         place = self.outputs[number].places[index]

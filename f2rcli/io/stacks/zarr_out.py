@@ -108,7 +108,7 @@ class ZarrOutput(StackOutput):
         super().__init__(stack, [output], target)
         self.stored = [self.arranged]
         words = output.metadata.words()
-        self.kept = [replace(output, series=self.arranged).words, *words]
+        self.kept = list(words)
         self.kept += ["its own metadata in whole, as an attribute"] if output.metadata.own else []
         self.lost = [word for word in whole.metadata.words() if word not in words]
         self.notes = ["colours become channels"] if "S" in whole.series.axes else []
