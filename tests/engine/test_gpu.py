@@ -73,6 +73,7 @@ def test_filters_are_the_same_by_opencv_and_by_torch(
         return [
             *(filters.box(planes, side, edge=edge) for side in sides for edge in (True, False)),
             *(filters.least_around(planes, side) for side in sides),
+            filters.bell(planes),
             *(filters.resized(planes, shape) for shape in shapes),
             filters.halved(planes),
             filters.joint_bilateral(planes[:1], planes, torch.tensor(0.2)),

@@ -25,6 +25,7 @@ from f2rcli.engine.contract.limits import (
     Terms,
     left_by_box,
     limit_to_noise,
+    small_things,
     untouched,
 )
 from f2rcli.engine.planes_store import Groups
@@ -115,6 +116,9 @@ def added(
         few = torch.lerp(memory.lately[kind], new, LATELY)
         seen = new, halved(apart.square()), few
         excess, calm = _changes(*seen, halved(variance), worth, terms, kind)
+        if terms.small_things(kind):
+            of_both = variance * (1 + 1 / resized(worth, variance.shape[-2:]))
+            calm *= 1 - halved(small_things(apart, of_both, terms.band_shares(kind)))
         alike = (1 / (1 / memory.matches[kind] + excess)).add_(1).clamp_max_(MOST_ALIKE)
         for there in moves:  # begins anew
             gone = resized(there.float(), new.shape[-2:])
