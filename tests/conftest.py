@@ -76,6 +76,13 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """pytest collects garbage ten times at its end; once is enough for what warns as it goes."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def random_numbers_of_its_own(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -106,11 +113,12 @@ def only_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def coarse_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs give out f2r's coarse estimate, as they do where a frame has no neighbours, for tests of
-    what lies around networks: what follows it takes most of the time."""
+    """Runs give out f2r's coarse estimate and look for no motion, as they do where a frame has no
+    neighbours, for tests of what lies around networks: the rest takes most of the time."""
     from f2rcli.methods.f2r import F2R
 
-    monkeypatch.setattr(F2R, "follow", F2R.pass_over)
+    for name in ("follow", "pass_over", "motion"):
+        monkeypatch.setattr(F2R, name, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

@@ -223,7 +223,7 @@ def test_every_module_says_what_it_is_for() -> None:
 def doors_only(path: Path) -> bool:
     """Whether a file of tests reaches f2r through its doors alone: the package's own names, a
     room's, or a module that stands for one thing a user could name; and no private names."""
-    names = [name for node in nodes_of(path) for name in imported(node)]
+    names = [name for node in when_imported(parsed(path)) for name in imported(node)]
     ours = [name for name in names if name.startswith("f2rcli.")]
     private = [name for name in ours if any(part.startswith("_") for part in name.split("."))]
     deep = [name for name in ours if name.count(".") > 2 and not name.startswith(DEEP_DOORS)]
@@ -235,7 +235,7 @@ def test_the_share_of_tests_at_doors_is_told() -> None:
     for path in sorted(TESTS.rglob("test_*.py")):
         tests = sum(
             isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-            for node in nodes_of(path)
+            for node in parsed(path).body
         )
         counted[doors_only(path)] += tests
     share = counted[True] / counted.total()

@@ -80,7 +80,7 @@ def test_what_lies_beside_the_picture_travels_from_its_first_packet_on(
     f2r: Run, tmp_path: Path, strength: int
 ) -> None:
     """What came before the second frame was lost: cover, subtitles, the beginning of the sound."""
-    plain = with_sound(tmp_path / "plain.mkv", codec="libx264", pts=20, smooth=True, audio=True)
+    plain = with_sound(tmp_path / "plain.mkv", codec="libx264", pts=8, smooth=True, audio=True)
     rich, out = write_rich(plain, tmp_path / "rich.mkv"), tmp_path / "out.mkv"
     done = f2r("denoise", rich, "-o", out, "--strength", strength)
     assert done.code == EXIT_OK, done.err
@@ -111,9 +111,9 @@ def test_what_it_will_take_is_told_before_the_wait(
     memory was once told by a formula (3.0 GB where 1.9 were taken)."""
     held = iter([900_000_000, 1_700_000_000])
     monkeypatch.setattr("f2rcli.cli.denoise.most_memory", lambda: next(held, 1_700_000_000))
-    long = write_clip(clip.with_name("long.mp4"), frames=12)
+    long = write_clip(clip.with_name("long.mp4"), frames=9)
     first = f2r("denoise", long, "-o", clip.with_name("a.mp4"), "--device", "cpu").err
-    assert first.startswith("long.mp4: 64x48, 12 frames, 0.48 s; roughly 0:")
+    assert first.startswith("long.mp4: 64x48, 9 frames, 0.36 s; roughly 0:")
     assert "of memory here, guessed from this processor's speed" in first.splitlines()[0]
     again = f2r("denoise", long, "-o", clip.with_name("b.mp4"), "--device", "cpu").err
     assert "; about 0:" in again.splitlines()[0]
@@ -206,7 +206,7 @@ def test_small_pictures_take_longer_for_a_pixel(clip: Path) -> None:
 
 @pytest.mark.usefixtures("coarse_alone")
 def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
-    on = ("--device", "cpu", "-y")
+    on = ("--device", "cpu", "-y", "--frames", 2)
     told = f2r("denoise", clip, *on).err.splitlines()[1]
     assert re.fullmatch(r"--model full: [\d.]+ dB better, [\d.]+ times as long", told)
     for model, other in (("lite", "full"), ("full", "lite")):
@@ -239,6 +239,7 @@ def test_a_cache_that_anyone_wrote_is_none(f2r: Run, clip: Path, text: str) -> N
     assert "roughly" in f2r("denoise", clip, "--device", "cpu").err.splitlines()[0]
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
     f2r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ def test_info_shows_the_axes_of_a_stack(f2r: Run, tmp_path: Path) -> None:
 
 
 def test_noise_is_told_in_full(f2r: Run, tmp_path: Path) -> None:
-    clip, plot = write_clip(tmp_path / "clip.mkv", frames=10, sigma=15), tmp_path / "noise.svg"
+    clip, plot = write_clip(tmp_path / "clip.mkv", frames=6, sigma=15), tmp_path / "noise.svg"
     done = f2r("noise", clip, "--plot", plot)
     assert done.code == EXIT_OK, done.err
     for word in ("noise ", "sigma ", "rho x", "time ", "clipped", "sure ", "means "):

@@ -86,7 +86,7 @@ def test_a_call_leaves_its_process_as_many_threads_as_it_had(coarse_alone: None)
     before = numbers()
     cv2.setNumThreads(2)
     torch.set_num_threads(2)
-    stack = np.random.default_rng(0).integers(90, 110, (4, 24, 32)).astype(np.uint8)
+    stack = np.random.default_rng(0).integers(90, 110, (2, 24, 32)).astype(np.uint8)
     try:
         for threads in (1, 2, 3):
             f2rcli.denoise(stack, threads=threads)
@@ -97,7 +97,7 @@ def test_a_call_leaves_its_process_as_many_threads_as_it_had(coarse_alone: None)
                     assert numbers() == (2, 2)
                 live.flush()
             assert numbers() == (2, 2)
-            frames = noisy_clip(4, height=24, width=32)
+            frames = noisy_clip(2, height=24, width=32)
             for _ in stream.denoise_stream(
                 iter(frames), info_of(frames), engine_for(frames, threads=threads, sigma=9.0)
             ):
@@ -112,7 +112,7 @@ def test_a_call_leaves_its_process_as_many_threads_as_it_had(coarse_alone: None)
 
 def test_two_denoisers_in_two_threads_do_not_meet() -> None:
     rng = np.random.default_rng(0)
-    stacks = [rng.integers(60, 190, (6, 24, 32)).astype(np.uint8) for _ in range(2)]
+    stacks = [rng.integers(60, 190, (4, 24, 32)).astype(np.uint8) for _ in range(2)]
     alone = [
         f2rcli.denoise(stack, threads=threads)
         for threads, stack in zip((1, 2), stacks, strict=True)

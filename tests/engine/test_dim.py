@@ -66,7 +66,7 @@ def test_a_cell_that_flashes_for_a_frame_keeps_most_of_its_light() -> None:
     assert done[[2, 14]][:, cell].mean() < 1.5
 
 
-def test_every_frame_of_a_dim_excerpt_comes_once_and_in_order() -> None:
+def test_every_frame_of_a_dim_excerpt_comes_once_and_in_order(coarse_alone: None) -> None:
     frames = [
         replace(f, index=t, context=t < 8)
         for t, f in enumerate(frames_of(counted(0.3 * scene(16, 0.0, 32))))

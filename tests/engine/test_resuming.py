@@ -206,7 +206,9 @@ def test_what_is_counted_of_frames_that_are_restored_again_counts_once(tmp_path)
     assert next(shares) == pytest.approx(next(shares), rel=1e-4)
 
 
-def test_a_run_that_nothing_can_go_on_from_stops_when_it_is_asked_to(tmp_path) -> None:
+def test_a_run_that_nothing_can_go_on_from_stops_when_it_is_asked_to(
+    tmp_path, coarse_alone
+) -> None:
     class StopError(Exception):
         pass
 

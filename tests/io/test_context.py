@@ -54,6 +54,11 @@ def clip(request, tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture(scope="module")
+def every(tools, clip: Path) -> list[Frame]:
+    return tools.read_all(clip)
+
+
 @pytest.mark.parametrize(
     ("options", "before", "wanted", "after"),
     [
@@ -67,9 +72,8 @@ def clip(request, tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_frames_on_both_sides_are_the_clips_own(
-    tools, clip: Path, options, before: range, wanted: range, after: range
+    tools, clip: Path, every: list[Frame], options, before: range, wanted: range, after: range
 ) -> None:
-    every = tools.read_all(clip)
     found = tools.read_all(clip, lead=LEAD, trail=TRAIL, **options)
     places = [*before, *wanted, *after]
     assert tools.same_samples(found, [every[n] for n in places])
@@ -86,8 +90,9 @@ def test_what_is_written_stays_as_it_is_without_context(tools, clip: Path) -> No
     assert tools.times(among) == tools.times(alone)
 
 
-def test_the_opening_is_read_anew_where_an_excerpt_begins_later(tools, clip: Path) -> None:
-    every = tools.read_all(clip)
+def test_the_opening_is_read_anew_where_an_excerpt_begins_later(
+    tools, clip: Path, every: list[Frame]
+) -> None:
     with open_reader(clip, ReadOptions(start=0.8, frames=2)) as reader:
         found = [frame for frame, _ in zip(reader.opening(), range(6), strict=False)]
         assert tools.same_samples(found, every[:6])
@@ -120,18 +125,16 @@ COPIES = [
 ]
 
 
-@pytest.mark.parametrize("lead", [LEAD, LEAD_IN])
 @pytest.mark.parametrize(("kind", "codec", "options"), COPIES)
-def test_copies_are_no_context(
-    tools, tmp_path: Path, kind: str, codec: str, options, lead: int
-) -> None:
+def test_copies_are_no_context(tools, tmp_path: Path, kind: str, codec: str, options) -> None:
     """A reader goes back farther for different pictures, to the very beginning if it must."""
     source = write_copies(tmp_path / f"in.{kind}", codec, options)
     every = tools.read_all(source)
-    found = tools.read_all(source, start=1.2, frames=3, lead=lead, trail=TRAIL)
-    places = [*range(max(0, 30 - 3 * lead), 30, 3), 30, 31, 32, *range(33, 42, 3)]
-    assert tools.same_samples(found, [every[n] for n in places])
-    assert [frame.context for frame in found].count(False) == 3
+    for lead in (LEAD, LEAD_IN):
+        found = tools.read_all(source, start=1.2, frames=3, lead=lead, trail=TRAIL)
+        places = [*range(max(0, 30 - 3 * lead), 30, 3), 30, 31, 32, *range(33, 42, 3)]
+        assert tools.same_samples(found, [every[n] for n in places])
+        assert [frame.context for frame in found].count(False) == 3
 
 
 def test_a_clip_with_alpha_is_cut(tools, odd) -> None:

@@ -253,7 +253,7 @@ def test_breaking_off_in_damage_does_not_hang(tools, tmp_path: Path) -> None:
 
 def test_hidden_frames_are_not_taken_for_lost_ones(tools, tmp_path: Path) -> None:
     source = tools.write_clip(
-        tmp_path / "in.webm", codec="libvpx", pts=60, smooth=True, size=(128, 96),
+        tmp_path / "in.webm", codec="libvpx", pts=60, smooth=True, size=(64, 48),
         options={"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"},
     )  # fmt: skip
     with open_reader(source) as reader:

@@ -52,11 +52,12 @@ def window_at(method: F2R, clip: list[torch.Tensor], place: int) -> Window[Prepa
 def test_what_is_noisy_in_the_centre_does_not_change_a_bit_of_the_anchor(place: int) -> None:
     """Its coarse frame, which flows lead from and the guided anchor stands on, stays."""
     found: dict[Estimate, list[torch.Tensor]] = {Estimate.ANCHOR: [], Estimate.REFINED: []}
+    method = untrained()
+    window = window_at(method, moving_clip(), place)
+    centre = window.centre
     for estimate, louder in product(found, (0.0, 1.0)):
-        method = untrained()
+        method.forget()
         method.estimate = estimate
-        window = window_at(method, moving_clip(), place)
-        centre = window.centre
         changed = replace(centre, noisy=centre.noisy + louder)
         seen = Window(changed, window.before, window.after)
         found[estimate].append(method.restore(seen, TOLD))

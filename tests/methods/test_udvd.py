@@ -141,7 +141,7 @@ def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> N
 
 
 @torch.no_grad()
-def test_noise_that_was_not_told_is_measured_and_said(tmp_path: Path) -> None:
+def test_noise_that_was_not_told_is_measured_and_said(tmp_path: Path, only_measured: None) -> None:
     path, frames = saved(tmp_path, HEADER), noisy_clip(7, sigma=25)
     told = engine_for(frames, method="udvd", weights=path, sigma=25.0)
     assert len(list(denoise_stream(frames, info_of(frames), told))) == 7

@@ -21,8 +21,7 @@ MISREAD = ("soft texture moving", "graphics 10", "clipped white")
 def _clips() -> Iterator[tuple[str, footage.Clip]]:
     """Leaves that move apart, twice, and leaves below a smooth sky."""
     for seed in (1, 2, 3):
-        yield f"leaves{seed}", footage.leaves(2 * SIZE, 4 * SIZE // 3 * 2, FRAMES, seed=seed,
-                                              sky=seed == 2)  # fmt: skip
+        yield f"leaves{seed}", footage.leaves(SIZE, 4 * SIZE // 3, FRAMES, seed=seed, sky=seed == 2)
 
 
 @pytest.fixture(scope="module")

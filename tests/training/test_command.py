@@ -24,6 +24,7 @@ from f2rcli.errors import (
     OutputError,
 )
 from f2rcli.frames import Space
+from f2rcli.training import folder
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.folder import Event, EventKind
 from f2rcli.training.session import TrainResult
@@ -32,6 +33,7 @@ from tests.training.clips import pictures, write_clip
 
 HEADER = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={})
 CLIPS = ["a.mp4", "b.mp4"]
+PLOT_CURVE = folder.plot_curve
 
 
 @dataclass
@@ -69,6 +71,8 @@ class Done(NamedTuple):
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     fake = Session()
     monkeypatch.setattr(import_module("f2rcli.training.session"), "train", fake.train)
+    # A figure takes most of the time of a run that trains nothing; the first test draws it.
+    monkeypatch.setattr(folder, "plot_curve", lambda result, path: None)
     return fake
 
 
@@ -96,8 +100,9 @@ def train(f2r: Callable[..., Done], session: Session) -> Callable[..., Done]:
 
 
 def test_a_run_leaves_weights_a_curve_and_its_configuration(
-    train: Callable[..., Done], session: Session, tmp_path: Path
+    train: Callable[..., Done], session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(folder, "plot_curve", PLOT_CURVE)
     done = train("a.mp4", "b.mp4", "-o", "my.safetensors", "--steps", 9, "--adapt")
     assert done.code == EXIT_OK, done.err
     assert "gain over the noisy frames on held-out frames: 8.00 -> 8.46 dB (+0.46)" in done.err
@@ -226,7 +231,7 @@ def adapt(
     weights_read_once: None,
 ) -> Callable[..., Done]:  # fmt: skip
     """Denoise a clip with --adapt."""
-    write_clip(tmp_path / "in.mkv", pictures(4))
+    write_clip(tmp_path / "in.mkv", pictures(3))
     usual = ("denoise", "in.mkv", "-o", "out.mkv", "--overwrite", "--adapt")
     return lambda *words: f2r(*usual, *words)
 

@@ -244,7 +244,6 @@ def test_muon_turns_a_convolution_by_an_orthogonal_matrix() -> None:
 
 def test_what_a_stage_learnt_from_goes_with_its_trainer(tmp_path: Path) -> None:
     """Once it stayed until the garbage collector came: 3.4 GB for 24 frames of 320x192."""
-    gc.collect()
     gc.disable()
     try:
         stage = Toy()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import av
@@ -464,6 +464,7 @@ def losses(form: PlaneLayout, layout: PlaneLayout) -> list[str]:
     return lost
 
 
+@lru_cache(maxsize=256)  # a plan asks of every encoder, and finding out takes most of its time
 def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
     """The encoder's pixel format that loses least of a layout and adds least to it."""
     return min(formats_of(encoder), key=lambda form: _unlike(form.samples, layout), default=None)
