@@ -121,6 +121,8 @@ CLOSE = 0.02  # of the largest value: a recording that is farther from what it r
 # Why something could not be recorded: torch's errors are of these kinds.
 REASONS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, SystemError)
 
+Key = tuple[Hashable, ...]  # the name of a function first
+
 _one_at_a_time = Lock()  # recordings, of all clips of the process
 
 
@@ -142,9 +144,9 @@ class Graphs:
         self.failures: list[str] = []  # why functions were not recorded
         self.short: Callable[[], object] = bool  # called where memory runs short
         self._recorder = recorder
-        self._recordings: OrderedDict[Hashable, _Recording] = OrderedDict()
-        self._seen: Counter[Hashable] = Counter()
-        self._refused: set[Hashable] = set()
+        self._recordings: OrderedDict[Key, _Recording] = OrderedDict()
+        self._seen: Counter[Key] = Counter()
+        self._refused: set[Key] = set()
         self._lock = RLock()
         self._pause, self._wait = PAUSE, 0  # calls, of the next pause and of this one
 
@@ -157,7 +159,8 @@ class Graphs:
     def __call__(self, name: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:
         """The function's result for inputs, tensors or (named) tuples and lists of them. name: of
         the function, with everything besides tensors that its result depends on."""
-        if self._recorder is None or _thread.parts:
+        recorder = self._recorder
+        if recorder is None or _thread.parts:
             return function(*inputs)
         with self._lock, _within(parts=True):
             if self._wait:
@@ -170,8 +173,9 @@ class Graphs:
                 tuple((p.shape, p.dtype) for p in parts),
             )
             try:
-                known = self._known(key, function, inputs)
+                known = self._recordings.get(key) or self._new(recorder, key, function, inputs)
                 if known is not None:
+                    self._recordings.move_to_end(key)
                     return _replayed(known, parts)
             except torch.OutOfMemoryError:
                 self.drop()
@@ -193,47 +197,39 @@ class Graphs:
                 self._recorder.let_go()
         return had
 
-    def _known(self, key: Hashable, function: Callable[..., Any], inputs: Any) -> _Recording | None:
-        known = self._recordings.get(key)
-        if known is not None:
-            self._recordings.move_to_end(key)
-            return known
+    def _new(
+        self, recorder: CudaRecorder, key: Key, function: Callable[..., Any], inputs: Any
+    ) -> _Recording | None:
+        """A recording, once the shapes have come a few times and if it can be made."""
         self._seen[key] += 1
         if self._seen[key] <= FIRST or key in self._refused:
             return None
         try:
-            return self._recorded(key, function, inputs)
+            if not recorder.has_room():
+                self._refuse(key, "no memory to spare")
+                return None
+            with _plain():
+                given = mapped(inputs, torch.clone)
+            held = list[Tensor]()
+            with _one_at_a_time, _within(used=held, recording=True):
+                replay, result, wanted = recorder.record(lambda: function(*given))
+            made = _Recording(replay, function, list(leaves(given)), result, held)
+            if not _alike(_replayed(made, list(leaves(inputs))), wanted):
+                self._refuse(key, "replayed, its result was another")
+                return None
         except torch.OutOfMemoryError:
             raise
         except REASONS as error:
             self._refuse(key, f"{type(error).__name__}: {error}")
-            return None
-
-    def _recorded(
-        self, key: Hashable, function: Callable[..., Any], inputs: Any
-    ) -> _Recording | None:
-        recorder = self._recorder
-        assert recorder is not None  # see __call__
-        if not recorder.has_room():
-            self._refuse(key, "no memory to spare")
-            return None
-        with _plain():
-            given = mapped(inputs, torch.clone)
-        held = list[Tensor]()
-        with _one_at_a_time, _within(used=held, recording=True):
-            replay, result, wanted = recorder.record(lambda: function(*given))
-        made = _Recording(replay, function, list(leaves(given)), result, held)
-        if not _alike(_replayed(made, list(leaves(inputs))), wanted):
-            self._refuse(key, "replayed, its result was another")
             return None
         self._recordings[key] = made
         while len(self._recordings) > MOST:
             self._recordings.popitem(last=False)
         return made
 
-    def _refuse(self, key: Hashable, why: str) -> None:
+    def _refuse(self, key: Key, why: str) -> None:
         self._refused.add(key)
-        self.failures.append(f"{key[0] if isinstance(key, tuple) else key}: {why}")
+        self.failures.append(f"{key[0]}: {why}")
 
 
 def _replayed(known: _Recording, parts: Sequence[Tensor]) -> Any:
