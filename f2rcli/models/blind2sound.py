@@ -4,7 +4,6 @@ Source: arXiv 2303.05183 (ICCV 2025) and its authors' code; the denoiser is the 
 Blind2Unblind (CVPR 2022). Both have biases and are blind to the noise level.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -44,7 +43,9 @@ class DenoisingUNet(nn.Module):
         super().__init__()
         self.channels = channels
         self.stride = 2**depth
-        self.reach = _reach(depth)
+        # A convolution on each grid on the way down, two on the finest and on all on the way up,
+        # each reaching one of its grid's pixels further; and the cell that pooling joins.
+        self.reach = 5 * self.stride
         self.head = nn.Sequential(_conv(channels, width), _conv(width, width))
         self.downs = nn.ModuleList(_conv(width, width) for _ in range(depth))
         before = [width, *[wide] * (depth - 1)]  # channels that come from below
@@ -115,8 +116,6 @@ class Estimator(nn.Module):
 
     def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256)) -> None:
         super().__init__()
-        self.stride = 2 ** (len(widths) - 1)
-        self.reach = _reach(len(widths) - 1, bottom=2, down=2)
         before = [channels, *widths[:-1]]
         self.downs = nn.ModuleList(_pair(a, b) for a, b in zip(before, widths, strict=True))
         steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
@@ -128,7 +127,7 @@ class Estimator(nn.Module):
             self.tail.bias.fill_(0.01)  # type: ignore[union-attr]  # there is one: a likely variance
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """Noisy (B, C, H, W), 0..1, multiples of `stride` -> (B, 3, H, W) > 0, see
+        """Noisy (B, C, H, W), 0..1, multiples of 2^(levels - 1) -> (B, 3, H, W) > 0, see
         `NoiseLevel.of`."""
         x = lowered(noisy)
         skips: list[Tensor] = []
@@ -164,16 +163,3 @@ def _pair(inputs: int, outputs: int) -> nn.Sequential:
     """Two 3x3 convolutions, each followed by ReLU."""
     first, second = biased(inputs, outputs), biased(outputs, outputs)
     return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
-
-
-def _reach(depth: int, *, down: int = 1, bottom: int = 1) -> int:
-    """The pixels within which an input can change an output, rounded up to the stride.
-
-    Two convolutions on the finest grid on either way, on coarser ones `down` on the way down and
-    two on the way up, `bottom` on the coarsest, each reaching one of its grid's pixels further;
-    and the cell that pooling joins.
-    """
-    descent = 2 + sum(down * 2**level for level in range(1, depth)) + bottom * 2**depth
-    ascent = sum(2 * 2**level for level in range(depth))
-    stride = int(2**depth)
-    return math.ceil((descent + ascent + stride - 1) / stride) * stride

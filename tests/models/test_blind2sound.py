@@ -82,14 +82,6 @@ def test_the_estimator_says_three_positive_numbers_of_every_picture() -> None:
     assert all(bool((part > 0).all()) for part in dark)
 
 
-def test_the_estimator_sees_the_same_in_tiles() -> None:
-    torch.manual_seed(0)
-    estimator = Estimator(3, (4, 6, 8)).eval()
-    noisy, device = torch.rand(1, 3, 70, 203), torch.device("cpu")
-    whole = Runner(device, "fp32", None)(estimator, noisy)
-    torch.testing.assert_close(Runner(device, "fp32", 64)(estimator, noisy), whole)
-
-
 def test_the_branches_read_variances_are_blended_by_visibility() -> None:
     noise = NoiseLevel(torch.tensor([4.0]), torch.tensor([2.0]), torch.tensor([1.0]))
     assert float(noise.read(3)) == pytest.approx((4 + 9 * 2) / 16)
