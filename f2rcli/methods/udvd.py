@@ -9,7 +9,7 @@ from torch import Tensor
 from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.filters import smooth
-from f2rcli.models.gaussian import Belief
+from f2rcli.models.layers import Belief
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.gaussian import entries
-from f2rcli.models.layers import SLOPE, biased, lowered
+from f2rcli.models.layers import SLOPE, biased, entries, lowered
 
 LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
 LAST_VISIBILITY = 11.0  # the visible branch's weight beside the masked's 1, when all is learnt

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.gaussian import entries
-from f2rcli.models.layers import SLOPE, lowered
+from f2rcli.models.layers import SLOPE, entries, lowered
 from f2rcli.models.matching import Following, Matching
 
 STRIDE = 4  # of the grid: two poolings

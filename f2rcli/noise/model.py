@@ -87,9 +87,7 @@ def clipped_moments(signal: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     in the units of `signal`, and a factor from 0 to 1. Inside the range: 0 and 1.
     """
     sigma, signal = sigma.clamp_min(LEAST_SIGMA), signal.clamp(0, 1)
-    low, high = -signal / sigma, (1 - signal) / sigma
-    ends = _density(low), _density(high)
-    mean, inside, above = _clipped_mean(signal, sigma, low, high, ends)
+    mean, inside, above, ends = _clipped(signal, sigma)
     square = (
         (signal.square() + sigma.square()) * inside
         + sigma * (signal * ends[0] - (1 + signal) * ends[1])
@@ -107,19 +105,17 @@ def clipped_mean(signal: Tensor, sigma: Tensor) -> Tensor:
     is an unbiased target for this mean, not for the signal itself: a loss between the two needs no
     choice of samples by their noisy values, which would shift the mean of those chosen.
     """
-    safe = sigma.clamp_min(LEAST_SIGMA)
-    low, high = -signal / safe, (1 - signal) / safe
-    mean, _, _ = _clipped_mean(signal, safe, low, high, (_density(low), _density(high)))
+    mean, *_ = _clipped(signal, sigma.clamp_min(LEAST_SIGMA))
     return torch.where(sigma > 0, mean, signal)
 
 
-def _clipped_mean(
-    signal: Tensor, sigma: Tensor, low: Tensor, high: Tensor, ends: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean, and the shares inside and above the range; ends: densities at black and white."""
+def _clipped(signal: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """The mean, the shares inside and above the range, and the densities at black and white."""
+    low, high = -signal / sigma, (1 - signal) / sigma
+    ends = _density(low), _density(high)
     below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
     inside = 1 - below - above
-    return signal * inside + sigma * (ends[0] - ends[1]) + above, inside, above
+    return signal * inside + sigma * (ends[0] - ends[1]) + above, inside, above, ends
 
 
 def _density(x: Tensor) -> Tensor:

@@ -16,8 +16,7 @@ from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.udvd import UDVD
-from f2rcli.models.gaussian import Belief
-from f2rcli.models.layers import padded
+from f2rcli.models.layers import Belief, padded
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise import model
 from f2rcli.weights import Header, Weights, load, save

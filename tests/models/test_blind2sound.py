@@ -5,7 +5,7 @@ import torch
 
 from f2rcli.engine import device as tiles
 from f2rcli.models.blind2sound import LEAST, DenoisingUNet, Estimator, NoiseLevel, around
-from f2rcli.models.gaussian import Belief
+from f2rcli.models.layers import Belief
 
 Runner = tiles.Runner
 

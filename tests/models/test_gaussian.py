@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import JITTER, Belief
+from f2rcli.models.layers import JITTER, Belief
 from f2rcli.training.stage import gaussian_nll
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from f2rcli.errors import InputError
 from f2rcli.models.blind2sound import LAST_VISIBILITY, Blind2SoundNetworks, NoiseLevel, around
-from f2rcli.models.gaussian import Belief
+from f2rcli.models.layers import Belief
 from f2rcli.training.exams import Noise
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import Belief
+from f2rcli.models.layers import Belief
 from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import Noise, as_stored
 from f2rcli.training.methods.base import (
