@@ -46,7 +46,7 @@ from f2rcli.io.video.streams import (
 from f2rcli.units import count
 
 _ERRORS = (av.FFmpegError, OSError)
-_REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
+_UNDATED = 2  # frames: of no more than these x265 leaves decoding times to what memory held
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 _HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER, as all described containers want
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stuffing
@@ -106,7 +106,6 @@ class VideoWriter(Writer):
         # In its ticks: pts of the first and last frame that it was given, and the end of that.
         self._first, self._last, self._end = 0, -1, 0
         self._lengths: set[int] = set()  # for which they are shown
-        self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
@@ -132,7 +131,11 @@ class VideoWriter(Writer):
         try:
             self._encode(self._held, last=True)
             self._held = None
-            self._mux(self._encoder.encode(None))
+            packets = self._encoder.encode(None)
+            if self.setup.encoder == "libx265" and self.frames <= _UNDATED:
+                for packet in packets:
+                    packet.dts = packet.pts
+            self._mux(packets)
             self._side.finish()
             self._container.close()
             self._container = None
@@ -313,21 +316,7 @@ class VideoWriter(Writer):
             packet.stream, packet.time_base = self._stream, self._tick
             if packet.pts is not None and packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
-            self._mend_dts(packet)
             self._container.mux(packet)
-
-    def _mend_dts(self, packet: AnyPacket) -> None:
-        """Replace impossible decoding times (x265 on few frames); any increasing ones up to pts
-        do."""
-        before = self._last_dts
-        if packet.pts is None or packet.dts is None:
-            return
-        least = self._first - (self._end - self._first) - _REORDERED
-        possible = (before is None or packet.dts > before) and least <= packet.dts <= packet.pts
-        if not possible:
-            start = self._first - _REORDERED
-            packet.dts = min(start if before is None else max(before + 1, start), packet.pts)
-        self._last_dts = packet.dts
 
     def _failure(self, error: BaseException) -> OutputError:
         number = getattr(error, "errno", None)
