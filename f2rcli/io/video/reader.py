@@ -347,7 +347,7 @@ class VideoReader(Reader):
         notes = {
             assumed or "": assumed is not None,
             f"the file has no time stamps; {float(1 / self._tick):g} frames/s assumed":
-                self._untimed,
+                self._untimed and form != "avi",  # which states the rate
             f"{len(videos)} video streams: only #{stream.index} is denoised": len(videos) > 1,
             "the clip is flagged interlaced but treated as progressive, as requested":
                 flagged and self.options.fields == "off",
