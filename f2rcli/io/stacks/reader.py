@@ -59,7 +59,9 @@ class StackReader(Reader):
             raise UsageError(f"{self.source.name}: gray and colour are no one clip: {listed}.",
                              hint="Choose one with series=.")  # fmt: skip
         every = lanes_of([self.series[number] for number in self.chosen])
-        self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
+        # Lanes without what is not there, and the places in them that are asked for.
+        asked = [(lane, places) for lane, places in map(self._asked, every) if places]
+        self.lanes, self.asked = [lane for lane, _ in asked], [places for _, places in asked]
         if not self.lanes:
             raise InputError(
                 f"{self.source.name}: no pictures are left to read.",
@@ -92,8 +94,8 @@ class StackReader(Reader):
             self.notes.append("float64 samples: the noise is computed in float32")
         return timed
 
-    def _cut(self, lane: Lane) -> Lane:
-        """The lane without what is not asked for, and without what is not there."""
+    def _asked(self, lane: Lane) -> tuple[Lane, range]:
+        """The lane without what is not there, and the places in it that are asked for."""
         span, absent = self.options, self.series[lane.series].absent
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
@@ -101,18 +103,17 @@ class StackReader(Reader):
                 hint="Pass frames= instead of start= and end=.",
             )
         step = self.interval or Fraction(0)
-        taken: list[int] = []
-        for number, frame in enumerate(lane.frames):
-            if span.beyond(number * step, len(taken)):
-                break
-            if frame not in absent and not span.before(number * step):
-                taken.append(frame)
-        return replace(lane, frames=tuple(taken))
+        there = [(number * step, f) for number, f in enumerate(lane.frames) if f not in absent]
+        end = len(there)
+        start = next((n for n in range(end) if not span.before(there[n][0])), end)
+        beyond = (n for n in range(start, end) if span.beyond(there[n][0], n - start))
+        places = range(start, next(beyond, end))
+        return replace(lane, frames=tuple(frame for _, frame in there)), places
 
     def _info(self) -> ClipInfo:
         first = self.series[self.lanes[0].series]
-        counts = [len(lane.frames) for lane in self.lanes]
-        if max(counts) == 1 and ALONE not in self.notes:
+        counts = [len(places) for places in self.asked]
+        if max(len(lane.frames) for lane in self.lanes) == 1 and ALONE not in self.notes:
             self.notes.append("one frame per lane: no neighbours to use")
         stated = self.interval
         seen = self._statistics(0)
@@ -165,19 +166,21 @@ class StackReader(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in their order, then those of the next."""
-        for number, lane in enumerate(self.lanes):
+        lead, trail = self.options.lead, self.options.trail
+        for number, (lane, asked) in enumerate(zip(self.lanes, self.asked, strict=True)):
             seen = self._statistics(number)
             self._remark(number, *seen.lines())
-            unreal = 0
-            for index in range(len(lane.frames)):
-                picture = self._picture(lane, index)
+            unreal, end = 0, min(asked.stop + trail, len(lane.frames))
+            for index in range(max(asked.start - lead, 0), end):
+                picture, context = self._picture(lane, index), index not in asked
                 if picture is None:
-                    self.skipped += 1
+                    self.skipped += not context
                     continue
                 unreal += no_numbers(picture)
-                yield Taken(picture, seen, (lane.series, lane.frames[index])).frame(
-                    pts=index, duration=1, time_base=self.info.time_base, lane=number
+                frame = Taken(picture, seen, (lane.series, lane.frames[index])).frame(
+                    pts=index - asked.start, duration=1, time_base=self.info.time_base, lane=number
                 )
+                yield replace(frame, index=index, context=context)
             if unreal:
                 self._remark(number, unreal_line(unreal))
             del self._by_lane[number]
