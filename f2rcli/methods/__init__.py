@@ -1,4 +1,4 @@
-"""Methods: how networks become a denoiser. A method is a file or folder here, found by name."""
+"""Methods: how networks become a denoiser. A method is a file here, found by name."""
 
 import ast
 from importlib import import_module
@@ -26,8 +26,7 @@ def described() -> dict[str, str]:
     """A line about each method, by name: the first one of its file."""
     found = {}
     for name in available():
-        file, folder = (Path(__path__[0], name + one) for one in (".py", "/__init__.py"))
-        text = (file if file.is_file() else folder).read_text(encoding="utf-8")
+        text = Path(__path__[0], f"{name}.py").read_text(encoding="utf-8")
         found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     return found
 

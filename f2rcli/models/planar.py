@@ -129,47 +129,50 @@ def per_layout(names: Sequence[str], make: Callable[[Layout], nn.Module]) -> nn.
     return nn.ModuleDict({name: make(LAYOUTS[name]) for name in names})
 
 
-def stem(layers: nn.ModuleDict, layout: Layout, parts: list[Tensor]) -> Tensor:
-    """Pictures into a trunk's features, in float32: bfloat16 would round them by half a code."""
-    layer = of(layers, layout)
-    with torch.autocast(parts[0].device.type, enabled=False):
-        begun = convolved(layer, together(parts), SLOPE)
-    return lowered(begun)
-
-
-def tail(layers: nn.ModuleDict, layout: Layout, x: Tensor) -> Tensor:
-    """A trunk's features into a change of pictures, float32."""
-    return convolved(of(layers, layout), x).float()
-
-
 def of(layers: nn.ModuleDict, layout: Layout) -> nn.Conv2d:
     """The layer of a layout."""
     return cast("nn.Conv2d", layers[layout.name])
 
 
-class CoarseNet(nn.Module):
-    """The denoiser of single frames."""
+class PlanarNet(nn.Module):
+    """A trunk on packed planes, with a stem and a tail for every layout: it makes a change of
+    pictures."""
 
     cell = CELL
 
+    def build(
+        self, layouts: Sequence[str], widths: Sequence[int], seen: Callable[[Layout], int],
+        made: int = 1, gain: float = 0.1,
+    ) -> None:  # fmt: skip
+        """seen: channels that go in; made: pictures that come out, at first small by `gain`."""
+        width = widths[0]
+        self.stems = per_layout(layouts, lambda one: conv(seen(one), width))
+        self.trunk = Trunk(widths)
+        self.tails = per_layout(layouts, lambda one: conv(width, made * one.channels, gain=gain))
+        self.stride, self.reach = self.trunk.stride, self.trunk.reach
+
+    def change(self, layout: Layout, parts: list[Tensor]) -> Tensor:
+        """Of pictures (B, C, h, w), float32 at both ends: bfloat16 would round them by half a
+        code."""
+        with torch.autocast(parts[0].device.type, enabled=False):
+            begun = convolved(of(self.stems, layout), together(parts), SLOPE)
+        return convolved(of(self.tails, layout), self.trunk(lowered(begun))).float()
+
+
+class CoarseNet(PlanarNet):
+    """The denoiser of single frames."""
+
     def __init__(self, layouts: Sequence[str], widths: Sequence[int]) -> None:
         super().__init__()
-        width = widths[0]
-        self.stems = per_layout(
-            layouts, lambda one: conv(one.channels + 2 * len(one.planes), width)
-        )
-        self.trunk = Trunk(widths)
-        self.tails = per_layout(layouts, lambda one: conv(width, one.channels, gain=0.1))
-        self.stride, self.reach = self.trunk.stride, self.trunk.reach
+        self.build(layouts, widths, lambda one: one.channels + 2 * len(one.planes))
 
     def forward(self, layout: Layout, noisy: Tensor, told: Tensor) -> Tensor:
         """noisy (B, C, h, w); told (B, 2 P, h, w): noise of every plane, then codec's errors ->
         the coarse frame (B, C, h, w)."""
-        x = self.trunk(stem(self.stems, layout, [noisy, told]))
-        return noisy + tail(self.tails, layout, x)
+        return noisy + self.change(layout, [noisy, told])
 
 
-class AnchorNet(nn.Module):
+class AnchorNet(PlanarNet):
     """Stage 1, the blind temporal estimator. The centre is not among its arguments.
 
     A softmax weighs the neighbours cell by cell; the weighted mean of the *noisy* ones is linear in
@@ -177,12 +180,9 @@ class AnchorNet(nn.Module):
     which it is added outside.
     """
 
-    cell = CELL
-
     def __init__(self, layouts: Sequence[str], widths: Sequence[int], hidden: int) -> None:
         """hidden: channels of the weighing."""
         super().__init__()
-        width = widths[0]
         self.firsts = per_layout(
             layouts, lambda one: nn.Conv2d(one.channels + 2, hidden, 3, padding=1)
         )
@@ -190,13 +190,8 @@ class AnchorNet(nn.Module):
         self.logits = nn.Conv2d(hidden, 1, 3, padding=1)
         nn.init.zeros_(self.logits.weight)  # start from confidence alone
         nn.init.zeros_(self.logits.bias)  # type: ignore[arg-type]  # bias=True, so never None
-        self.stems = per_layout(
-            layouts, lambda one: conv(2 * one.channels + 1 + 2 * len(one.planes), width)
-        )
-        self.trunk = Trunk(widths)
-        self.tails = per_layout(layouts, lambda one: conv(width, 2 * one.channels, gain=0.1))
-        self.stride = self.trunk.stride
-        self.reach = self.trunk.reach + NEAR // 2 + 4  # the weighing
+        self.build(layouts, widths, lambda one: 2 * one.channels + 1 + 2 * len(one.planes), made=2)
+        self.reach += NEAR // 2 + 4  # the weighing
 
     def forward(self, layout: Layout, neighbours: Neighbours, told: Tensor) -> Anchor:
         """told (B, 2 P, h, w): the maps of one frame's noise and codec's errors."""
@@ -205,8 +200,8 @@ class AnchorNet(nn.Module):
         noisy = weighted(weights, neighbours.noisy)
         texture = noisy - merged  # what coarse frames lack
         left = weighted(weights.square(), 1 / neighbours.worth).sqrt()  # of noise, as a share
-        x = self.trunk(stem(self.stems, layout, [merged, texture, spread, told * left]))
-        strict, guided = tail(self.tails, layout, x).chunk(2, 1)
+        made = self.change(layout, [merged, texture, spread, told * left])
+        strict, guided = made.chunk(2, 1)
         return Anchor(noisy + strict, texture + guided, weights, spread)
 
     def _weigh(self, layout: Layout, seen: Neighbours) -> tuple[Tensor, Tensor]:
@@ -228,25 +223,21 @@ class AnchorNet(nn.Module):
         return torch.softmax(logits.masked_fill(missing, NOTHING), 1), spread
 
 
-class RefinerNet(nn.Module):
+class RefinerNet(PlanarNet):
     """Stage 2, the non-blind spatial refiner: the anchor, the centre itself, and its neighbours.
 
     It begins at the posterior mean of the centre, given the anchor, and adds a change to it.
     """
 
-    cell = CELL
-
     def __init__(self, layouts: Sequence[str], widths: Sequence[int], embed: int) -> None:
         """embed: features made of every neighbour, and averaged over them."""
         super().__init__()
-        width = widths[0]
         self.embeds = per_layout(layouts, lambda one: conv(2 * one.channels + 1, embed))
-        self.stems = per_layout(
-            layouts, lambda one: conv(4 * one.channels + 2 * len(one.planes) + 2 + 2 * embed, width)
-        )
-        self.trunk = Trunk(widths)
-        self.tails = per_layout(layouts, lambda one: conv(width, one.channels, gain=0.01))
-        self.stride, self.reach = self.trunk.stride, self.trunk.reach + WIDE // 2 + 1
+        self.build(
+            layouts, widths,
+            lambda one: 4 * one.channels + 2 * len(one.planes) + 2 + 2 * embed, gain=0.01,
+        )  # fmt: skip
+        self.reach += WIDE // 2 + 1
 
     def forward(
         self,
@@ -263,8 +254,7 @@ class RefinerNet(nn.Module):
         alone = told[:, :1] / (1 + neighbours.confidence.sum(1))  # noise where nothing helps
         parts = [start, noisy - start, coarse - start, given - start, told, anchor.spread, alone]
         parts += self._embedded(layout, start, anchor, neighbours)
-        x = self.trunk(stem(self.stems, layout, parts))
-        return start + tail(self.tails, layout, x)
+        return start + self.change(layout, parts)
 
     def _embedded(
         self, layout: Layout, start: Tensor, anchor: Anchor, seen: Neighbours
