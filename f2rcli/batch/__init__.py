@@ -102,8 +102,9 @@ def _below(
     clips = [path for path in clips if path.is_file() or path.is_dir()]  # a pipe never ends
     clips = clips or [path for path in files if path.suffix.lower() in UNREAD]  # refused by name
     loose = [path for path in clips if path.suffix.lower() in PICTURES]
-    if others := len(files) - len(clips):
-        remarks.append(f"{folder}: {count(others, 'file')} of other kinds left out")
+    if others := {*files} - {*clips}:
+        kinds = ", ".join(sorted({path.suffix.lower() or "no suffix" for path in others}))
+        remarks.append(f"{folder}: {count(len(others), 'file')} of other kinds left out ({kinds})")
     if loose and len(loose) < len(clips):
         remarks.append(
             f"{folder}: {count(len(loose), 'picture')} beside other clips left out; put them into "

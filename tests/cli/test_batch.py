@@ -49,7 +49,7 @@ def test_a_tree_is_mirrored_and_a_bad_clip_fails_alone(f2r: Run, tree: Path) -> 
     for place in ("a.mkv", "day 2/b.mkv"):
         assert (rgb(out / place) == rgb(tree / place)).all()
     (warned,) = events(done, "warning")[:1]
-    assert "1 file of other kinds left out" in warned["message"]
+    assert "1 file of other kinds left out (.txt)" in warned["message"]
     (failed,) = (event for event in events(done, "clip") if event["status"] == "failed")
     assert failed["exit_code"] == EXIT_INPUT
     assert failed["reason"]
