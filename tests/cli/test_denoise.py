@@ -35,7 +35,7 @@ from f2rcli.units import size
 from tests.cli.conftest import Done, drifting, rgb, write_clip
 from tests.io.conftest import packets_of
 from tests.io.conftest import write_clip as with_sound
-from tests.io.raw_files import bytes_read, write_burst
+from tests.io.raw_files import bytes_read, tags, write_burst
 from tests.io.rich import write_rich
 
 Run = Callable[..., Done]
@@ -486,6 +486,20 @@ def test_a_stack_stays_what_it_is(f2r: Run, tmp_path: Path) -> None:
     (look,), ramp = rgb(tmp_path / "still.png").astype(float), cells[0].astype(float)
     slope, offset = np.polyfit(ramp.ravel(), look[:, :64, 0].ravel(), 1)
     assert np.abs(look[:, 64:, 0] - (slope * clean[0] + offset)).max() < 1.5
+
+
+def test_a_burst_is_merged_into_its_first_exposure(f2r: Run, tmp_path: Path) -> None:
+    (tmp_path / "burst").mkdir()
+    light, rng = np.linspace(500, 2500, 64 * 48).reshape(48, 64), np.random.default_rng(0)
+    for number in range(6):
+        noisy = (light + rng.normal(0, 60, light.shape)).astype(np.uint16)
+        tifffile.imwrite(tmp_path / "burst" / f"{number}.dng", noisy, photometric="cfa",
+                         metadata=None, extratags=tags(left=frozenset({51041})))  # fmt: skip
+    done = f2r("denoise", tmp_path / "burst", "-o", tmp_path / "out", "--frames", 1)
+    assert done.code == EXIT_OK, done.err
+    (merged,) = (tmp_path / "out").iterdir()
+    assert merged.name == "0.dng"
+    assert np.std(tifffile.imread(merged, key=0) - light) < 60 / 6**0.5
 
 
 def test_a_stack_whose_resolution_is_nothing_is_no_bug(f2r: Run, tmp_path: Path) -> None:

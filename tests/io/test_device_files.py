@@ -206,6 +206,18 @@ def test_a_stereoscopic_layout_is_kept_where_the_file_says_it(
             break
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+def test_a_360_degree_mark_is_kept_where_the_file_says_it(tools, tmp_path: Path, suffix) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", size=(96, 64), pts=4,
+                              smooth=True, container_options={"live": "1"})  # fmt: skip
+    with_video_elements(source, {0x7670: 0x76718101})  # a projection, whose type is 1
+    _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}")
+    mark = {".mkv": b"\x76\x71\x81\x01", ".mp4": b"sv3d"}.get(suffix)
+    assert mark is None or mark in (tmp_path / f"out{suffix}").read_bytes()
+    assert ("360-degree projection" in receipt.kept) is (mark is not None)
+    assert any(line.startswith("360-degree ") for line in receipt.dropped) is (mark is None)
+
+
 @pytest.mark.parametrize("mode", ["block_lr", "checkerboard_rl"])
 def test_a_layout_that_webm_lacks_is_left_out_there(tools, tmp_path: Path, mode: str) -> None:
     """FFmpeg refused to write the file."""

@@ -436,15 +436,21 @@ def test_codes_that_a_table_stretches_are_written_as_what_they_mean(tmp_path: Pa
     assert old.layout.mosaic == new.layout.mosaic
 
 
+OPCODES = b"gain map", b"vignette"  # as telephones and Adobe list corrections of lenses
+
+
 def test_a_compressed_dng_is_written_anew_with_the_sources_tags(tmp_path: Path) -> None:
     coded = imagecodecs.ljpeg_encode(codes(0), bitspersample=14)
     source = tmp_path / "a.dng"
     tifffile.imwrite(
         source, iter([coded]), shape=SIZE, dtype=np.uint16, rowsperstrip=SIZE[0],
-        photometric="cfa", metadata=None, compression="jpeg", extratags=tags(),
+        photometric="cfa", metadata=None, compression="jpeg",
+        extratags=tags() + [(51008 + n, 7, 8, one, True) for n, one in enumerate(OPCODES)],
     )  # fmt: skip
     louder(source, tmp_path / "b.dng", 5)
     (old, before), (new, after) = (opened(tmp_path / name) for name in ("a.dng", "b.dng"))
+    with tifffile.TiffFile(tmp_path / "b.dng") as file:
+        assert [file.pages.first.tags[code].value for code in (51008, 51009)] == [*OPCODES]
     assert np.array_equal(before, codes(0))
     assert np.array_equal(after, before + 5)
     assert old.layout.mosaic == new.layout.mosaic

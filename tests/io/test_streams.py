@@ -152,6 +152,35 @@ def test_a_second_picture_and_its_language_are_kept_or_dropped_before_the_run(
     assert tuple(about) == expected[suffix]
 
 
+def test_sound_that_is_never_copied_is_refused_with_two_ways(tools, tmp_path: Path) -> None:
+    """As Windows Media Audio, for which PyAV knows no container."""
+    plain = tools.write_clip(tmp_path / "plain.mkv", codec="libx264", pts=5, smooth=True)
+    with av.open(str(plain)) as one, av.open(str(tmp_path / "in.wmv"), "w", format="asf") as two:
+        picture = two.add_stream_from_template(one.streams.video[0], opaque=True)
+        sound = two.add_stream("wmav2", rate=44100, layout="mono")
+        sound.bit_rate = 64000
+        for packet in one.demux(0):
+            if packet.size:
+                packet.stream = picture
+                two.mux(packet)
+        silence = av.AudioFrame(format="fltp", layout="mono", samples=2048)
+        silence.planes[0].update(bytes(silence.planes[0].buffer_size))
+        silence.sample_rate = 44100
+        two.mux([*sound.encode(silence), *sound.encode(None)])
+    with open_reader(tmp_path / "in.wmv") as reader:
+        with pytest.raises(UsageError, match="cannot copy audio #1 wmav2 into matroska") as raised:
+            plan_output(reader, tmp_path / "out.mkv")
+        assert "audio_codec" in str(raised.value.hint)
+        plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(copy_only=True))
+    assert any(line.startswith("audio #1 wmav2 (") for line in plan.dropped)
+    assert (
+        "audio #1 wmav2"
+        in tools.passthrough(  # encoded again, when asked
+            tmp_path / "in.wmv", tmp_path / "out.mkv", WriteOptions(audio_codec="libopus")
+        )[1].kept[0]
+    )
+
+
 def two_pictures(tools, tmp_path: Path) -> Path:
     """A clip with the same picture twice."""
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)

@@ -136,6 +136,28 @@ def test_a_stream_without_time_stamps_is_timed_by_its_rate(tools, tmp_path: Path
     assert [t for t, _ in tools.times(frames)] == [Fraction(n, 25) for n in range(5)]
 
 
+def test_repeated_fields_last_as_long_as_they_are_shown(tools, tmp_path: Path) -> None:
+    """As films on DVDs: four coded frames are five of the rate."""
+    source = tools.write_clip(
+        tmp_path / "in.mpg", codec="mpeg2video", pts=8, smooth=True, options={"bf": "0"}
+    )
+    data = bytearray(source.read_bytes())
+    starts = [n + 4 for n in range(len(data)) if data.startswith(b"\0\0\1\xb5", n)]
+    pictures = [place for place in starts if data[place] >> 4 == 8]  # their coding extensions
+    flags = 2 * [(1, 1), (0, 0), (0, 1), (1, 0)]
+    for place, (first, repeat) in zip(pictures, flags, strict=True):
+        data[place + 3] = data[place + 3] & 0x7D | first << 7 | repeat << 1
+        data[place + 4] |= 0x80  # progressive
+    for place in starts:
+        if data[place] >> 4 == 1:  # the sequence's: not all of it is progressive
+            data[place + 1] &= 0xF7
+    source.write_bytes(data)
+    frames = tools.read_all(source)
+    lasting = [duration for _, duration in tools.times(frames)][:7]
+    assert [round(float(one) * 1000) for one in lasting] == [60, 40, 60, 40, 60, 40, 60]
+    assert tools.same_samples(frames, tools.passthrough(source, tmp_path / "out.mkv")[0])
+
+
 def test_y4m_rounds_to_its_one_rate(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=9, smooth=True)
     tools.passthrough(source, tmp_path / "out.y4m")
