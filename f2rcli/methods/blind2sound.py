@@ -27,7 +27,7 @@ class Blind2Sound(RgbMethod):
     def estimated(self, noisy: Tensor) -> Tensor:
         return self._run(self.networks.denoiser, noisy)
 
-    def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
+    def restored(self, window: Window[Prepared], noise: NoiseModel) -> Tensor:
         """The estimate that was prepared already; the network learnt to do without the noise."""
         return window.centre.coarse
 

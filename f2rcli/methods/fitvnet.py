@@ -84,14 +84,14 @@ class FITVNet(RgbMethod):
     def estimated(self, noisy: Tensor) -> Tensor:
         return self._run(self.networks.image, noisy)
 
-    def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
+    def restored(self, window: Window[Prepared], noise: NoiseModel) -> Tensor:
         self.flows.forget_before(window.items[0].index)
         triples = self.by_threes(window, partial(self._joined, noise))
         results = on_middle(self.flows, window.around(1), triples)
         level = self._level(window.centre.coarse, noise)
         return self._run(self.networks.merge, results, level)
 
-    def _joined(self, noise: NoiseModel | None, triple: Sequence[Prepared]) -> Tensor:
+    def _joined(self, noise: NoiseModel, triple: Sequence[Prepared]) -> Tensor:
         """Phi_1 of three frames."""
         pictures = on_middle(self.flows, triple, [frame.coarse for frame in triple])
         return self._run(self.networks.triple, pictures, self._level(triple[1].coarse, noise))
@@ -100,10 +100,8 @@ class FITVNet(RgbMethod):
         super().forget_from(index)
         self.flows.forget_from(index)
 
-    def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
-        """The noise's standard deviation over all channels, (1, 1, H, W); zero where unknown."""
-        if noise is None:
-            return torch.zeros_like(signal[:, :1])
+    def _level(self, signal: Tensor, noise: NoiseModel) -> Tensor:
+        """The noise's standard deviation over all channels, (1, 1, H, W)."""
         variance = noise.level(smooth(signal)).square()
         return variance.mean(1, keepdim=True).sqrt()
 

@@ -51,7 +51,7 @@ class RgbMethod(Method):
         """A picture restored by itself, at least as far as cuts and motion ask for it."""
         raise NotImplementedError
 
-    def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
+    def restored(self, window: Window[Prepared], noise: NoiseModel) -> Tensor:
         """The picture in the centre of a window restored."""
         raise NotImplementedError
 

@@ -42,19 +42,13 @@ class UDVD(RgbMethod):
         """Hardly: noise of a small flat picture would look like a cut."""
         return smooth(noisy)
 
-    def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
-        """Without noise the mean, which never saw the pixel itself."""
-        belief = Belief.of(self.predict(window))
-        if noise is None:
-            return belief.mean
+    def restored(self, window: Window[Prepared], noise: NoiseModel) -> Tensor:
+        """What is mirrored at a shot's ends may be the centre again, which does no harm: a pixel is
+        hidden from itself in every frame."""
+        found = self._run(self.networks.second, *self.by_threes(window, self._first))
+        belief = Belief.of(found)
         variance = noise.level(belief.mean).square()
         return belief.posterior_mean(window.centre.noisy, variance)
-
-    def predict(self, window: Window[Prepared]) -> Tensor:
-        """The networks' prediction of the centre: mean, then covariance, (1, outputs, H, W). What
-        is mirrored at a shot's ends may be the centre again, which does no harm: a pixel is hidden
-        from itself in every frame."""
-        return self._run(self.networks.second, *self.by_threes(window, self._first))
 
     def _first(self, triple: Sequence[Prepared]) -> Tensor:
         """The first stage's result of three frames."""

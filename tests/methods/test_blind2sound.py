@@ -54,7 +54,7 @@ def test_the_method_is_found_by_its_files_name() -> None:
 def test_the_result_is_the_visible_mean_whatever_is_said_of_the_noise() -> None:
     method, noisy = tiny(), torch.rand(1, 3, 41, 50)
     results = []
-    for noise in (None, NoiseModel.gaussian(0.2, 3)):
+    for noise in (NoiseModel.gaussian(0.0, 3), NoiseModel.gaussian(0.2, 3)):
         prepared = method.prepared(0, noisy)
         results.append(method.restored(Window(prepared, (), ()), noise))
         assert prepared.luma.shape == (41, 50)

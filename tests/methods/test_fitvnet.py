@@ -29,7 +29,7 @@ Runner = tiles.Runner
 NoiseModel = model.NoiseModel
 
 TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
-NOISE = NoiseModel.gaussian(0.1, 3)
+NOISE, NONE = (NoiseModel.gaussian(sigma, 3) for sigma in (0.1, 0.0))
 
 
 def networks() -> FITVNetNetworks:
@@ -66,7 +66,7 @@ def panning(count: int, size: tuple[int, int]) -> list[torch.Tensor]:
 
 
 def restored(
-    method: FITVNet, clip: list[torch.Tensor], noise: NoiseModel | None = NOISE, first: int = 0,
+    method: FITVNet, clip: list[torch.Tensor], noise: NoiseModel = NOISE, first: int = 0,
     last: int | None = None,
 ) -> Any:  # fmt: skip
     with torch.inference_mode():
@@ -124,7 +124,7 @@ def test_aligned_blocks_see_what_the_middle_frame_shows() -> None:
     """On a pan by three pixels a frame, which a plain mean blurs; training sees the same."""
     clip = panning(5, (130, 160))
     inner, nets = (..., slice(16, -16), slice(16, -16)), averaging()
-    streamed = restored(FITVNet(nets, padded), clip, None)[2]
+    streamed = restored(FITVNet(nets, padded), clip, NONE)[2]
     _, joined = nets(torch.stack(clip, 1), torch.zeros(1, 5, 1, 130, 160))
     torch.testing.assert_close(streamed, joined, rtol=0, atol=1e-5)
     triples = [torch.stack(clip[i : i + 3]).mean(0) for i in range(3)]
@@ -162,7 +162,7 @@ def test_memory_of_triples_is_bounded() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_shots_of_fewer_than_five_frames_give_as_many_results(count: int) -> None:
     method = FITVNet(networks(), padded)
-    results = restored(method, pictures(count), None)
+    results = restored(method, pictures(count), NONE)
     assert len(results) == count
     assert all(r.isfinite().all() and r.shape == (1, 3, 40, 48) for r in results)
 

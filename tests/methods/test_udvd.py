@@ -103,15 +103,7 @@ def test_the_method_is_the_network_and_the_posterior_mean() -> None:
     belief = Belief.of(out)
     restored = method.restored(window, NOISE)
     expected = belief.posterior_mean(frames[3], torch.full_like(belief.mean, 0.1**2))
-    torch.testing.assert_close(method.restored(window, None), belief.mean)
     torch.testing.assert_close(restored, expected)
-
-
-@torch.no_grad()
-def test_where_no_noise_is_known_the_mean_is_the_result() -> None:
-    method = tiny()
-    window = looked(method, clip(5))[2]
-    assert torch.equal(method.restored(window, None), method.predict(window)[:, :3])
 
 
 @pytest.mark.parametrize("size", [(80, 136), (93, 139)])
