@@ -159,8 +159,7 @@ def remember(
     """Keep what a run took; most_bytes: of memory, None where that is not known. A folder that
     cannot be written is no reason to fail."""
     folder, pixels = cache_folder("pace"), info.width * info.height
-    pictures = meter.done - meter.replayed - meter.copies
-    if pictures < LEAST or not meter.pace or folder is None:
+    if meter.done - meter.replayed - meter.copies < LEAST or not meter.pace or folder is None:
         return
     pace = meter.pace * (1 - meter.copies / meter.done)  # copies take no time
     key, known = f"{_kind(settings, info)} {_size(info)}", _known()
