@@ -28,7 +28,7 @@ def read_once(weights_read_once: None) -> None:
     """Tests that change networks name a fixture of their own like this one."""
 
 
-def clean_clip(count: int, height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
+def clean_clip(count: int, height: int = 32, width: int = 48, seed: int = 0) -> np.ndarray:
     """A textured scene that moves by two pixels per frame: (T, 3, H, W) in 0..1."""
     rng = np.random.default_rng(seed)
     rows, columns = height // 8 + 3, (width + 2 * count) // 8 + 3

@@ -139,7 +139,9 @@ def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_nois
     assert said[0].startswith("continues")
 
 
-def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_path) -> None:
+def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(
+    tmp_path, coarse_alone
+) -> None:
     frames, said = noisy_clip(6, height=32, width=48), []
     run(tmp_path, frames, 2, sigma=20.0)
     run(tmp_path, frames, 3, said=said.append, sigma=25.0)
@@ -150,7 +152,7 @@ def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_
 
 
 @pytest.mark.parametrize("name", ["frames", "state"])
-def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
+def test_a_damaged_record_is_begun_anew(tmp_path, name, coarse_alone) -> None:
     frames = noisy_clip(4, height=32, width=48)
     run(tmp_path, frames, 2, sigma=20.0)
     path = record_folder(tmp_path / "out.mkv") / name
@@ -166,7 +168,9 @@ def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
         assert "damaged" in said[0]
 
 
-def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(tmp_path, monkeypatch) -> None:
+def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(
+    tmp_path, monkeypatch, coarse_alone
+) -> None:
     frames = noisy_clip(4, height=32, width=48)
     run(tmp_path, frames, 2, sigma=20.0)
     monkeypatch.setattr(records, "KNOWN", [])
@@ -175,7 +179,7 @@ def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(tmp_path, m
     assert "starting over" in said[0]
 
 
-def test_a_record_that_torch_cannot_make_out_is_begun_anew(tmp_path) -> None:
+def test_a_record_that_torch_cannot_make_out_is_begun_anew(tmp_path, coarse_alone) -> None:
     """As another release of it may write: its checksums are right."""
     frames = noisy_clip(4, height=32, width=48)
     run(tmp_path, frames, 2, sigma=20.0)
@@ -222,7 +226,9 @@ def test_a_run_that_nothing_can_go_on_from_stops_when_it_is_asked_to(
         next(restored)
 
 
-def test_the_method_of_a_lane_that_is_done_is_let_go_of(tmp_path, monkeypatch) -> None:
+def test_the_method_of_a_lane_that_is_done_is_let_go_of(
+    tmp_path, monkeypatch, coarse_alone
+) -> None:
     """With what it remembers and the maps of its noise: stacks have thousands of lanes."""
     made, new_method = [], Engine.new_method
 
@@ -240,7 +246,7 @@ def test_the_method_of_a_lane_that_is_done_is_let_go_of(tmp_path, monkeypatch) -
     assert [method() is None for method in made] == [True, False]
 
 
-def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
+def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch, coarse_alone) -> None:
     frames, said = noisy_clip(4, height=32, width=48), []
     monkeypatch.setattr(records, "LEAST_FREE", 1 << 62)
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
@@ -249,7 +255,7 @@ def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
 
 
 def test_frames_that_fill_the_memory_are_written_before_the_first_state(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, coarse_alone
 ) -> None:
     monkeypatch.setattr(records, "FIRST", 60.0)
     monkeypatch.setattr(records, "WAITING", 0)
