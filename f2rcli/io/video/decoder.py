@@ -25,7 +25,7 @@ from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason, op
 
 _DELTA = slice(16, 20)  # bytes of a block's record that say by how much its own quantiser differs
 
-HEADERS = ("hevc", "vp9", "av1")  # families of codecs whose headers are read
+_HEADERS = ("hevc", "vp9", "av1")  # families of codecs whose headers are read
 _PACKETS = 16
 OF_HEADER = 0.5  # of a header's step is what encoders make of it block by block, or less
 _FIELD = re.compile(r"\b(init_qp_minus26|slice_qp_delta|base_q_idx)\s+\S+ = (-?\d+)")
@@ -51,14 +51,16 @@ def step8(frame: av.VideoFrame, bits: int) -> float:
     return float(np.sqrt(np.mean(np.square(steps)))) * 2.0 ** (8 - bits)
 
 
-def first_steps8(source: str, stream: int) -> tuple[float, float]:
+def first_steps8(source: str, stream: av.VideoStream) -> tuple[float, float]:
     """The median steps of the first key frames of a file's stream and of its other first pictures,
     by headers; 0 where they do not say."""
+    if family_of(stream) not in _HEADERS:
+        return 0.0, 0.0
     lines: tuple[list[str], list[str]] = ([], [])
     try:
         with open_source(source) as container, overheard(av.logging.INFO) as captured:
-            headers = BitStreamFilterContext("trace_headers", container.streams[stream])
-            for packet in islice(container.demux(stream), _PACKETS):
+            headers = BitStreamFilterContext("trace_headers", container.streams[stream.index])
+            for packet in islice(container.demux(stream.index), _PACKETS):
                 if packet.size:
                     captured.clear()
                     group = lines[not packet.is_keyframe]

@@ -17,7 +17,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import trailing
-from f2rcli.io.video.decoder import HEADERS, MATROSKA, DecodedPicture, Decoder, first_steps8, step8
+from f2rcli.io.video.decoder import MATROSKA, DecodedPicture, Decoder, first_steps8, step8
 from f2rcli.io.video.pixels import fits, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
@@ -133,9 +133,7 @@ class VideoReader(Reader):
     @cached_property
     def _first_steps8(self) -> tuple[float, float]:
         """Quantiser steps from the headers of the first key frames and other frames; 0: unknown."""
-        if not self._again or family_of(self.stream) not in HEADERS:
-            return 0.0, 0.0
-        return first_steps8(self.source, self.stream.index)
+        return first_steps8(self.source, self.stream) if self._again else (0.0, 0.0)
 
     # --- Frames of the excerpt, and around it
 
@@ -277,7 +275,8 @@ class VideoReader(Reader):
         )
 
     def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames of the excerpt, moved to begin when their source did, and their context."""
+        """The frames of the excerpt, moved to begin when their source did, and their context; then
+        it reads on a little for packets of other streams that belong before the end."""
         if self.options.whole:
             yield from clip
             return
@@ -290,7 +289,12 @@ class VideoReader(Reader):
         moved = (last.pts or 0) - self._first_pts
         for taken, frame in enumerate(chain([last], clip)):
             if self.options.beyond(self._since(frame), taken):
-                yield from self._beyond(chain([frame], clip), last, moved)
+                end = self.side.end = (frame.pts or 0) * self._tick
+                for after in trailing(chain([frame], clip), last, self.options.trail):
+                    self.ledger.forgive(after)
+                    yield replace(self._moved(after, moved), context=True)
+                if self.side.wanted:
+                    self._decoder.skip_aside(end + _AFTER_END)
                 return
             if not taken:
                 self.side.start = (frame.pts or 0) * self._tick
@@ -304,17 +308,6 @@ class VideoReader(Reader):
         """A frame moved `by` ticks earlier, with its index in the whole clip."""
         index = round(((frame.pts or 0) - self._first_pts) / self._step)
         return replace(frame, pts=(frame.pts or 0) - by, index=index)
-
-    def _beyond(self, clip: Iterator[Frame], last: Frame, moved: int) -> Iterator[Frame]:
-        """After the excerpt: frames that come along; then read on a little for packets of other
-        streams that belong before its end."""
-        first = next(clip)
-        end = self.side.end = (first.pts or 0) * self._tick
-        for frame in trailing(chain([first], clip), last, self.options.trail):
-            self.ledger.forgive(frame)
-            yield replace(self._moved(frame, moved), context=True)
-        if self.side.wanted:
-            self._decoder.skip_aside(end + _AFTER_END)
 
     # --- Facts of the clip
 
