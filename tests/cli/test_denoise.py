@@ -488,18 +488,25 @@ def test_a_stack_stays_what_it_is(f2r: Run, tmp_path: Path) -> None:
     assert np.abs(look[:, 64:, 0] - (slope * clean[0] + offset)).max() < 1.5
 
 
-def test_a_burst_is_merged_into_its_first_exposure(f2r: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("exposures", "given"), [([1.0], 1), ([1.0, 0.25, 1.5], 6)])
+def test_a_burst_is_merged_into_its_first_and_brackets_are_not(
+    f2r: Run, tmp_path: Path, exposures: list[float], given: int
+) -> None:
     (tmp_path / "burst").mkdir()
     light, rng = np.linspace(500, 2500, 64 * 48).reshape(48, 64), np.random.default_rng(0)
-    for number in range(6):
-        noisy = (light + rng.normal(0, 60, light.shape)).astype(np.uint16)
+    for number, exposure in enumerate(6 // len(exposures) * exposures):
+        noisy = (240 + exposure * light + rng.normal(0, 60, light.shape)).astype(np.uint16)
         tifffile.imwrite(tmp_path / "burst" / f"{number}.dng", noisy, photometric="cfa",
                          metadata=None, extratags=tags(left=frozenset({51041})))  # fmt: skip
-    done = f2r("denoise", tmp_path / "burst", "-o", tmp_path / "out", "--frames", 1)
+    done = f2r("denoise", tmp_path / "burst", "-o", tmp_path / "out", "--frames", given)
     assert done.code == EXIT_OK, done.err
-    (merged,) = (tmp_path / "out").iterdir()
-    assert merged.name == "0.dng"
-    assert np.std(tifffile.imread(merged, key=0) - light) < 60 / 6**0.5
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"{number}.dng" for number in range(given)]
+    for name, exposure in zip(names, given * exposures, strict=False):
+        before, after = (tifffile.imread(tmp_path / where / name, key=0).astype(float)
+                         for where in ("burst", "out"))  # fmt: skip
+        assert np.std(after - exposure * light) < (60 / 6**0.5 if given == 1 else 45)
+        assert after.mean() == pytest.approx(before.mean(), abs=1)
 
 
 def test_a_stack_whose_resolution_is_nothing_is_no_bug(f2r: Run, tmp_path: Path) -> None:

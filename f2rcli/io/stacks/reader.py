@@ -100,7 +100,7 @@ class StackReader(Reader):
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
                 f"{self.source.name}: does not state the time between frames.",
-                hint="Pass frames= instead of start= and end=.",
+                hint="Leave out start= and end=; a preview shows its first frame, 0.",
             )
         step = self.interval or Fraction(0)
         there = [(number * step, f) for number, f in enumerate(lane.frames) if f not in absent]
