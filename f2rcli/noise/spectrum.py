@@ -153,9 +153,6 @@ class Differences(NamedTuple):
         frame's `seen`, is most of it; of the variance of one frame."""
         trusted = np.min([one.share[FULL] for one in seen.planes], 0) > MOSTLY
         noisy = self.flat & enlarged(np.asarray(trusted), BLOCK)
-        count, height, width = self.after.shape
-        if min(height, width) < SIZE:
-            return np.zeros((0, count, SIZE, SIZE), np.float32)
         tiles, flat = (
             np.lib.stride_tricks.sliding_window_view(one, (SIZE, SIZE), (-2, -1))[
                 ..., ::STRIDE, ::STRIDE, :, :
@@ -165,7 +162,7 @@ class Differences(NamedTuple):
         share = flat.mean((2, 3)).ravel()
         wanted = min(max(FEWEST_PATCHES, int(FLAT_SHARE * len(share))), MOST_PATCHES)
         order = np.argsort(-share, kind="stable")[:wanted]
-        every = tiles.reshape(count, -1, SIZE, SIZE).swapaxes(0, 1)
+        every = tiles.reshape(len(tiles), -1, SIZE, SIZE).swapaxes(0, 1)
         return np.asarray(np.multiply(every[order], 0.5**0.5), np.float32)
 
 
