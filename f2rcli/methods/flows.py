@@ -39,21 +39,18 @@ class FlowBook:
         """The flow between two adjacent frames by their indices, where it was made."""
         return self._known.get((source, target))
 
-    def chain(self, frames: Sequence[Prepared]) -> None:
-        """Make sure that both flows of every pair of these frames in a row are known."""
-        self._several(_both_ways(frames))
+    def chain(self, frames: Sequence[Prepared]) -> list[Flow]:
+        """Both flows of every pair of these frames in a row, there and back, known from now on."""
+        return self._several(_both_ways(frames))
 
     def rated(self, window: Window[Prepared]) -> list[tuple[Flow, Tensor]]:
         """The flow to every neighbour and how well it agrees with the one back, (1, 1, h, w); what
         rests is where it was, and agrees."""
         centre, neighbours = window.centre, window.neighbours
-        self.chain(window.items)
+        links = self.chain(window.items)
         flows = self._several([(centre, one) for one in neighbours])
         backs = [self._composed(one.index, centre.index) for one in neighbours]
-        links = [(a.index, b.index) for a, b in pairwise(window.items)]
-        rests = at_rest(
-            [self._known[a, b] for a, b in links], [self._known[b, a] for a, b in links]
-        )
+        rests = at_rest(links[::2], links[1::2])
         still, moves = rests.float(), ~rests[:, 0, ..., None]
         return [
             (flow * moves, torch.maximum(consistency(flow, back, HALF), still))
@@ -111,11 +108,9 @@ class DeviceFlows(FlowBook):
         self._graphs = Graphs() if graphs is None else graphs
 
     def rated(self, window: Window[Prepared]) -> list[tuple[Flow, Tensor]]:
-        frames, place = window.items, len(window.before)
-        self.chain(frames)
-        looks = [frame.look for frame in frames]
-        known = [self._known[_key(pair)] for pair in _both_ways(frames)]
-        return list(self._graphs(("rated", place), partial(_rated, place), looks, known))
+        looks, place = [frame.look for frame in window.items], len(window.before)
+        work, known = partial(_rated, place), self.chain(window.items)
+        return list(self._graphs(("rated", place), work, looks, known))
 
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         """Of adjacent frames, which start from nothing, or of others, none of which does."""
