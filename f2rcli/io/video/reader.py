@@ -240,14 +240,14 @@ class VideoReader(Reader):
     def _frame(self, picture: DecodedPicture, decoded: av.VideoFrame) -> Frame:
         info, when = self.info, ""
         if picture.pts is not None:
-            when = f" at {float(picture.pts * self._tick):.2f} s"
+            when = f" at {float((picture.pts - self._first_pts) * self._tick):.2f} s"
         form, planes = read_planes(decoded)
         before, now = f"{info.width}x{info.height}", f"{decoded.width}x{decoded.height}"
         if now != before or not fits(info.layout, form.samples):
             raise InputError(
                 f"{self.name}: the pictures' format or size changes from {self.metadata.pix_fmt} "
                 f"{before} to {form.name} {now}{when}.",
-                hint="Denoise the parts separately, with end= and start=.",
+                hint="Cut it there first (ffmpeg -ss, -t), and denoise the parts.",
             )
         unlike = decoded.interlaced_frame and not (info.interlaced or self.metadata.single_fields)
         if unlike and self.options.fields == "auto":
