@@ -34,7 +34,7 @@ from f2rcli.errors import (
 )
 from f2rcli.io import is_clip, unmarked_name
 from f2rcli.io.files import disk_errors, same_file, write_text
-from f2rcli.io.formats import PICTURES, READABLE, UNREAD
+from f2rcli.io.formats import PICTURES, RAW, READABLE, UNREAD
 from f2rcli.io.numbering import is_pattern, natural_key
 from f2rcli.settings import read_table
 from f2rcli.units import count
@@ -111,6 +111,11 @@ def _below(
             "a folder of their own to make them a clip"
         )
         clips = [path for path in clips if path not in loose]
+    if (shots := sum(path.suffix.lower() in RAW for path in clips)) > 1:  # beside a film
+        remarks.append(
+            f"{folder}: each of {shots} raw files is denoised by itself; put them into a folder of "
+            "their own to make them a burst"
+        )
     yield from ((path, place / path.name) for path in clips)
     folders = [path for path in paths if path.is_dir() and path not in clips]
     for path in sorted(folders, key=Path.is_symlink):  # a link never stands for its folder

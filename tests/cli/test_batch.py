@@ -15,6 +15,7 @@ import pytest
 
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from tests.cli.conftest import Done, rgb, write_clip
+from tests.io.raw_files import write_burst
 
 Run = Callable[..., Done]
 STILL = ("--strength", 0)  # what a batch does is the same, and takes no networks
@@ -158,6 +159,14 @@ def test_pictures_in_a_folder_are_one_clip(f2r: Run, tmp_path: Path) -> None:
     done = f2r("denoise", tmp_path / "shots", "--json", *STILL)
     assert statuses(done) == {"one": "done"}
     assert len(list((tmp_path / "shots_f2r" / "one").glob("*.png"))) == 3
+
+
+def test_a_burst_beside_a_film_is_told_to_be_none(f2r: Run, tmp_path: Path) -> None:
+    """Its exposures went by, one by one, without their neighbours."""
+    write_clip(write_burst(tmp_path / "card", count=2) / "film.mkv")
+    done = f2r("denoise", tmp_path / "card", "--dry-run", *STILL)
+    assert "each of 2 raw files is denoised by itself; put them into a folder" in done.err
+    assert "3 clips" in done.out
 
 
 def test_links_into_what_is_read_already_are_not_followed(f2r: Run, tree: Path) -> None:
