@@ -119,15 +119,15 @@ def pairs(name: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 LARGEST = 1 << 20  # bytes
 
 
-def read_text(path: Path, largest: int = LARGEST, errors: str = "strict") -> str:
+def read_text(path: Path, errors: str = "strict") -> str:
     """The text of a file. Raises OSError, and ValueError for one that is too large or no text.
 
     Devices may have no end: no more is read than may be there.
     """
     with path.open("rb") as file:
-        data = file.read(largest + 1)
-    if len(data) > largest:
-        raise ValueError(f"more than {largest} bytes")
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"more than {LARGEST} bytes")
     return data.decode("utf-8", errors)
 
 

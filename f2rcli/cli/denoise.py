@@ -138,13 +138,15 @@ class Job:
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; json: standard output holds events."""
         preview, piped = self.preview is not None, self.output == "-"
+        given = {"dry-run": self.dry_run, **asdict(self.read)}
+        beside = [one for one in ("start", "end", "frames", "dry-run") if preview and given[one]]
         for wrong, clash, hint in (
             (self.adapt and self.engine.sigma is not None,  # held-out frames hold the real noise
              "--adapt --sigma: choose one; adapting measures the noise itself.",
              "For both: f2r train CLIP --adapt -o W.safetensors, then --weights."),
             (self.adapt and self.source == "-",
              "- --adapt: standard input can be read only once.", "Adapt to a file."),
-            (preview and self.dry_run, "--preview --dry-run: choose one of them.", None),
+            (bool(beside), f"--preview --{' --'.join(beside)}: choose one of them.", None),
             (preview and changes_nothing(self.engine),
              "--preview --strength 0: there is nothing to see.", "Leave one out."),
             (piped and json, "-o - --json: choose one of them.", "Write to a file."),
@@ -174,10 +176,8 @@ Done = tuple[int, Receipt | None]  # the exit code; no receipt: a dry run
 
 def run_job(job: Job, console: Console) -> Done:
     """Run a job to its end; raises for one that fails."""
-    moment: dict[str, Any] = {}
-    if job.preview is not None:
-        moment = {"start": job.preview, "end": None, "frames": 1}
-    read = replace(job.read, lead=LEAD_IN, trail=LEAD_OUT, **moment)
+    span: dict[str, Any] = {} if job.preview is None else {"start": job.preview, "frames": 1}
+    read = replace(job.read, lead=LEAD_IN, trail=LEAD_OUT, **span)
     try:
         with io.open_reader(job.source, read) as reader:
             return Run(job, read, reader, console).to_end()

@@ -30,6 +30,7 @@ MISTAKES = [
     (("denoise", "clip.mp4", "--encoder-opt", "pix_fmt=x"), "--encoder-opt pix_fmt x", "yuv420p"),
     (("denoise", "clip.mp4", "--encoder-opt", "x"), "not key=value", "For example"),
     (("denoise", "clip.mp4", "--preview", "0", "--dry-run"), "choose one of them", ""),
+    (("denoise", "clip.mp4", "--preview", "0", "--frames", "2"), "--preview --frames: choose", ""),
     (("denoise", "clip.mp4", "-o", ""), "-o: is empty", "shell variable"),
     (("denoise", "clip.mp4", "-o", "-", "--preview", "0"), "choose one of", "Write to a file"),
     (("denoise", "-", "--jobs", "2"), "--jobs: standard input is one clip", "Leave it out"),
