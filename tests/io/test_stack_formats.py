@@ -4,6 +4,8 @@ CZI and LIF are written byte by byte and read by their libraries; the ND2 is a r
 """
 
 import lzma
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -388,10 +390,26 @@ def test_fits_opens_where_astropy_is_installed(tmp_path: Path) -> None:
         open_reader(tmp_path / "c.fit")
 
 
+def test_a_library_may_make_a_logger_of_its_own(tmp_path: Path) -> None:
+    """As astropy does: it cannot be imported once a plain one of its name is there."""
+    (tmp_path / "astropy" / "io").mkdir(parents=True)
+    (tmp_path / "astropy" / "__init__.py").write_text(
+        "import logging\nassert 'astropy' not in logging.root.manager.loggerDict"
+    )
+    (tmp_path / "astropy" / "io" / "fits.py").write_text("def open(path):\n    return []")
+    (tmp_path / "a.fit").write_bytes(b"SIMPLE")
+    done = subprocess.run(
+        [sys.executable, "-m", "f2rcli", "info", tmp_path / "a.fit"], text=True,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )  # fmt: skip
+    assert "a.fit: holds no pictures." in done.stderr
+
+
 def test_fits_names_the_package_where_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "astropy", None)
+    monkeypatch.setitem(sys.modules, "astropy.io.fits", None)
     (tmp_path / "a.fit").write_bytes(b"SIMPLE  =                    T" + bytes(5000))
     with pytest.raises(InputError, match="package astropy") as raised:
         open_reader(tmp_path / "a.fit")

@@ -321,12 +321,13 @@ class LibraryStack(Stack):
             check_not_empty(path)
         self._kind, self.flavour = kind, kind.name
         self.package = kind.package.partition(".")[0]
+        # Imported before its messages are kept from being printed: astropy makes its own logger.
+        self._library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         super().__init__(path)
 
     def _open(self) -> None:
         kind, path = self._kind, self.path
-        library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
-        self.file = getattr(library, kind.opener)(str(path), **(kind.options or {}))
+        self.file = getattr(self._library, kind.opener)(str(path), **(kind.options or {}))
         found = enumerate(kind.images(self.file, path))
         self.series = [replace(one, number=number, codec=kind.name) for number, one in found]
         self.remarks = tuple(one.remark for one in self.series if one.remark)
