@@ -294,7 +294,7 @@ class VideoReader(Reader):
                     self.ledger.forgive(after)
                     yield replace(self._moved(after, moved), context=True)
                 if self.side.wanted:
-                    self._decoder.skip_aside(end + _AFTER_END)
+                    self._decoder.skip_aside(end + (frame.duration or 0) * self._tick + _AFTER_END)
                 return
             if not taken:
                 self.side.start = (frame.pts or 0) * self._tick
