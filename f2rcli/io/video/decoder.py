@@ -135,7 +135,7 @@ def _context_of(stream: av.VideoStream) -> VideoCodecContext:
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
         other = av.Codec(wrapped, "r").create("video")
-        for tag in ("color_primaries", "color_trc", "colorspace", "color_range"):
+        for tag in ("color_primaries", "color_trc", "color_range"):
             setattr(other, tag, getattr(context, tag))  # as the container states them
         return other
     context.thread_type = "AUTO"
