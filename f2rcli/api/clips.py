@@ -32,7 +32,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         engine = load_engine(settings, reader.info)
         engine.check = call.own_check()
-        plan = replace(plan, provenance=provenance_of(engine, options.given))
+        plan = replace(plan, provenance=provenance_of(options.given, engine.provenance))
         with open_writer(reader, plan) as writer:
             frames = denoise_stream(reader, reader.info, engine, reader.opening)
             for frame in call.counted(frames, reader.info.frames):

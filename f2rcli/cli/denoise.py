@@ -223,9 +223,8 @@ class Run:
                 self.engine = load(self.job.engine, info, console)
                 meter.shared = self.engine.weights.header.length // 2
                 meter.stage("first frames and their noise")
-            read = meter.reading(chain(emptied(first), frames))
             write = self._write if self.job.preview is None else self._preview
-            receipt = write(read, meter)
+            receipt = write(meter.reading(chain(emptied(first), frames)), meter)
         return self._close(receipt)
 
     def _announce(self) -> None:
@@ -288,7 +287,8 @@ class Run:
 
     def _write(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:
         before = most_memory()
-        plan = replace(self.plan, provenance=provenance_of(self.engine, self.job.settings))
+        own = self.engine.provenance if self.engine else dict
+        plan = replace(self.plan, provenance=provenance_of(self.job.settings, own))
         with io.open_writer(self.reader, plan) as writer:
             record = self._record(meter)
             with record or nullcontext():
@@ -324,8 +324,8 @@ class Run:
             return (frame for frame in frames if not frame.context)
         from f2rcli.engine.stream import denoise_stream
 
-        frames = frames if record is None else record.reading(frames)
-        restored = denoise_stream(frames, self.info, self.engine, self.reader.opening)
+        frames, marks = (frames, None) if record is None else (record.reading(frames), record.marks)
+        restored = denoise_stream(frames, self.info, self.engine, self.reader.opening, marks)
         return restored if record is None else record.keeping(restored)
 
     def _record(self, meter: FrameMeter) -> "RunRecord | None":
@@ -339,7 +339,7 @@ class Run:
         record = RunRecord(
             Path(self.plan.target), self.engine, identity, meter.total, self.console.remark
         )
-        self.engine.found.marks = record.open()
+        record.open()
         record.stopped = lambda: stopper.error is not None
         record.stop = stopper.check
         stopper.patient = lambda: "finishing this frame" if record.can_keep else ""

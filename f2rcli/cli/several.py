@@ -229,7 +229,7 @@ def _output(sources: Sequence[str], named: str | None) -> Path:
     folder = Path(sources[0])
     if len(sources) == 1 and folder.is_dir():
         resolved = folder.resolve()
-        return resolved.parent / f"{resolved.name}_f2r"
+        return resolved.with_name(f"{resolved.name}_f2r")
     last, hint = sources[-1], "Name a folder with -o."
     if len(sources) == 2 and not os.path.isdir(last):  # as ffmpeg and cp name their output
         as_output = shlex.join(["f2r", "denoise", sources[0], "-o", last])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -35,9 +35,6 @@ from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled, threads_for
 from f2rcli.weights import CHANNELS, Weights
 
-if TYPE_CHECKING:
-    from f2rcli.engine.resuming import Marks
-
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
 
 
@@ -52,7 +49,6 @@ class Findings:
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     # Offsets of rows and columns that were taken out, by lane.
     lines: dict[int, list[RowNoise]] = field(default_factory=dict)
-    marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
 
     def note(self, line: str) -> None:
         """Add a note for the user, once."""
@@ -119,6 +115,12 @@ class Engine:
             "method": self.settings.method, "weights": self.weights.name, "device": self.device,
             "precision": self.precision, "tile": self.tile,
         }  # fmt: skip
+
+    def provenance(self) -> dict[str, Any]:
+        """What a clip was restored by, and of, as far as that is known by now; as JSON values."""
+        own = {"sha256": self.weights.sha256, "contract": self.settings.contract}
+        noise = self.found.noise
+        return self.choices | own | ({} if noise is None else {"noise": _law_values(noise)})
 
     def new_method(self, source: PlaneLayout) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one) of such
@@ -194,3 +196,12 @@ def _bundled(settings: EngineSettings, space: Space, device: torch.device) -> st
             f"{settings.method} and {space.value} pictures.", hint="Leave it out.",
         )  # fmt: skip
     return name
+
+
+def _law_values(noise: NoiseModel) -> dict[str, Any]:
+    """The law of the noise: 8-bit units, per channel."""
+    values = {"sigma8": [round(level, 3) for level in noise.sigma8]}
+    for name in ("gain", "read", "dark"):
+        if any(found := getattr(noise, name)):
+            values[name] = [float(f"{value:.6g}") for value in found]
+    return values

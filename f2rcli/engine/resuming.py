@@ -252,6 +252,7 @@ class RunRecord:
         self.engine, self.identity, self.total = engine, identity, total
         self.say, self.clock = say, clock
         self.log, self._state = FrameLog(self.folder / "frames"), self.folder / "state"
+        self.marks: Marks | None = None  # where the streams stand, see `open`
         self.begun = 0  # frames of the run that is gone on with
         self.kept = 0  # frames that another run would find
         self.finished = self.given_up = self._going = False
@@ -275,10 +276,11 @@ class RunRecord:
                 f"({self.folder.name}, {size(self._size())})"
             )
 
-    def open(self) -> Marks:
-        """Where the streams begin: where an earlier run of the same stopped, if there was one."""
+    def open(self) -> None:
+        """See where the streams begin: where an earlier run of the same stopped, if one did."""
+        self.marks = Marks()
         if not self.folder.exists():
-            return Marks()
+            return
         try:
             before = RunState.load(self._state, self.engine.torch_device)
             if before.identity != self.identity:
@@ -290,11 +292,11 @@ class RunRecord:
                 "starting over"
             )
             self.remove()
-            return Marks()
+            return
         self.begun = self.kept = before.frames
         self._before = before
         self.say(f"continues after the {self.begun} finished frames ({self.folder.name})")
-        return Marks(before.streams)
+        self.marks = Marks(before.streams)
 
     def reading(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The clip's frames, each remembered until it is restored."""
@@ -333,7 +335,7 @@ class RunRecord:
     def can_keep(self) -> bool:
         """Whether a run that is asked to stop has lasted long enough, and has the means, to be gone
         on with from the frame in hand."""
-        marks, lasted = self.engine.found.marks, self.clock() - self._began >= FIRST
+        lasted, marks = self.clock() - self._began >= FIRST, self.marks
         return lasted and self._going and marks is not None and marks.begun
 
     def _look(self) -> None:
@@ -346,7 +348,7 @@ class RunRecord:
     def _keep(self) -> None:
         """Keep the state, where the streams can be left and the disk has room."""
         engine, began = self.engine, self.clock()
-        streams = [] if engine.found.marks is None else engine.found.marks.taken()
+        streams = [] if self.marks is None else self.marks.taken()
         if not streams:
             return
         self.log.settle()
@@ -391,7 +393,7 @@ class RunRecord:
     def give_up(self, why: str) -> None:
         """Keep nothing more, and nothing of what was kept."""
         self.say(f"this run cannot be resumed: {why}")
-        self.given_up, self.engine.found.marks = True, None
+        self.given_up, self.marks = True, None
         self.remove()
 
     def remove(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from f2rcli import __version__, methods, weights
 from f2rcli.errors import UsageError
@@ -10,9 +10,6 @@ from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
 from f2rcli.settings import Setting, check, setting
 from f2rcli.system import MOST_THREADS
 from f2rcli.yuv import LUMA_WEIGHTS
-
-if TYPE_CHECKING:
-    from f2rcli.engine.engine import Engine
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
@@ -134,26 +131,10 @@ def _mixed(changes: Sequence[Any], luma: float, chroma: float) -> list[Any]:
 # --- The provenance of a clip: the same, as JSON values for its metadata -------------------------
 
 
-def provenance_of(
-    engine: "Engine | None", settings: dict[str, Any]
-) -> Callable[[], dict[str, Any]]:
-    """A clip's provenance, final once its noise is known; without an engine that of a copy."""
-
-    def facts() -> dict[str, Any]:
-        facts: dict[str, Any] = {"f2r": __version__, "settings": settings}
-        if engine is not None:
-            own = {"sha256": engine.weights.sha256, "contract": engine.settings.contract}
-            noise = engine.found.noise
-            facts |= engine.choices | own | ({} if noise is None else {"noise": _noise(noise)})
-        return facts
-
-    return facts
+Facts = Callable[[], dict[str, Any]]
 
 
-def _noise(model: Any) -> dict[str, Any]:
-    """The law of the noise: 8-bit units, per channel."""
-    facts = {"sigma8": [round(level, 3) for level in model.sigma8]}
-    for name in ("gain", "read", "dark"):
-        if any(values := getattr(model, name)):
-            facts[name] = [float(f"{value:.6g}") for value in values]
-    return facts
+def provenance_of(settings: dict[str, Any], own: Facts = dict) -> Facts:
+    """A clip's provenance, final once its noise is known. own: `Engine.provenance`; without it that
+    of a copy."""
+    return lambda: {"f2r": __version__, "settings": settings, **own()}

@@ -14,6 +14,7 @@ from f2rcli.engine.dim import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, res
 from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import PREROLL, Opening
+from f2rcli.engine.resuming import Marks
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.engine.window_loop import Restorer
@@ -38,12 +39,14 @@ OpeningFrames = Callable[[], Iterable[Frame]]  # of the whole clip; none where f
 
 
 def denoise_stream(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames = tuple
-) -> Generator[Frame]:
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames = tuple,
+    marks: Marks | None = None,
+) -> Generator[Frame]:  # fmt: skip
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
     Frames that are context are looked at and not given out. opening: gives the whole clip's first
     frames, which the noise is measured on, where `frames` begin elsewhere (`Reader.opening`).
+    marks: where streams stand, of a run that can be gone on with (`RunRecord.marks`).
 
     Lanes are clips of their own. Holds one window of frames, two at most for interlaced clips,
     whose fields go separate ways.
@@ -53,7 +56,7 @@ def denoise_stream(
         return
     own = torch.get_num_threads()
     source = _each(frames, lambda: threads_given_back(own, engine.lent or engine.threads))
-    restored = _lanes(source, info, engine, opening)
+    restored = _lanes(source, info, engine, opening, marks)
     try:
         yield from _each(restored, lambda: lent_threads(engine.lent or engine.threads))
     finally:
@@ -78,12 +81,13 @@ def _each(
 
 
 def _lanes(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames
-) -> Generator[Frame]:
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames,
+    marks: Marks | None,
+) -> Generator[Frame]:  # fmt: skip
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
         layout = None  # of no frame: a lane may hold context alone
         with network_worker(engine) as worker:
-            for frame in _denoise_lane(lane, info, engine, opening, worker):
+            for frame in _denoise_lane(lane, info, engine, opening, worker, marks):
                 layout = frame.layout
                 yield frame
         if layout is not None and engine.found.noise is not None:
@@ -91,14 +95,15 @@ def _lanes(
 
 
 def _denoise_lane(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames, worker: Worker
-) -> Iterator[Frame]:
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames,
+    worker: Worker, marks: Marks | None,
+) -> Iterator[Frame]:  # fmt: skip
     if not info.interlaced or info.height < 4:
-        yield from restore_stream(frames, engine, opening(), worker)
+        yield from restore_stream(frames, engine, opening(), worker, marks)
         return
     halves = [partial(map, partial(one_field, parity)) for parity in range(2)]
     fields = [
-        restore_stream(half(branch), engine, half(opening()), worker)
+        restore_stream(half(branch), engine, half(opening()), worker, marks)
         for half, branch in zip(halves, tee_releasing(frames, 2), strict=True)
     ]
     for upper, lower in zip(*fields, strict=True):  # each is asked to its end
@@ -106,10 +111,11 @@ def _denoise_lane(
 
 
 def restore_stream(
-    frames: Iterable[Frame], engine: Engine, opening: Iterable[Frame] = (), worker: Worker = HERE
-) -> Iterator[Frame]:
-    """Every frame restored that is not context. opening: see `denoise_stream`; worker: runs the
-    networks."""
+    frames: Iterable[Frame], engine: Engine, opening: Iterable[Frame] = (), worker: Worker = HERE,
+    marks: Marks | None = None,
+) -> Iterator[Frame]:  # fmt: skip
+    """Every frame restored that is not context. opening, marks: see `denoise_stream`; worker: runs
+    the networks."""
     whole = _begun(unique(opening), engine)
     begun = _begun(unique(frames, worker), engine, whole.remover if whole.waiting else None)
     waiting, pictures, _ = begun
@@ -122,7 +128,7 @@ def restore_stream(
     del whole, begun, shown, opening  # which closes what was opened for it
     pictures = chain(emptied(waiting), pictures)
     if blend == ALONE:
-        yield from _restored(pictures, engine, noise, worker)
+        yield from _restored(pictures, engine, noise, worker, marks)
         return
     restore = _restore(engine, noise, worker)
     for copies in restored_in_sums(pictures, blend, engine, noise, restore):
@@ -156,12 +162,13 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
 
 
 def _restored(
-    pictures: Iterator[Copies], engine: Engine, noise: NoiseTracker, worker: Worker
-) -> Iterator[Frame]:
+    pictures: Iterator[Copies], engine: Engine, noise: NoiseTracker, worker: Worker,
+    marks: Marks | None = None,
+) -> Iterator[Frame]:  # fmt: skip
     """Every frame of pictures of known noise restored that is not context."""
     clip = Restorer(engine, noise, worker)
-    if engine.found.marks is not None:
-        yield from engine.found.marks.restored(clip, pictures)
+    if marks is not None:
+        yield from marks.restored(clip, pictures)
     else:
         for copies in clip.restored(clip.excerpt(clip.windows(pictures))):
             yield from given(copies, engine.found.aside)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.result import CLEAN, WHOLE, MetricFacts, MetricSeries
+from f2rcli.evaluation.result import CHANNELS, CLEAN, WHOLE, MetricFacts, MetricSeries, luma
 from f2rcli.frames import Floats, Picture
-from f2rcli.sensor import PLANES
 from f2rcli.settings import Setting
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ ChannelValues = Mapping[str, float]  # by channel, WHOLE among them
 # The values of one side of a frame, by its name; None where there is nothing to measure.
 Measure = Callable[["FrameSet", str], ChannelValues | None]
 
-CHANNELS = {3: ("r", "g", "b"), 1: (), 4: PLANES}  # by the number of a picture's channels
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
 SSIM_SIGMA, SSIM_WINDOW = 1.5, 11  # pixels
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 
@@ -122,16 +119,6 @@ def warping_error(motion: "Motion", now: Picture, before: Picture) -> float | No
         return None
     apart = (now - motion.fetch(before))[:, motion.seen]
     return 255 * float(np.sqrt(np.square(apart, dtype=np.float64).mean()))
-
-
-def luma(picture: Picture) -> NDArray[np.float32]:
-    """Brightness (H, W) of RGB, gray, or packed Bayer planes R, G1, B, G2 (the greens' mean)."""
-    if len(picture) == 3:
-        weighed = (w * plane for w, plane in zip(LUMA, picture, strict=True))
-        return np.asarray(sum(weighed), np.float32)
-    if len(picture) == 4:
-        return np.asarray((picture[1] + picture[3]) / 2, np.float32)
-    return np.asarray(picture[0])
 
 
 def _psnr(frame: "FrameSet", name: str) -> ChannelValues | None:

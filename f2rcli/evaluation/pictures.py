@@ -5,7 +5,6 @@ one: a reduced picture has less noise than the file.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
@@ -13,9 +12,9 @@ import cv2
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_window
-from f2rcli.evaluation.metrics import luma, psnr
+from f2rcli.evaluation.metrics import psnr
 from f2rcli.evaluation.plots import encode
-from f2rcli.evaluation.result import CLEAN, NOISY
+from f2rcli.evaluation.result import CLEAN, NOISY, ReportImage, luma
 from f2rcli.frames import Codes, Mosaic, Picture
 from f2rcli.noise.synthesis.law import to_codes
 from f2rcli.sensor import developed
@@ -49,19 +48,6 @@ DETAIL_LEVELS = (
     DetailLevel(1, 180, 280, 70, 1),
     DetailLevel(1, 96, 128, 60, 0),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportImage:
-    """A picture, one pixel to one of the clip's."""
-
-    kind: str
-    frame: int  # from 0
-    method: str  # CLEAN for the reference
-    box: tuple[int, int, int, int]  # x, y, width, height in the clip's pixels
-    caption: str = ""
-    gain: float = 1  # what differences are multiplied by
-    data: bytes = field(repr=False)  # a PNG or WebP file
 
 
 class _Kept(NamedTuple):

@@ -8,14 +8,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from f2rcli.evaluation.pictures import ReportImage
+import numpy as np
+
+from f2rcli.frames import Picture, Singles
+from f2rcli.sensor import PLANES
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself
 CLEAN = ""  # in place of a method: the reference
+CHANNELS = {3: ("r", "g", "b"), 1: (), 4: PLANES}  # by the number of a picture's channels
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
 
 FrameValues = tuple[float | None, ...]  # one per frame; None where a frame has none
 
@@ -100,6 +104,19 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportImage:
+    """A picture, one pixel to one of the clip's."""
+
+    kind: str
+    frame: int  # from 0
+    method: str  # CLEAN for the reference
+    box: tuple[int, int, int, int]  # x, y, width, height in the clip's pixels
+    caption: str = ""
+    gain: float = 1  # what differences are multiplied by
+    data: bytes = field(repr=False)  # a PNG or WebP file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipResult:
     """One clip with one noise."""
 
@@ -113,7 +130,7 @@ class ClipResult:
     files: tuple[FileFacts, ...] = ()
     methods: tuple[MethodResult, ...] = ()
     noise: Mapping[str, Any] | None = None  # of the noisy input: NoiseReport.values()
-    pictures: "tuple[ReportImage, ...]" = ()  # what a report shows; never in JSON
+    pictures: tuple[ReportImage, ...] = ()  # what a report shows; never in JSON
     notes: tuple[str, ...] = ()
 
     def of(self, method: str) -> MethodResult | None:
@@ -187,3 +204,13 @@ class Evaluation:
         results = [c.of(method) for c in self.clips if group is None or c.group == group]
         times = [r.seconds_per_frame for r in results if r and r.seconds_per_frame is not None]
         return fmean(times) if times else None
+
+
+def luma(picture: Picture) -> Singles:
+    """Brightness (H, W) of RGB, gray, or packed Bayer planes R, G1, B, G2 (the greens' mean)."""
+    if len(picture) == 3:
+        weighed = (w * plane for w, plane in zip(LUMA, picture, strict=True))
+        return np.asarray(sum(weighed), np.float32)
+    if len(picture) == 4:
+        return np.asarray((picture[1] + picture[3]) / 2, np.float32)
+    return np.asarray(picture[0])

@@ -6,7 +6,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from statistics import fmean
@@ -22,7 +22,7 @@ from f2rcli.units import noise_level, span
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
-    from f2rcli.training.session import TrainResult
+    from f2rcli.training.exams import ErrorReduction
 
 
 CONFIG, RESULT = "run.json", "result.json"
@@ -200,7 +200,34 @@ CODES = 255
 GAIN, PSNR = "gain over the noisy frames", "PSNR"
 
 
-def summarise(result: "TrainResult") -> tuple[list[str], dict[str, Any]]:
+@dataclass(kw_only=True)
+class TrainResult:
+    """Result of a run."""
+
+    config: TrainConfig
+    why_not: str | None = None  # why no weights were written
+    for_time: bool = False  # whether that is for lack of time: another run may write some
+    stopped: str = "finished"
+    start_db: float = math.nan  # of the weights it began with, on test frames
+    best_db: float = math.nan  # of what was trained, on them
+    fell: "ErrorReduction | None" = None  # of their squared error
+    curve: list[tuple[str, int, float]] = field(default_factory=list)  # stage, step, dB
+    noise: "NoiseReport | None" = None
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def weights(self) -> Path:
+        """The file of weights."""
+        return Path(self.config.output)
+
+    @property
+    def written(self) -> bool:
+        """Whether it was written."""
+        return self.why_not is None
+
+
+def summarise(result: TrainResult) -> tuple[list[str], dict[str, Any]]:
     """Write the curve and result.json into the run folder; returns what they say, as lines for a
     terminal and as JSON values. Raises OutputError; the weights are there all the same."""
     folder, output = result.config.folder, Path(result.config.output)
@@ -214,7 +241,7 @@ def summarise(result: "TrainResult") -> tuple[list[str], dict[str, Any]]:
     return _lines(result), values
 
 
-def plot_curve(result: "TrainResult", path: Path) -> None:
+def plot_curve(result: TrainResult, path: Path) -> None:
     """Held-out dB over the steps of all stages in a row, as PNG. Raises OutputError."""
     curves, before = list[Curve](), 0
     for stage in dict.fromkeys(name for name, _, _ in result.curve):
@@ -251,7 +278,7 @@ def resume_command(config: TrainConfig) -> str:
     return shlex.join(words if config.run is None else [*words, "--run", config.run])
 
 
-def verdict(result: "TrainResult") -> str:
+def verdict(result: TrainResult) -> str:
     """One sentence that says, with numbers, what the run reached on frames it never saw."""
     name, config = measure(result.config), result.config
     if not math.isfinite(result.best_db):
@@ -276,7 +303,7 @@ def word(gain: float) -> str:
     return "good" if gain >= 8 else "fair" if gain >= 6 else "little" if gain >= 3 else "too little"
 
 
-def _lines(result: "TrainResult") -> list[str]:
+def _lines(result: TrainResult) -> list[str]:
     config, unfinished = result.config, result.stopped == "time limit"
     return [
         f"result   {verdict(result)}",
@@ -289,7 +316,7 @@ def _lines(result: "TrainResult") -> list[str]:
     ]
 
 
-def _values(result: "TrainResult") -> dict[str, Any]:
+def _values(result: TrainResult) -> dict[str, Any]:
     def number(value: float) -> float | None:
         return value if math.isfinite(value) else None
 

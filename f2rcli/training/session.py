@@ -7,7 +7,7 @@ that began with weights, better than these do.
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ import torch
 
 from f2rcli import methods, weights
 from f2rcli.engine.device import choose_device, choose_precision, use_threads
-from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.system import threads_for
 from f2rcli.training.checks import fit_clips
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.exams import ErrorReduction, error_reduction, is_significant
-from f2rcli.training.folder import Event, OnEvent, said
+from f2rcli.training.exams import error_reduction, is_significant
+from f2rcli.training.folder import Event, OnEvent, TrainResult, said
 from f2rcli.training.footage import Decoding, open_footage
 from f2rcli.training.loop import RunState, Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
@@ -36,33 +35,6 @@ EARLIER = {
     Estimate.COARSE: "the result is the single-frame estimate: stages 1 and 2 are not better yet",
     Estimate.ANCHOR: "the result is the estimate of stage 1: stage 2 is not better yet",
 }
-
-
-@dataclass(kw_only=True)
-class TrainResult:
-    """Result of a run."""
-
-    config: TrainConfig
-    why_not: str | None = None  # why no weights were written
-    for_time: bool = False  # whether that is for lack of time: another run may write some
-    stopped: str = "finished"
-    start_db: float = math.nan  # of the weights it began with, on test frames
-    best_db: float = math.nan  # of what was trained, on them
-    fell: ErrorReduction | None = None  # of their squared error
-    curve: list[tuple[str, int, float]] = field(default_factory=list)  # stage, step, dB
-    noise: NoiseReport | None = None
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def weights(self) -> Path:
-        """The file of weights."""
-        return Path(self.config.output)
-
-    @property
-    def written(self) -> bool:
-        """Whether it was written."""
-        return self.why_not is None
 
 
 def train(config: TrainConfig, report: OnEvent) -> TrainResult:

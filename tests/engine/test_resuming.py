@@ -56,9 +56,9 @@ def begun(
     info = info_of(frames, interlaced=interlaced)
     identity = identity_of(engine, ReadOptions(), info)
     record = RunRecord(folder / "out.mkv", engine, identity, len(frames), said)
-    engine.found.marks = record.open()
+    record.open()
     source = record.reading(iter(frames))
-    return record, record.keeping(denoise_stream(source, info, engine))
+    return record, record.keeping(denoise_stream(source, info, engine, marks=record.marks))
 
 
 def run(folder: Path, frames: list[Frame], stop: int | None = None, **options: Any) -> list[Frame]:

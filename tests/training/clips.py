@@ -7,8 +7,8 @@ import av
 import numpy as np
 
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.folder import running
-from f2rcli.training.session import TrainResult, train
+from f2rcli.training.folder import TrainResult, running
+from f2rcli.training.session import train
 
 
 def pictures(frames: int = 12, size: int = 48, channels: int = 3) -> np.ndarray[Any, Any]:

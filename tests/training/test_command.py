@@ -26,8 +26,7 @@ from f2rcli.errors import (
 from f2rcli.frames import Space
 from f2rcli.training import folder
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.folder import Event, EventKind
-from f2rcli.training.session import TrainResult
+from f2rcli.training.folder import Event, EventKind, TrainResult
 from f2rcli.weights import Header
 from tests.training.clips import pictures, write_clip
 

@@ -19,9 +19,9 @@ from f2rcli.errors import InputError, UsageError, WeightsError
 from f2rcli.models.planar import Networks
 from f2rcli.training import session
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.folder import running, summarise
+from f2rcli.training.folder import TrainResult, running, summarise
 from f2rcli.training.methods.base import TrainingContext
-from f2rcli.training.session import TrainResult, train
+from f2rcli.training.session import train
 from tests.training.clips import asked, pictures, run, write_clip
 
 Whole = tuple[TrainResult, list[Any]]
