@@ -142,7 +142,7 @@ def _check_output(output: Path, sources: Sequence[str]) -> None:
     for source in (Path(source) for source in sources if Path(source).is_dir()):
         if there.is_relative_to(source.resolve()):
             raise UsageError(
-                f"{output}: lies in the input folder {source}.",
+                f"{output}: lies in the input folder {source.resolve().name or source}.",
                 hint="Name a folder outside of it with -o; inputs are never written.",
             )
 

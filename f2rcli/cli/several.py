@@ -1,15 +1,15 @@
 """`f2r denoise` of several clips: find them, denoise each, remember what is done, report."""
 
-import datetime
 import hashlib
 import json
 import os
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console, plain
 from f2rcli.cli.denoise import Done, Job, run_job
 from f2rcli.cli.engine import Estimate, estimated
+from f2rcli.cli.progress import Meter
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError
 from f2rcli.io import open_reader
@@ -27,6 +28,8 @@ from f2rcli.system import processors
 from f2rcli.units import count, size, span
 
 LISTED = 200  # clips that are looked into before the first one
+BEFORE = "done before"
+Row = dict[str, Any]  # of a clip: what it takes, for programs
 
 
 def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
@@ -42,29 +45,32 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     every, remarks = batch.find_clips(sources, output, recursive=job.recursive)
     clips = every[part]
     say.warning(*remarks)
-    if job.dry_run:
-        return _print_plans(job, clips, say)
     records = Records(str(output.absolute()), settings_hash(job))
+    if job.dry_run:
+        return _print_plans(*_costs(job, clips, records), say)
     records.prepare()
     estimate: dict[str, Any] = {}
     if len(clips) <= LISTED:  # looking into more would be a wait of its own
-        _, words, estimate = _costs(job, clips)
+        _, words, estimate = _costs(job, clips, records)
         say.note(words)
     say.event("start", version=__version__, clips=len(clips), output=str(output), estimate=estimate)
     say.if_stopped = "finished clips are in place; the same command continues."
-    began, started, outcomes = _now(), time.monotonic(), dict[str, Outcome]()
-    there = [clip for clip in clips if os.path.exists(clip.source)]
-    sizes = {clip.place: os.path.getsize(clip.source) for clip in there}
-    try:
-        for outcome in _outcomes(job, clips, records, say):
-            outcomes[outcome.place] = outcome
-            left = _time_left(sizes, outcomes, time.monotonic() - started)
-            _tell(outcome, len(outcomes), len(clips), left, say)
+    began, started, outcomes = datetime.now(UTC), time.monotonic(), dict[str, Outcome]()
+    sizes = {c.place: os.path.getsize(c.source) for c in clips if os.path.exists(c.source)}
+    try:  # several at a time have no bars of their own
+        with Meter(say if job.jobs not in (None, "1") else Console(quiet=True)) as meter:
+            meter.add(f"{count(len(clips), 'clip')}, {job.jobs} at a time")
+            for outcome in _outcomes(job, clips, records, say):
+                outcomes[outcome.place] = outcome
+                left = _time_left(sizes, outcomes, time.monotonic() - started)
+                _tell(outcome, len(outcomes), len(clips), left, say)
     finally:
         ends = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
-        facts = {"f2r": __version__, "began": began, "ended": _now(), "inputs": list(sources)}
+        stamp = partial(datetime.isoformat, timespec="seconds")
+        times = {"began": stamp(began), "ended": stamp(datetime.now(UTC))}
+        facts = {"f2r": __version__, **times, "inputs": list(sources), "settings": job.settings}
         shard = f"-{job.shard.replace('/', '-of-')}" if job.shard else ""
-        path = records.report(ends, facts | {"settings": job.settings}, f"report{shard}.json")
+        path = records.report(ends, facts, f"report{shard}.json")
         say.event("result", report=str(path), exit_code=batch.exit_code(ends))
         for one in ends:  # again, as much may have been said since
             if one.status not in ("done", "skipped", "not run"):
@@ -157,12 +163,10 @@ class ClipConsole(Console):
         self.reason, self.hint = (plain(self.spelled(text or "")) for text in (message, hint))
 
 
-def _time_left(
-    sizes: Mapping[str, int], outcomes: Mapping[str, Outcome], elapsed: float
-) -> float | None:
+def _time_left(sizes: dict[str, int], ended: dict[str, Outcome], elapsed: float) -> float | None:
     """Seconds to go, by the bytes of the clips that were denoised; None before one was."""
-    done = sum(sizes.get(o.place, 0) for o in outcomes.values() if o.status in ("done", "damaged"))
-    rest = sum(size for place, size in sizes.items() if place not in outcomes)
+    done = sum(sizes.get(o.place, 0) for o in ended.values() if o.status in ("done", "damaged"))
+    rest = sum(size for place, size in sizes.items() if place not in ended)
     return elapsed * rest / done if done else None
 
 
@@ -176,14 +180,18 @@ def _tell(outcome: Outcome, number: int, total: int, left: float | None, console
     frames = "" if outcome.frames is None else f", {count(outcome.frames)}"
     rest = f"; about {span(left)} to go" if left else ""
     console.note(f"{head}{frames}, {outcome.seconds:.1f} s{rest}")
-    console.note(*(f"  {problem}" for problem in outcome.warnings))
+    console.note(*map("  {}".format, outcome.warnings))
 
 
-def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
-    """What every clip takes here, and all of them, in words and values."""
-    rows, takes = list[dict[str, Any]](), list[Estimate]()
+def _costs(job: Job, clips: Sequence[Clip], records: Records) -> tuple[list[Row], str, Row]:
+    """What every clip that is not done takes here, and all of them, in words and values."""
+    rows, takes = list[Row](), list[Estimate]()
     for clip in clips:
-        row: dict[str, Any] = {"source": clip.source, "target": clip.target, "seconds": None}
+        known = records.settled(clip, overwrite=job.write.overwrite)
+        rows.append(row := Row(source=clip.source, target=clip.target, seconds=None))
+        if known is not None:
+            row["trouble"] = known.reason or BEFORE
+            continue
         try:
             with open_reader(clip.source, job.read) as reader:
                 if not changes_nothing(job.engine):
@@ -191,18 +199,17 @@ def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, 
                     row["seconds"] = takes[-1].whole
         except F2RError as error:
             row["trouble"] = str(error)
-        rows.append(row)
     whole = sum(row["seconds"] or 0.0 for row in rows)
     most = max((one.peak_bytes for one in takes), default=0)
     about = "roughly" if any(one.rough for one in takes) else "about"
     words = f", {about} {span(whole)} one after the other and {size(most)} of memory here"
-    told = f"{count(len(clips), 'clip')}{words if takes else ''}"
+    before = sum(row.get("trouble") == BEFORE for row in rows)
+    told = count(len(clips), "clip") + f", {before} {BEFORE}" * bool(before) + words * bool(takes)
     return rows, told, {"seconds": whole or None, "peak_bytes": most or None}
 
 
-def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
+def _print_plans(rows: list[Row], words: str, values: Row, console: Console) -> int:
     """--dry-run: which clip goes where, and what it takes here."""
-    rows, words, values = _costs(job, clips)
     console.event("plan", clips=rows, **values)
     for row in rows:
         cost = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
@@ -213,9 +220,7 @@ def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
 
 def _part(shard: str | None) -> slice:
     """Which of the clips, in order, are a shard's: `2/8`."""
-    if shard is None:
-        return slice(None)
-    match = re.fullmatch(r"(\d+)/(\d+)", shard.strip())
+    match = re.fullmatch(r"(\d+)/(\d+)", (shard or "1/1").strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"--shard {shard}: not I/N.", hint="The parts of eight are 1/8 to 8/8.")
     return slice(int(match[1]) - 1, None, int(match[2]))
@@ -226,10 +231,9 @@ def _output(sources: Sequence[str], named: str | None) -> Path:
         raise UsageError("-o -: standard output holds one clip.", hint="Name a folder with -o.")
     if named is not None:
         return Path(named)
-    folder = Path(sources[0])
+    folder = Path(sources[0]).resolve()
     if len(sources) == 1 and folder.is_dir():
-        resolved = folder.resolve()
-        return resolved.with_name(f"{resolved.name}_f2r")
+        return folder.parent / f"{folder.name}_f2r"
     last, hint = sources[-1], "Name a folder with -o."
     if len(sources) == 2 and not os.path.isdir(last):  # as ffmpeg and cp name their output
         as_output = shlex.join(["f2r", "denoise", sources[0], "-o", last])
@@ -237,7 +241,3 @@ def _output(sources: Sequence[str], named: str | None) -> Path:
             raise UsageError(f"{last}: there is no such input.", hint=f"To write it: {as_output}")
         hint = f"Name a folder with -o; to write {last}: {as_output} -y"
     raise UsageError("no output folder.", hint=hint)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from f2rcli import batch
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from tests.cli.conftest import Done, rgb, write_clip
 from tests.io.raw_files import write_burst
@@ -73,6 +74,9 @@ def test_what_is_done_is_skipped_and_what_changed_is_never_replaced_unasked(
     assert f2r(*words, *STILL).code == EXIT_OK
     again = f2r(*words, *STILL)
     assert (again.code, set(statuses(again).values())) == (EXIT_OK, {"skipped"})
+    planned = f2r("denoise", tree, "-r", "--dry-run", *STILL).out
+    assert planned.count("  done before\n") == 2  # which it told the time of
+    assert "2 clips, 2 done before\n" in planned
     time.sleep(0.01)
     write_clip(tree / "a.mkv", frames=3)
     third = f2r(*words, *STILL)
@@ -223,6 +227,16 @@ def test_ctrl_c_leaves_whole_results_and_no_parts(tree: Path, jobs: int) -> None
     for name in names[1:]:
         assert len(rgb(out / name)) == 400
     assert not list(out.glob(".*part*"))
+
+
+def test_several_at_a_time_have_one_bar(
+    f2r: Run, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no sign of life before the first of them was done."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(batch, "run_in_processes", lambda clips, work, jobs: map(work, clips))
+    assert "2 clips, 2 at a time" in f2r("denoise", tree, "-j", 2, *STILL).err
 
 
 def test_a_dask_cluster_takes_the_clips(f2r: Run, tree: Path) -> None:
