@@ -226,10 +226,10 @@ def with_a_name(place: str | Path) -> str | Path:
 def default_folder(source: Path) -> Path | None:
     """`run_f2r` beside the folder `run`, given itself or as `run/%05d.tif`; None for a file."""
     if source.is_dir():
-        return source.with_name(f"{source.name}_f2r")
+        return source.parent / f"{source.name}_f2r"  # of the root, too, which has no name
     if is_pattern(str(source)) and not source.exists():
         folder = source.parent.resolve()
-        return folder.with_name(f"{folder.name}_f2r")
+        return folder.parent / f"{folder.name}_f2r"
     return None
 
 

@@ -389,6 +389,7 @@ def test_the_folder_that_one_stands_in_has_a_name(
     done = f2r("denoise", ".", "--strength", "0", "--dry-run")
     assert done.code == EXIT_OK, done.err
     assert "sub_f2r/clip.mkv" in done.out
+    assert "internal" not in f2r("denoise", os.path.abspath(os.sep), "--dry-run").err
 
 
 def test_a_moment_after_the_end_is_told_in_words_of_every_option(f2r: Run, clip: Path) -> None:

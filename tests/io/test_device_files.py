@@ -283,17 +283,18 @@ def test_single_fields_are_not_split_again_and_are_marked_again(
     assert any(line.startswith("marks of single fields (") for line in plan.dropped)
 
 
-def packed(tools, path: Path) -> tuple[Path, list[bytes]]:
-    """An AVI as DivX 5 packs it: B-frames in the packet of the picture before, and a blank for
-    each; with the pictures as a sound file has them."""
+def packed(tools, path: Path, pictures: int = 11) -> tuple[Path, list[bytes]]:
+    """An AVI as DivX 5 packs it, with sound: B-frames in the packet of the picture before, and a
+    blank for each; with the pictures as a sound file has them."""
     plain = tools.write_clip(
-        path.with_name("plain.avi"), codec="mpeg4", pts=11, smooth=True, size=(96, 64),
+        path.with_name("plain.avi"), codec="mpeg4", pts=pictures, smooth=True, size=(96, 64),
         options={"bf": "1", "flags": "+bitexact"},
     )  # fmt: skip
     mark = b"\x00\x00\x01\xb2DivX503b1393p"
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
         stream.codec_context.codec_tag = "DX50"
+        sound = target.add_stream("pcm_s16le", rate=8000, layout="mono")
         parts = [bytes(packet) for packet in source.demux(0) if packet.size]
         place = parts[0].index(b"\x00\x00\x01\xb6")
         parts[0] = parts[0][:place] + mark + parts[0][place:]
@@ -306,6 +307,9 @@ def packed(tools, path: Path) -> tuple[Path, list[bytes]]:
             packet.stream, packet.time_base = stream, Fraction(1, 25)
             packet.pts = packet.dts = packed.count = getattr(packed, "count", -1) + 1
             target.mux(packet)
+            beside = av.AudioFrame.from_ndarray(np.zeros((1, 320), np.int16), "s16", "mono")
+            beside.sample_rate, beside.pts = 8000, 320 * packed.count
+            target.mux(sound.encode(beside))
         packed.count = -1
     return path, parts
 
@@ -319,6 +323,15 @@ def test_packed_pictures_are_read_at_their_own_times(tools, tmp_path: Path) -> N
     assert len(frames) == len(parts)
     assert [start for start, _ in tools.times(frames)] == [Fraction(n, 25) for n in range(11)]
     assert tools.same_samples(frames, tools.read_all(tmp_path / "plain.avi"))
+
+
+def test_an_excerpt_of_packed_pictures_leaves_the_rest_of_the_sound(tools, tmp_path: Path) -> None:
+    source, _ = packed(tools, tmp_path / "in.avi", pictures=101)
+    with open_reader(source, ReadOptions(frames=3)) as reader:
+        plan_output(reader, tmp_path / "out.mkv")
+        assert len(list(reader)) == 3
+        times = [packet.pts * packet.time_base for packet in reader.side.queue]
+    assert 1 < max(times) < 2  # a second after the end, for what is interleaved late
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])

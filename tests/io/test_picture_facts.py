@@ -276,6 +276,19 @@ def test_alpha_survives(tools, odd, tmp_path: Path, name: str) -> None:
     assert error < 0.02
 
 
+def test_vp8_with_alpha_keeps_the_matrix_that_its_container_states(tools, tmp_path: Path) -> None:
+    """VP8 has no place for one of its own."""
+    source = tools.write_clip(
+        tmp_path / "in.webm", codec="libvpx", pix_fmt="yuva420p", pts=3,
+        setup=lambda stream: setattr(stream.codec_context, "colorspace", 1),
+        options={"auto-alt-ref": "0"},
+    )  # fmt: skip
+    tools.passthrough(source, tmp_path / "out.webm")
+    for path in (source, tmp_path / "out.webm"):
+        with open_reader(path) as reader:
+            assert (reader.info.layout.alpha, reader.info.layout.matrix.value) == (True, "bt709")
+
+
 def test_alpha_goes_to_a_container_that_holds_it_or_is_listed(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", pix_fmt="yuva420p", pts=2, size=(64, 64))
     with open_reader(source) as reader:

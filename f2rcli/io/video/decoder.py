@@ -135,7 +135,7 @@ def _context_of(stream: av.VideoStream) -> VideoCodecContext:
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
         other = av.Codec(wrapped, "r").create("video")
-        for tag in ("color_primaries", "color_trc", "colorspace", "color_range"):
+        for tag in ("color_primaries", "color_trc", "color_range"):
             setattr(other, tag, getattr(context, tag))  # as the container states them
         return other
     context.thread_type = "AUTO"
@@ -190,10 +190,10 @@ class Decoder:
         yield from self._lost_before(None)
 
     def skip_aside(self, until: Fraction) -> None:
-        """Read on without decoding, for the other streams' sake, until so many seconds."""
-        for packet in self._demuxed:
-            time = packet.pts if packet.dts is None else packet.dts
-            if time is not None and time * packet.time_base > until:
+        """Read on without decoding, for the other streams' sake, to a picture that lasts longer
+        than until so many seconds."""
+        for _ in self._demuxed:
+            if self._due.get(self.stream.index, until) > until:
                 return
 
     def _demux(self) -> Iterator[AnyPacket]:

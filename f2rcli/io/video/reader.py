@@ -18,7 +18,7 @@ from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import trailing
 from f2rcli.io.video.decoder import MATROSKA, DecodedPicture, Decoder, first_steps8, step8
-from f2rcli.io.video.pixels import fits, read_planes
+from f2rcli.io.video.pixels import UNSPECIFIED, fits, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
@@ -294,7 +294,7 @@ class VideoReader(Reader):
                     self.ledger.forgive(after)
                     yield replace(self._moved(after, moved), context=True)
                 if self.side.wanted:
-                    self._decoder.skip_aside(end + _AFTER_END)
+                    self._decoder.skip_aside(end + (frame.duration or 0) * self._tick + _AFTER_END)
                 return
             if not taken:
                 self.side.start = (frame.pts or 0) * self._tick
@@ -315,6 +315,8 @@ class VideoReader(Reader):
         """Learn from the container and the first pictures what the clip is."""
         stream, first, form = self.stream, pictures[0].frame, self.container.format.name
         assert first is not None  # else none of them would be there
+        if int(first.colorspace) == UNSPECIFIED:  # libvpx forgets what the container states
+            first.colorspace = stream.codec_context.colorspace
         facts = picture_facts(first)
         size, path = (first.width, first.height), Path(self.source) if self._again else None
         rate = stream.guessed_rate or stream.average_rate or None

@@ -145,7 +145,7 @@ def default_target(source: Path) -> Path:
     suffix = source.suffix.lower()
     written = any(suffix in container.suffixes for container in CONTAINERS)
     suffix = source.suffix if written else _STAND_INS.get(suffix, ".mkv")
-    return source.with_name(f"{source.stem}_f2r{suffix}")
+    return source.parent / f"{source.stem}_f2r{suffix}"
 
 
 def is_encoder(name: str, kind: str = "video") -> bool:
