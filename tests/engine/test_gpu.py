@@ -13,7 +13,7 @@ from f2rcli import yuv
 from f2rcli.engine import settings, stream, window_loop
 from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
-from f2rcli.models import filters
+from f2rcli.models import filters, flow, placing
 from f2rcli.models.recorded import CudaRecorder, Graphs
 from f2rcli.noise import model as model_room
 from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
@@ -118,12 +118,19 @@ def test_a_device_works_in_one_thread() -> None:
         assert worker.first_out
 
 
-def test_whole_clips_come_out_as_good_as_with_opencv() -> None:
+def by_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Methods take the ways of a device, here on the processor."""
+    for room in (filters, flow, placing):
+        monkeypatch.setattr(room, "here", lambda planes: False)
+
+
+def test_whole_clips_come_out_as_good_as_with_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     frames, clean = noisy_clip(5), clean_clip(5)
     reached = []
     for there in (False, True):
         engine = engine_for(frames, precision="fp32", sigma=25.0)
         if there:
+            by_torch_alone(monkeypatch)
             engine.stay_on_device()
         reached.append(psnr(list(denoise_stream(iter(frames), info_of(frames), engine)), clean))
     assert reached[1] > reached[0] - 0.1
@@ -206,6 +213,7 @@ def test_cuda_comes_close_to_the_same_modules_on_the_processor(precision: str) -
 def test_clips_of_which_all_is_recorded_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a recorder that stands in for CUDA's."""
     frames, results, tape = noisy_clip(10, height=32, width=48), [], Tape()
+    by_torch_alone(monkeypatch)
     for recorder in (None, tape):
         monkeypatch.setattr(Graphs, "on", lambda device, recorder=recorder: Graphs(recorder))
         engine = engine_for(frames, precision="fp32")

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from f2rcli.models import filters
+from f2rcli.models import flow as flow_module
 from f2rcli.models import placing as memory_module
 from f2rcli.models.placing import MOST, Memory
 from f2rcli.planes import LAYOUTS
@@ -14,6 +16,14 @@ from f2rcli.planes import LAYOUTS
 RGB = LAYOUTS["rgb"]
 SIGMA, SIDE = 0.06, 96  # cells
 STILL = torch.zeros(1, SIDE, SIDE, 2)
+
+
+@pytest.fixture(params=["opencv", "torch"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor's, and that of a device."""
+    if request.param == "torch":
+        for room in (filters, flow_module, memory_module):
+            monkeypatch.setattr(room, "here", lambda planes: False)
 
 
 def scene() -> Tensor:
@@ -36,6 +46,7 @@ def coarse(clean: Tensor, seed: int) -> Tensor:
     return clean + 0.15 * (noisy(clean, 1000 + seed) - clean)
 
 
+@pytest.mark.usefixtures("_way")
 def test_a_still_scene_is_remembered_like_the_mean_of_all_frames() -> None:
     clean = scene()
     memory = Memory.of(noisy(clean, 0), coarse(clean, 0))
@@ -46,6 +57,7 @@ def test_a_still_scene_is_remembered_like_the_mean_of_all_frames() -> None:
     assert 10 < float(memory.worth.mean()) <= MOST
 
 
+@pytest.mark.usefixtures("_way")
 def test_what_crosses_a_still_scene_leaves_no_ghost() -> None:
     background = scene()
     memory = Memory.of(noisy(background, 0), coarse(background, 0))
@@ -63,6 +75,7 @@ def test_what_crosses_a_still_scene_leaves_no_ghost() -> None:
     assert float((memory.noisy - background).square().mean()) < 0.35 * SIGMA**2
 
 
+@pytest.mark.usefixtures("_way")
 def test_where_nothing_matches_the_memory_is_the_frame() -> None:
     first, second = scene(), scene().flip(-1)
     memory = Memory.of(noisy(first, 0), coarse(first, 0))
@@ -75,6 +88,7 @@ def test_where_nothing_matches_the_memory_is_the_frame() -> None:
     assert float(after.worth[:, 0][different].mean()) < 1.5
 
 
+@pytest.mark.usefixtures("_way")
 def test_a_memory_moves_with_the_picture() -> None:
     wide = torch.cat([scene(), scene()], 3)
     flow = STILL.clone()
