@@ -163,7 +163,7 @@ def test_names_that_count_time_channel_and_depth_make_lanes(kind: str, tmp_path:
         assert reader.info.frames == 42
         assert reader.info.lanes[0] == "channel 1, z 1"
         first_lane = [frame.planes[0] for frame in reader if frame.lane == 0]
-        assert "names of files count T 7, C 2, Z 3" in " ".join(reader.ledger.remarks)
+        assert "names of files count T 7, C 2, Z 3" in " ".join(reader.info.notes)
     np.testing.assert_array_equal(first_lane, array[:, 0, 0])
     passed(folder, tmp_path / "out", change=True)
     name = pattern.format(t=4 + first, c=1 + first, z=2 + first)

@@ -458,7 +458,7 @@ def test_pages_of_several_sizes_and_types_are_series(tmp_path: Path) -> None:
     before = stored(source)
     with open_reader(source) as reader:
         told = "pages of 3 kinds: 1 IYX 4x12x14, 2 YX 20x24, 3 IYX 2x12x14"
-        assert reader.ledger.remarks == [told]
+        assert told in reader.info.notes  # before the wait
     passed(source, target.with_suffix(".tif"), change=True)
     for found, array in zip(stored(target.with_suffix(".tif")), before, strict=True):
         np.testing.assert_array_equal(found, each_smoothed(array))
@@ -527,7 +527,7 @@ def test_interleaved_channels_of_scanimage_are_lanes(said: str, tmp_path: Path) 
     with open_reader(source) as reader:
         (row,) = reader.describe()
         assert (row["axes"], row["shape"]) == ("TCYX", (4, 2, 12, 14))
-        assert "1 page of an unfinished volume" in " ".join(reader.ledger.lines())
+        assert "1 page of an unfinished volume" in " ".join(reader.info.notes)
     passed(source, target, change=True)
     with tifffile.TiffFile(target, is_scanimage=False) as file:
         found = np.stack([page.asarray() for page in file.pages])

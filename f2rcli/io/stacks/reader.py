@@ -48,7 +48,7 @@ class StackReader(Reader):
         self.chosen = self.stack.chosen(self.options.series)
         self.series = [self._understood(series) if series.number in self.chosen else series
                        for series in self.stack.series]  # fmt: skip
-        self.ledger.remark(*self.stack.remarks)
+        self.notes += self.stack.remarks
         if self.stack.counted:
             tell_missing(self.ledger, list(self.stack.counted))
         first = self.series[self.chosen[0]]
