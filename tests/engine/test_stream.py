@@ -215,6 +215,21 @@ def test_faint_small_things_keep_their_light(moves: bool) -> None:
     assert np.mean(kept) > 0.55
 
 
+def test_a_small_fast_thing_keeps_its_contrast() -> None:
+    """A bird of nine pixels that beats its wings, and is never twice at one place."""
+    rows, columns = np.indices((96, 128))
+    step = np.arange(10)[:, None, None]
+    across = np.abs(columns - 16 - 9 * step)
+    down = np.abs(rows - 48 - 2 * np.sin(2.2 * step) * across / 4.5)
+    bird = np.clip(5 - across, 0, 1) * np.clip(1.6 - down, 0, 1)
+    scene = clean_clip(10, 96, 128).mean(1)
+    change = bird * (0.1 - scene)
+    noise = np.random.default_rng(4).normal(0, 14 / 255, scene.shape)
+    done = run(to_frames((scene + change + noise)[:, None], GRAY8))
+    found = np.stack([frame.planes[0] for frame in done]) / 255 - scene
+    assert (bird * change * found).sum() / (bird * change**2).sum() > 0.88
+
+
 def test_noise_alone_leaves_no_specks() -> None:
     noise = np.random.default_rng(4).normal(0, 30, (12, 1, 128, 160))
     frames = run(to_frames((128 + noise) / 255, GRAY8))
