@@ -95,16 +95,16 @@ def _below(
     if folder.resolve() in seen:
         return
     seen.add(folder.resolve())
-    paths = sorted(folder.iterdir(), key=natural_key)
-    paths = [path for path in paths if not path.name.startswith(".")]
+    paths = sorted((p for p in folder.iterdir() if p.name[0] != "."), key=natural_key)
     files = [path for path in paths if not path.is_dir() or path.suffix.lower() == ".zarr"]
     clips = [path for path in files if path.suffix.lower() in READABLE]
     clips = [path for path in clips if path.is_file() or path.is_dir()]  # a pipe never ends
     clips = clips or [path for path in files if path.suffix.lower() in UNREAD]  # refused by name
     loose = [path for path in clips if path.suffix.lower() in PICTURES]
     if others := {*files} - {*clips}:
-        kinds = ", ".join(sorted({path.suffix.lower() or "no suffix" for path in others}))
-        remarks.append(f"{folder}: {count(len(others), 'file')} of other kinds left out ({kinds})")
+        kinds = sorted({path.suffix.lower() or "no suffix" for path in others})
+        told = ", ".join(kinds if len(kinds) < 8 else [*kinds[:6], "..."])
+        remarks.append(f"{folder}: {count(len(others), 'file')} of other kinds left out ({told})")
     if loose and len(loose) < len(clips):
         remarks.append(
             f"{folder}: {count(len(loose), 'picture')} beside other clips left out; put them into "

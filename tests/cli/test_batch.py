@@ -57,6 +57,13 @@ def test_a_tree_is_mirrored_and_a_bad_clip_fails_alone(f2r: Run, tree: Path) -> 
     assert failed["reason"]
 
 
+def test_many_kinds_of_files_make_no_long_line(f2r: Run, tree: Path) -> None:
+    for number in range(10, 99):  # as DICOM names them
+        (tree / f"1.2.840.{number}").write_text("no clip")
+    done = f2r("denoise", tree, "--dry-run", *STILL)
+    assert "90 files of other kinds left out (.10, .11, .12, .13, .14, .15, ...)" in done.err
+
+
 def test_people_see_each_clip_and_the_count(f2r: Run, tree: Path) -> None:
     done = f2r("denoise", tree, *STILL)
     assert "2 clips: 1 done, 1 failed; report: " in done.err
