@@ -117,6 +117,25 @@ def test_pipes_hold_pictures_and_nothing_else(start: Start, tmp_path: Path) -> N
     assert b"standard output: 6 frames" in err
 
 
+def test_ctrl_c_ends_the_wait_for_a_pipe(start: Start, tmp_path: Path) -> None:
+    """FFmpeg's reading lost the signal, showed a trace, and waited on for ever."""
+    clip, target = write_clip(tmp_path / "clip.y4m", 6), tmp_path / "out.mkv"
+    words = ("denoise", "-", "-o", target, "--strength", 0, "--json")
+    run = start(*words, stdin=subprocess.PIPE)
+    assert run.stdin is not None
+    assert run.stdout is not None
+    run.stdin.write(clip.read_bytes())  # and more may come
+    run.stdin.flush()
+    assert b"start" in run.stdout.readline()
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=60) == EXIT_INTERRUPTED
+    err = run.stderr.read() if run.stderr else b""
+    assert b"error: interrupted; nothing was put at the final path." in err
+    assert b"Traceback" not in err
+    assert not target.exists()
+
+
 def test_a_reader_that_goes_away_ends_the_run_quietly(start: Start, tmp_path: Path) -> None:
     run = start("denoise", write_clip(tmp_path / "clip.y4m", 60), "-o", "-", "--strength", 0)
     assert run.stdout is not None

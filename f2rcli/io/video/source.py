@@ -71,7 +71,13 @@ class StandardInput:
 
     def read(self, length: int) -> bytes:
         """Up to `length` bytes; none at the end."""
-        data = os.read(0, length)
+        try:
+            data = os.read(0, length)
+        except BaseException as error:
+            if isinstance(error, OSError):
+                raise
+            # PyAV hands on Exceptions alone: it would print a signal's, and read on.
+            raise InputError("standard input: the wait for it was interrupted.") from error
         self.size += len(data)
         return data
 
