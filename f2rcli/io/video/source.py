@@ -74,10 +74,9 @@ class StandardInput:
         try:
             data = os.read(0, length)
         except BaseException as error:
-            if isinstance(error, OSError):
-                raise
-            # PyAV hands on Exceptions alone: it would print a signal's, and read on.
-            raise InputError("standard input: the wait for it was interrupted.") from error
+            if not isinstance(error, OSError):  # a signal's: PyAV would print it, and read on
+                raise InputError("standard input: the wait for it was interrupted.") from error
+            raise
         self.size += len(data)
         return data
 
