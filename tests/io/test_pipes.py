@@ -9,6 +9,9 @@ from pathlib import Path
 import av
 import pytest
 
+from f2rcli.errors import F2RError
+from f2rcli.io import open_reader
+
 PASS = """
 import sys
 from f2rcli.errors import F2RError
@@ -112,6 +115,12 @@ def test_y4m_carries_its_rate(tools, tmp_path: Path) -> None:
 
 def test_a_pipe_that_brings_nothing_is_called_empty() -> None:
     assert b"standard input: is empty." in run("-", "-", data=b"").stderr
+
+
+def test_a_terminal_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "isatty", lambda number: number == 0)
+    with pytest.raises(F2RError, match="standard input: is a terminal"):
+        open_reader("-")
 
 
 def test_a_named_pipe(tools, tmp_path: Path) -> None:

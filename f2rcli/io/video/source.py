@@ -72,7 +72,7 @@ class StandardInput:
     def read(self, length: int) -> bytes:
         """Up to `length` bytes; none at the end."""
         try:
-            data = os.read(0, length)
+            data = b"" if os.isatty(0) else os.read(0, length)
         except BaseException as error:
             if not isinstance(error, OSError):  # a signal's: PyAV would print it, and read on
                 raise InputError("standard input: the wait for it was interrupted.") from error
@@ -104,7 +104,8 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
         reason = ffmpeg_reason(error)
         what, hint = f"is not a video that FFmpeg can read ({reason})", COMPLETE
         if piped and not piped.size:
-            what, hint = "is empty", "The program before the pipe wrote nothing."
+            empty = "is empty", "The program before the pipe wrote nothing."
+            what, hint = ("is a terminal", "Pipe a clip into it.") if os.isatty(0) else empty
         elif "moov atom not found" in reason:
             what = "truncated or damaged, its index (moov) is missing"
             cut = "The recording was cut off before its index was written, or it is not an MP4."
