@@ -33,9 +33,10 @@ class Meter:
         )  # fmt: skip
 
     def add(self, label: str) -> Task:
-        """A new bar."""
-        label = plain(label)
-        label = label if len(label) <= LABEL else f"{label[: LABEL - 3]}..."
+        """A new bar; the clock of the one before stops."""
+        label = plain(label) if len(plain(label)) <= LABEL else f"{plain(label)[: LABEL - 3]}..."
+        if self.bars.task_ids:
+            self.bars.stop_task(self.bars.task_ids[-1])
         self.bars.add_task(label.replace("[", r"\["), total=None, words="")
         return self.bars.tasks[-1]
 

@@ -96,7 +96,7 @@ class StepMeter(Meter):
 
     def __call__(self, event: Event) -> None:
         """Show one event, where a run can be left and gone on with."""
-        console, kind = self.console, event.kind
+        console, kind, stage = self.console, event.kind, event.stage
         console.stopper.check()
         waits = "" if event.loss is None else "finishing this step"  # which is not saved yet
         console.stopper.patient = lambda: waits
@@ -110,8 +110,7 @@ class StepMeter(Meter):
             console.note(str(event))
         if not event.steps:
             return
-        if event.stage not in self.stages:
-            self.stages[event.stage] = self.add(event.stage)
-        self.show(self.stages[event.stage], event.step, event.steps, event.words)
+        bar = self.stages.get(stage) or self.stages.setdefault(stage, self.add(stage))
+        self.show(bar, event.step, event.steps, event.words)
         if self.bars.disable and self.due():
-            console.note(f"{event.stage}: {event.words}")
+            console.note(f"{stage}: {event.words}")

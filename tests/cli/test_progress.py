@@ -1,9 +1,11 @@
 """What progress says: counts, pace and time to go, by a clock of the test's own."""
 
+import time
+
 import pytest
 
 from f2rcli.cli.console import Console
-from f2rcli.cli.progress import FrameMeter
+from f2rcli.cli.progress import FrameMeter, Meter
 
 
 class Clock:
@@ -19,6 +21,17 @@ def advanced(meter: FrameMeter, clock: Clock, frames: int, seconds: float) -> No
     for _ in range(frames):
         clock.now += seconds
         meter.advance()
+
+
+def test_the_clock_of_a_bar_stops_where_the_next_one_begins() -> None:
+    """A training was past its first stage, whose clock ran on below 5 of 204 steps."""
+    meter = Meter(Console())
+    first = meter.add("preparing")
+    meter.show(first, 5, 204, "5/204 steps")
+    meter.add("learning")
+    shown = first.elapsed
+    time.sleep(0.01)
+    assert first.elapsed == shown is not None
 
 
 def test_pace_and_time_to_go_are_of_late() -> None:
