@@ -125,8 +125,7 @@ Law = Sequence[Tensor]
 
 def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
     """The law on the device of a frame's groups."""
-    inference = torch.is_inference_mode_enabled()
-    return _made(noise.model, terms, groups[0].device, inference)
+    return _made(noise.model, terms, groups[0].device, torch.is_inference_mode_enabled())
 
 
 @lru_cache(maxsize=8)  # those of a few steps of an encoder
@@ -233,20 +232,23 @@ def _of_bands(
 
 def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]) -> Tensor:
     """The variance of what differs between planes and their neighbours' around every place: an
-    upper bound of the noise. Letters and drawn parts stay by it.
+    upper bound of the noise. Letters, drawn parts and bars stay by it.
 
     near: the same planes of frames beside them, at least one; moves: where each sample lies there,
     as flat indices; None: only the same place is compared.
     """
-    total = torch.zeros_like(centre)
+    total, most = torch.zeros_like(centre), torch.zeros_like(centre)
     for other, move in zip(near, moves, strict=True):
-        found = box((centre - other).square(), CHANGE_SIDE)
+        apart = (centre - other).square_()
+        most = torch.maximum(most, apart)
+        found = box(apart, CHANGE_SIDE)
         if move is not None:
             there = other.flatten(1).index_select(1, move).view_as(other)
-            moved = box((centre - there).square(), CHANGE_SIDE)
-            found = torch.minimum(found, moved)
+            found = torch.minimum(found, box((centre - there).square(), CHANGE_SIDE))
         total += found
-    return total.div_(2 * len(near))
+    # A sample has no noise where it is within any window that stays the same to the last bit.
+    changes = least_around(-least_around(-most, CHANGE_SIDE), CHANGE_SIDE)
+    return total.div_(2 * len(near)).mul_(changes > 0)
 
 
 SIDE = 9  # samples, over which a mean is compared with what clipping moved it by
