@@ -27,8 +27,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     options, report = call.options, call.report
     target = default_target(source) if output is None else output
     settings = options.of_files()
-    read = ReadOptions(axes=options.axes, series=options.series)
-    with open_reader(source, read) as reader:
+    with open_reader(source, ReadOptions(axes=options.axes, series=options.series)) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         engine = load_engine(settings, reader.info)
         engine.check = call.own_check()

@@ -12,11 +12,12 @@ import re
 import signal
 import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path, PurePath
 from typing import Any
@@ -97,8 +98,8 @@ def _below(
     seen.add(folder.resolve())
     paths = sorted((p for p in folder.iterdir() if p.name[0] != "."), key=natural_key)
     files = [path for path in paths if not path.is_dir() or path.suffix.lower() == ".zarr"]
-    clips = [path for path in files if path.suffix.lower() in READABLE]
-    clips = [path for path in clips if path.is_file() or path.is_dir()]  # a pipe never ends
+    whole = [path for path in files if path.is_file() or path.is_dir()]  # a pipe never ends
+    clips = [path for path in whole if path.suffix.lower() in READABLE]
     clips = clips or [path for path in files if path.suffix.lower() in UNREAD]  # refused by name
     loose = [path for path in clips if path.suffix.lower() in PICTURES]
     if others := {*files} - {*clips}:
@@ -201,8 +202,7 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     """Of a batch: 5 if any clip failed, 4 if any result carries damage, else 0."""
     if any(outcome.status == "failed" for outcome in outcomes):
         return EXIT_BATCH
-    damaged = any(outcome.exit_code == EXIT_DAMAGED for outcome in outcomes)
-    return EXIT_DAMAGED if damaged else EXIT_OK
+    return EXIT_DAMAGED if any(one.exit_code == EXIT_DAMAGED for one in outcomes) else EXIT_OK
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -259,16 +259,15 @@ class Records:
     def finish(self, clip: Clip, outcome: Outcome) -> None:
         """Remember an outcome; a failed clip counts as never begun. Raises OSError."""
         if outcome.status == "failed":
-            self._path(clip).unlink(missing_ok=True)
-        else:
-            facts = asdict(replace(outcome, warnings=()))
-            self._write(clip, {"target": _stamp(clip.target), "outcome": facts})
+            return self._path(clip).unlink(missing_ok=True)
+        facts = asdict(replace(outcome, warnings=()))
+        return self._write(clip, {"target": _stamp(clip.target), "outcome": facts})
 
     def report(self, outcomes: Sequence[Outcome], facts: dict[str, Any], name: str) -> Path:
         """Write all outcomes as JSON, whole or not at all. Raises OSError."""
-        text = json.dumps({**facts, "clips": [asdict(one) for one in outcomes]}, indent=1)
-        write_text(self._folder / name, text + "\n")
-        return self._folder / name
+        table, path = {**facts, "clips": [asdict(one) for one in outcomes]}, self._folder / name
+        write_text(path, json.dumps(table, indent=1) + "\n")
+        return path
 
     @property
     def _folder(self) -> Path:
@@ -297,7 +296,7 @@ def _stamp(path: str) -> str:
 
 
 Work = Callable[[Clip], Outcome]  # picklable; raises nothing for what is wrong with one clip
-TIMEOUT = 10  # seconds to reach a scheduler
+TIMEOUT = 10  # seconds to reach a scheduler, and for a process's clean-up
 DIED = "its process ended without a word; perhaps memory ran out."
 
 
@@ -320,14 +319,12 @@ def _done(executor: Executor, clips: Sequence[Clip], work: Work) -> Iterator[Out
 
 
 def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[Outcome]:
-    """Several at a time, each in a process beside the others': what takes one down leaves them
-    be."""
-    pools: dict[int, ProcessPoolExecutor] = {}  # of one process, by the thread that waits for it
+    """Several at a time, in a process each: what takes one down leaves the others be."""
+    pool = partial(ProcessPoolExecutor, 1, get_context("spawn"), _begin_worker)
+    pools = defaultdict[int, ProcessPoolExecutor](pool)  # by the thread that waits for each
 
     def apart(clip: Clip) -> Outcome:
         own = threading.get_ident()
-        if own not in pools:
-            pools[own] = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin_worker)
         try:
             return pools[own].submit(work, clip).result()
         except BrokenProcessPool as error:
@@ -339,13 +336,17 @@ def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[O
         yield from _done(threads, clips, apart)
     except BaseException:
         threads.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
-            process.terminate()  # which cleans up
+        for one in [*pools.values()]:
+            one.shutdown(wait=False)
+        while living := active_children():  # Python drops what is raised in an object's clean-up
+            for process in living:
+                process.terminate()  # which cleans up
+                process.join(TIMEOUT)
         raise
     finally:
         threads.shutdown()
-        for pool in pools.values():
-            pool.shutdown()
+        for one in pools.values():
+            one.shutdown()
 
 
 def _begin_worker() -> None:

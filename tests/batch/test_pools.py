@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ def work(clip: Clip) -> Outcome:
         time.sleep(1.0)
         with Path(clip.target).open("a") as file:
             file.write("once\n")
+    if clip.place == "deaf":
+        Path(clip.target).touch()
+        with suppress(SystemExit):  # as Python drops it in the clean-up of objects
+            time.sleep(60)
+        time.sleep(15)
+        Path(clip.target).write_text("done")
     return Outcome.of(clip, "done")
 
 
@@ -44,6 +51,19 @@ def test_breaking_off_ends_the_processes(tmp_path: Path) -> None:
     assert next(running).place == "a"
     running.close()  # type: ignore[attr-defined]  # a generator
     assert time.monotonic() - began < 60
+
+
+def test_breaking_off_ends_a_process_that_dropped_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It restored the whole of its clip."""
+    monkeypatch.setattr("f2rcli.batch.TIMEOUT", 0.5)
+    running = run_in_processes(clips("a", "deaf", out=tmp_path), work, 1)
+    assert next(running).place == "a"
+    while not (tmp_path / "deaf").exists():
+        time.sleep(0.05)
+    running.close()  # type: ignore[attr-defined]  # a generator
+    assert not (tmp_path / "deaf").read_text()
 
 
 def test_the_clips_of_a_folder_are_those_that_f2r_reads(tmp_path: Path) -> None:
