@@ -304,7 +304,8 @@ class Run:
                     record.finished = True
         if self.engine is not None:
             most = most_memory()  # of this process, so of another clip where it did not rise
-            remember(self.engine.settings, self.info, meter, most if most != before else None)
+            held = most if most != before else None
+            self.console.remark(*remember(self.engine.settings, self.info, meter, held))
         return receipt
 
     def _preview(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:

@@ -12,7 +12,6 @@ import platform
 import shutil
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,11 +47,8 @@ def load(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engine"
 
 def summary(engine: "Engine") -> str:
     """The engine's choices, in one line."""
-    tiling = "whole frames" if engine.tile is None else f"tiles of {engine.tile} pixels"
-    return (
-        f"{engine.settings.method}, weights {engine.weights.name}, {engine.device}, "
-        f"{engine.precision}, {tiling}"
-    )
+    tiles = "whole frames" if engine.tile is None else f"tiles of {engine.tile} pixels"
+    return "{method}, weights {weights}, {device}, {precision}, ".format_map(engine.choices) + tiles
 
 
 def sigma_of(model: Any) -> float | None:
@@ -155,12 +151,12 @@ def estimated(
 
 def remember(
     settings: EngineSettings, info: ClipInfo, meter: FrameMeter, most_bytes: int | None
-) -> None:
-    """Keep what a run took; most_bytes: of memory, None where that is not known. A folder that
-    cannot be written is no reason to fail."""
+) -> tuple[str, ...]:
+    """Keep what a run took; most_bytes: of memory, None where that is not known. Gives a remark on
+    a folder that cannot be written, which is no reason to fail."""
     folder, pixels = cache_folder("pace"), info.width * info.height
     if meter.done - meter.replayed - meter.copies < LEAST or not meter.pace or folder is None:
-        return
+        return ()
     pace = meter.pace * (1 - meter.copies / meter.done)  # copies take no time
     key, known = f"{_kind(settings, info)} {_size(info)}", _known()
     *_, room = known.pop(key, [PER_PIXEL])
@@ -168,10 +164,13 @@ def remember(
         room = max((most_bytes - BASE) / pixels, 1)
     opening = max(meter.opening - meter.led / pace, 1.0)
     taken = [1 / pace / pixels, opening / pixels, room]
-    with suppress(OSError):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         runs = [*known.items()][1 - KEPT :]
         write_text(folder / "runs.json", json.dumps(dict(runs) | {key: taken}))
+    except OSError as error:
+        return (f"{folder}: {error.strerror}; the time of this run is not kept for the next",)
+    return ()
 
 
 def other_model(settings: EngineSettings, info: ClipInfo) -> str:

@@ -175,7 +175,8 @@ def test_copies_of_frames_are_no_pace(f2r: Run, clip: Path, monkeypatch) -> None
                 frame.pts, frame.time_base = 2 * number + again, Fraction(1, 50)
                 two.mux(stream.encode(frame))
         two.mux(stream.encode(None))
-    monkeypatch.setattr("f2rcli.cli.denoise.remember", lambda _1, _2, meter, _3: met.append(meter))
+    kept = "f2rcli.cli.denoise.remember"
+    monkeypatch.setattr(kept, lambda _1, _2, meter, _3: met.append(meter) or ())
     assert f2r("denoise", twice).code == EXIT_OK
     assert (met[0].done, met[0].copies) == (12, 6)
     now = [0.0]
@@ -228,6 +229,7 @@ def test_a_cache_that_nobody_can_write_or_read_changes_nothing(
     done = f2r("denoise", write_clip(clip.with_name("long.mkv"), frames=9))
     assert done.code == EXIT_OK
     assert "roughly" in done.err
+    assert done.err.count("the time of this run is not kept") == 1
 
 
 @pytest.mark.usefixtures("coarse_alone")
