@@ -457,7 +457,9 @@ def test_what_is_remarkable_is_no_damage(f2r: Run, tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "cells" / f"{name}.tif", np.zeros((9, 9), np.uint8))
     done = f2r("denoise", tmp_path / "cells", "-o", tmp_path / "out", "--strength", 0)
     assert done.code == EXIT_DAMAGED, done.err
-    assert "promises 8 pictures, 7 were read\nnote: names of files count T 4, C 2" in done.err
+    before, after = done.err.split("cells: 7/7 frames")
+    assert "note: names of files count T 4, C 2: taken as those axes\n" in before
+    assert "promises 8 pictures, 7 were read\n" in after
     assert "kept axes TCYX 4x2x9x9 (7 of its 8 pictures), " in done.err
 
 
