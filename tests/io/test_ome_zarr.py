@@ -303,7 +303,7 @@ def test_chunks_that_are_not_stored_are_told(tmp_path: Path) -> None:
     group.attrs.update({"multiscales": NAMED})
     with open_reader(source) as reader:
         assert len(list(reader)) == 6
-        assert "2 chunks not stored; there samples are 7" in reader.ledger.lines()
+        assert "2 chunks not stored; there samples are 7" in reader.info.notes
 
 
 def test_names_that_xml_has_no_place_for(tmp_path: Path) -> None:
