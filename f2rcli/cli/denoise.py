@@ -230,21 +230,21 @@ class Run:
     def _announce(self) -> None:
         """Before the wait: what is there, what it will take, and what cannot be kept."""
         info, job, plan, console = self.info, self.job, self.plan, self.console
-        frames = info.expected_frames
-        parts = [f"{info.width}x{info.height}"]
-        parts += ["frames not counted" if frames is None else count(frames)]
+        size, frames = f"{info.width}x{info.height}", info.expected_frames
+        parts = [size, "frames not counted" if frames is None else count(frames)]
         parts += [duration(info.duration)] if info.duration else []
         takes = None if job.dry_run else self.takes  # it is told with the plan
         words = "" if takes is None else f"; {takes.words()}"
         console.note(f"{info.name}: {', '.join(parts)}{words}")
         if takes is not None and (other := other_model(job.engine, info)):
             console.note(other)
+        notes = [*map(console.spelled, (*info.notes, *plan.notes))]
         console.event(
             "start", version=__version__, source=job.source, target=job.target, width=info.width,
             height=info.height, frames=info.frames, plan=_plan_values(plan),
-            estimate=None if takes is None else takes.values(),
+            estimate=None if takes is None else takes.values(), notes=notes,
         )  # fmt: skip
-        console.remark(*info.notes, *plan.notes)
+        console.remark(*notes)
         if plan.dropped:
             console.warning(f"the output cannot hold: {'; '.join(plan.dropped)}.")
 

@@ -200,7 +200,7 @@ def noise(
 
         measurer = load(settings, reader.info, console)
         report = measure_noise(reader, reader.info, measurer)
-        console.remark(*ledger.lines(), *measurer.found.aside.lines())
+        console.remark(*reader.info.notes, *ledger.lines(), *measurer.found.aside.lines())
     if report is None:
         raise InputError(
             f"{name}: too little to measure its noise.",

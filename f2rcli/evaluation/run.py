@@ -155,12 +155,12 @@ class Evaluator:
         )  # fmt: skip
 
     def _damage(self, clip: OpenClip) -> list[str]:
-        """A reader's account of what was wrong with its file."""
+        """A reader's account of its file: what it took it for, and what was wrong with it."""
         ledger = getattr(clip, "ledger", None)
         if ledger is None:
             return []
         self.damaged = self.damaged or ledger.damaged
-        return [f"{clip.info.name}: {line}" for line in ledger.lines()]
+        return [f"{clip.info.name}: {line}" for line in (*clip.info.notes, *ledger.lines())]
 
     def evaluation(
         self, clips: list[ClipResult], *, command: str = "", benchmark: BenchmarkFacts | None = None

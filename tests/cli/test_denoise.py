@@ -458,9 +458,15 @@ def test_what_is_remarkable_is_no_damage(f2r: Run, tmp_path: Path) -> None:
     done = f2r("denoise", tmp_path / "cells", "-o", tmp_path / "out", "--strength", 0)
     assert done.code == EXIT_DAMAGED, done.err
     before, after = done.err.split("cells: 7/7 frames")
-    assert "note: names of files count T 4, C 2: taken as those axes\n" in before
+    said = "names of files count T 4, C 2: taken as those axes"
+    assert f"note: {said}\n" in before
     assert "promises 8 pictures, 7 were read\n" in after
     assert "kept axes TCYX 4x2x9x9 (7 of its 8 pictures), " in done.err
+    started = f2r("denoise", tmp_path / "cells", "--strength", 0, "--json").out.splitlines()[0]
+    assert json.loads(started)["notes"] == [said]
+    assert f"note: {said}\n" in f2r("noise", tmp_path / "cells").err
+    scored = f2r("eval", tmp_path / "out", "--noisy", tmp_path / "cells")
+    assert f"note: cells: {said}\n" in scored.err
 
 
 @pytest.mark.usefixtures("coarse_alone")
