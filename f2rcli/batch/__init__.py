@@ -324,11 +324,10 @@ def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[O
     pools = defaultdict[int, ProcessPoolExecutor](pool)  # by the thread that waits for each
 
     def apart(clip: Clip) -> Outcome:
-        own = threading.get_ident()
         try:
-            return pools[own].submit(work, clip).result()
+            return pools[threading.get_ident()].submit(work, clip).result()
         except BrokenProcessPool as error:
-            del pools[own]
+            del pools[threading.get_ident()]
             raise ChildProcessError(DIED) from error
 
     threads = ThreadPoolExecutor(jobs)
@@ -341,6 +340,7 @@ def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[O
         while living := active_children():  # Python drops what is raised in an object's clean-up
             for process in living:
                 process.terminate()  # which cleans up
+            for process in living:
                 process.join(TIMEOUT)
         raise
     finally:

@@ -26,6 +26,13 @@ def work(clip: Clip) -> Outcome:
             time.sleep(60)
         time.sleep(15)
         Path(clip.target).write_text("done")
+    if clip.place.startswith("tidy"):
+        Path(clip.target).touch()
+        try:
+            time.sleep(60)
+        finally:
+            Path(clip.target).write_text(str(time.monotonic()))
+            time.sleep(3)
     return Outcome.of(clip, "done")
 
 
@@ -64,6 +71,18 @@ def test_breaking_off_ends_a_process_that_dropped_it(
         time.sleep(0.05)
     running.close()  # type: ignore[attr-defined]  # a generator
     assert not (tmp_path / "deaf").read_text()
+
+
+def test_breaking_off_tells_all_processes_at_once(tmp_path: Path) -> None:
+    """Each was told when the one before had cleaned up."""
+    running = run_in_processes(clips("a", "tidy 1", "tidy 2", out=tmp_path), work, 2)
+    assert next(running).place == "a"
+    tidy = [tmp_path / "tidy 1", tmp_path / "tidy 2"]
+    while not all(path.exists() for path in tidy):
+        time.sleep(0.05)
+    running.close()  # type: ignore[attr-defined]  # a generator
+    first, second = (float(path.read_text()) for path in tidy)
+    assert abs(first - second) < 2
 
 
 def test_the_clips_of_a_folder_are_those_that_f2r_reads(tmp_path: Path) -> None:
