@@ -43,9 +43,8 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     elif job.jobs is not None and int(job.jobs) < 1:
         raise UsageError("--jobs 0: must be 1 or more.")
     every, remarks = batch.find_clips(sources, output, recursive=job.recursive)
-    clips = every[part]
     say.warning(*remarks)
-    records = Records(str(output.absolute()), settings_hash(job))
+    clips, records = every[part], Records(str(output.absolute()), settings_hash(job))
     if job.dry_run:
         return _print_plans(*_costs(job, clips, records), say)
     records.prepare()
@@ -59,7 +58,8 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     sizes = {c.place: os.path.getsize(c.source) for c in clips if os.path.exists(c.source)}
     try:  # several at a time have no bars of their own
         with Meter(say if job.jobs not in (None, "1") else Console(quiet=True)) as meter:
-            meter.add(f"{count(len(clips), 'clip')}, {job.jobs} at a time")
+            pace = f", {job.jobs} at a time" if str(job.jobs).isdigit() else ""
+            meter.add(count(len(clips), "clip") + pace)
             for outcome in _outcomes(job, clips, records, say):
                 outcomes[outcome.place] = outcome
                 left = _time_left(sizes, outcomes, time.monotonic() - started)

@@ -236,14 +236,21 @@ def test_ctrl_c_leaves_whole_results_and_no_parts(tree: Path, jobs: int) -> None
     assert not list(out.glob(".*part*"))
 
 
+@pytest.mark.parametrize(
+    ("jobs", "words"), [(2, "2 clips, 2 at a time"), ("tcp://a:1", "2 clips ")]
+)
 def test_several_at_a_time_have_one_bar(
-    f2r: Run, tree: Path, monkeypatch: pytest.MonkeyPatch
+    f2r: Run, tree: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | str, words: str
 ) -> None:
     """There was no sign of life before the first of them was done."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(batch, "run_in_processes", lambda clips, work, jobs: map(work, clips))
-    assert "2 clips, 2 at a time" in f2r("denoise", tree, "-j", 2, *STILL).err
+    monkeypatch.setattr(batch, "dask_library", str)
+    for way in ("run_in_processes", "run_on_dask"):
+        monkeypatch.setattr(batch, way, lambda clips, work, jobs: map(work, clips))
+    shown = f2r("denoise", tree, "-j", jobs, *STILL).err
+    assert words in shown
+    assert "tcp" not in shown
 
 
 def test_a_dask_cluster_takes_the_clips(f2r: Run, tree: Path) -> None:
