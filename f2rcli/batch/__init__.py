@@ -311,11 +311,9 @@ def _done(executor: Executor, clips: Sequence[Clip], work: Work) -> Iterator[Out
         else:
             lost.append(clip_of[future])
     for clip in lost:
-        future = executor.submit(work, clip)
-        if (error := future.exception()) is None:
-            yield future.result()
-        else:
-            yield failure(clip, " ".join(str(error).split()), "Run it again.")
+        error = (future := executor.submit(work, clip)).exception()
+        why = " ".join(str(error).split())
+        yield future.result() if error is None else failure(clip, why, "Run it again.")
 
 
 def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[Outcome]:
@@ -358,9 +356,10 @@ def _begin_worker() -> None:
 def _watch_parent() -> None:
     """End this process, as SIGTERM does, once its parent is gone, even where that was killed."""
     parent = parent_process()
-    if parent is not None:
+    while parent is not None:  # the first ends a clip alone: then a pool's process awaits another
         connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(TIMEOUT)
 
 
 def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Outcome]:

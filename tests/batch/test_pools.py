@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -83,6 +85,19 @@ def test_breaking_off_tells_all_processes_at_once(tmp_path: Path) -> None:
     running.close()  # type: ignore[attr-defined]  # a generator
     first, second = (float(path.read_text()) for path in tidy)
     assert abs(first - second) < 2
+
+
+def test_a_process_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    """Its clip ended, and it waited for another one for ever."""
+    script = (
+        "import sys; from tests.batch.test_pools import *\n"
+        "list(run_in_processes(clips('tidy', out=Path(sys.argv[1])), work, 1))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE)
+    while not (tmp_path / "tidy").exists():
+        time.sleep(0.05)
+    parent.kill()
+    parent.communicate(timeout=40)  # the process has its standard output
 
 
 def test_the_clips_of_a_folder_are_those_that_f2r_reads(tmp_path: Path) -> None:
