@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
 
 
-TACIT = (("language", "und"), ("disposition", ["default"]), ("start", 0))  # matters of course
+TACIT = ("language", "und"), ("disposition", ["default"]), ("start", 0), ("pyramid", 0)  # usual
 IN_PICTURE = {"width", "height", "bits", "frames", "rate", "matrix", "duration"}
 HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that people read
     "duration": duration,
@@ -163,7 +163,7 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
             yield f"{name} {'/'.join(map(_plain, value))}"
         elif value is True:
             yield name
-        elif value not in (None, "", [], (), False):
+        elif value not in (None, "", [], ()) and value is not False:
             yield f"{name} {_plain(value)}"
 
 
