@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -359,7 +360,7 @@ def _watch_parent() -> None:
     while parent is not None:  # the first ends a clip alone: then a pool's process awaits another
         connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(TIMEOUT)
+        time.sleep(TIMEOUT)
 
 
 def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Outcome]:

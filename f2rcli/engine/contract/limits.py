@@ -179,18 +179,17 @@ def limit_to_noise(removed: Tensor, variance: Tensor, terms: Terms, kind: int) -
     kept = _of_all_bands(removed, variance, shares)
     if terms.small_things(kind):
         mean = bell(kept)  # as a light is, noise less so; sharpened by what a mean blurs
-        kept -= small_things(kept, variance, shares) * (2 * mean - bell(mean))
+        kept -= small_things(mean, variance, shares) * (2 * mean - bell(mean))
     most = variance.sqrt().mul_(4.0)  # more at one sample is not noise
     return torch.minimum(torch.maximum(kept, -most), most)
 
 
-def small_things(planes: Tensor, variance: Tensor, shares: Sequence[Shares]) -> Tensor:
-    """Where planes (P, H, W) of noise hold stars, satellites and the like, 0..1: two pixels wide,
-    too little for a test of power, and often too fast to be seen twice. A mean over their own shape
-    shows them best (North, 1943)."""
-    seen = bell(planes)
-    noise = box(variance, 3) * (left_by_box(shares, 3, planes) * (BELL_GAIN * LIGHT**2))
-    share = 1 - noise.div_(seen.square_().clamp_min_(LEAST)).square_().square_()
+def small_things(seen: Tensor, variance: Tensor, shares: Sequence[Shares]) -> Tensor:
+    """Where planes (P, H, W) of noise, `seen` through a bell, hold stars, satellites and the like,
+    0..1: two pixels wide, too little for a test of power, and often too fast to be seen twice. A
+    mean over their own shape shows them best (North, 1943)."""
+    noise = box(variance, 3) * (left_by_box(shares, 3, seen) * (BELL_GAIN * LIGHT**2))
+    share = 1 - noise.div_(seen.square().clamp_min_(LEAST)).square_().square_()
     return -least_around(-share.clamp_min_(0), 3)
 
 

@@ -29,7 +29,7 @@ from f2rcli.engine.contract.limits import (
     untouched,
 )
 from f2rcli.engine.planes_store import Groups
-from f2rcli.models.filters import box, halved, here, least_around, resized
+from f2rcli.models.filters import bell, box, halved, here, least_around, resized
 
 F = TypeVar("F", float, Tensor)
 
@@ -118,7 +118,7 @@ def added(
         excess, calm = _changes(*seen, halved(variance), worth, terms, kind)
         if terms.small_things(kind):
             of_both = variance * (1 + 1 / resized(worth, variance.shape[-2:]))
-            calm *= 1 - halved(small_things(apart, of_both, terms.band_shares(kind)))
+            calm *= 1 - halved(small_things(bell(apart), of_both, terms.band_shares(kind)))
         alike = (1 / (1 / memory.matches[kind] + excess)).add_(1).clamp_max_(MOST_ALIKE)
         for there in moves:  # begins anew
             gone = resized(there.float(), new.shape[-2:])
