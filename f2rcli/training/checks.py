@@ -15,7 +15,7 @@ from f2rcli.engine.measuring import FRAMES
 from f2rcli.errors import InputError
 from f2rcli.noise.report import GRAY, NoiseReport
 from f2rcli.noise.spectrum import REACH, Spectrum
-from f2rcli.training.footage import Footage, is_clipped
+from f2rcli.training.footage import ROUNDED, Footage, is_clipped
 from f2rcli.training.noise import shared
 
 DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
@@ -178,7 +178,7 @@ def cut_off(clip: Footage) -> float:
     if not is_clipped(clip, frames):
         return 0.0
     pictures = np.stack([clip.picture(number) for number in frames])
-    at = ((pictures <= 0) | (pictures >= 1)).astype(np.uint8)
+    at = ((pictures <= ROUNDED) | (pictures >= 1 - ROUNDED)).astype(np.uint8)
     flat = at.reshape(-1, *at.shape[2:])
     all_around = np.stack([cv2.erode(one, np.ones((3, 3), np.uint8)) for one in flat])
     return float(at.mean() - all_around.mean())

@@ -48,6 +48,7 @@ LANES = 12  # of a stack that has more of them, drawn at random: channels and de
 SMALL = 32  # pixels per side below which noise alone may look like a cut
 FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
 OPENING = 6  # frames that lines are looked for in
+ROUNDED = 1e-3  # of the range: what half precision leaves of black, white and a rotation
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,10 @@ class Footage:
 
 def is_clipped(clip: Footage, frames: range) -> bool:
     """Whether some frames' noise is clipped at black and white: in integer files, unless they count
-    light."""
+    light. What is packed is off by less than ROUNDED."""
     some = map(clip.picture, frames)
-    return not clip.sensor and all(one.min() >= 0 and one.max() <= 1 for one in some)
+    inside = all(one.min() >= -ROUNDED and one.max() <= 1 + ROUNDED for one in some)
+    return not clip.sensor and inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
