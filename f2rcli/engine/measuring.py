@@ -89,10 +89,8 @@ def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
     begins = together.index(True)
     groups = [[i, i - 1, i + 1] for i in spread(inner, CENTRES)] or [[begins, begins + 1]]
     squares = squares_of(pictures[groups[0][0]].luma)
-    maps = []
-    for places in groups:
-        shown = [pictures[place] for place in places]
-        maps.append(estimate(shown, [None] * (len(shown) - 1), squares, coded=coded))
+    shown = ([pictures[place] for place in places] for places in groups)
+    maps = [estimate(one, [None] * (len(one) - 1), squares, coded=coded) for one in shown]
     return NoiseMap.joined(maps)
 
 
@@ -160,16 +158,20 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     if found is None:
         return None
     opening = opening_noise(frames[:PREROLL], coded=engine.coded)
-    model = opening.planes.picture(layout, len(found.model.sigma))
-    share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
-    by_frame = tuple(sigma * share for sigma in found.by_frame)
     return replace(
-        found, model=model, planes=opening.planes, by_frame=by_frame,
+        leveled(found, opening.planes, layout), edges8=opening.edges8,
         unsure=0.0 if opening.found is None else opening.found.unsure,
-        clipped=found.black + found.white_rail,
-        points=tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points),
-        edges8=opening.edges8, compression=opening.compression,
+        clipped=found.black + found.white_rail, compression=opening.compression,
     )  # fmt: skip
+
+
+def leveled(report: NoiseReport, planes: PlaneNoise, layout: PlaneLayout) -> NoiseReport:
+    """A report on pictures with the level that was read in their file's planes."""
+    model = planes.picture(layout, len(report.model.sigma))
+    share = fmean(model.sigma) / max(fmean(report.model.sigma), 1e-12)
+    by_frame = tuple(sigma * share for sigma in report.by_frame)
+    points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in report.points)
+    return replace(report, model=model, planes=planes, by_frame=by_frame, points=points)
 
 
 def described(pictures: Sequence[FramePlanes], *, full_range: bool = True) -> NoiseReport | None:

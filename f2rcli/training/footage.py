@@ -62,7 +62,7 @@ class Footage:
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
     clean: Path | None = None  # the same without the noise that was added to it
     sensor: bool = False  # samples count light, and are seen through a working space
-    dark: bool = False  # black may lie above 0
+    levels: tuple[float, float] | None = None  # codes of black and white; black may lie above
     coded: bool = False  # see ClipInfo.coded
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     form: PlaneLayout | None = None  # of the file whose planes are packed; None: pictures
@@ -205,7 +205,7 @@ def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> lis
 def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
     """The clip that facts describe; ValueError for one that lost bytes, by a crash of the
     machine."""
-    stated, clean, form = strip["stated"], strip["clean"], strip["form"]
+    stated, clean, form, levels = (strip[key] for key in ("stated", "clean", "form", "levels"))
     known = strip | {
         "space": Space(strip["space"]),
         "path": entry / strip["path"],
@@ -213,6 +213,7 @@ def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
         "shots": tuple(range(*shot) for shot in strip["shots"]),
         "clean": clean and entry / clean,
         "stated": stated and tuple(map(tuple, stated)),
+        "levels": levels and tuple(levels),
     }
     if form is not None:
         family, chroma, matrix = Family(form[0]), tuple(form[1]), Matrix(form[2])
@@ -454,7 +455,7 @@ class LaneWriter:
             "shape": (self.count, *self.shape),
             "shots": self.shots,
             "sensor": layout is not None and layout.counts_light,
-            "dark": layout is not None and layout.levels is not None,
+            "levels": layout and layout.levels,
             "form": form and (form.family.value, form.log2_chroma, form.matrix.value),
         }
 

@@ -12,6 +12,7 @@ from f2rcli.engine.measuring import (
     FRAMES,
     PREROLL,
     described,
+    leveled,
     map_of,
     model_of_counts,
     stated_model,
@@ -34,35 +35,32 @@ LOOKS = 3  # places of a clip that are looked at, at most
 
 def measure_footage(
     footage: list[Footage], report: OnEvent = lambda event: None
-) -> tuple[list[Footage], list[NoiseReport | None]]:
-    """The clips as networks see them at run time, and the noise of each, None where there is too
-    little to see.
-
-    Sensor values are shown through the space in which their noise is even, and their noise is that
-    in the space. What a file itself states of its noise is believed.
-    """
-    shown: list[Footage] = []
+) -> list[NoiseReport | None]:
+    """The noise of clips, with the level that `f2r denoise` tells; None where there is too little
+    to see. What a file itself states of its noise is believed."""
     found: list[NoiseReport | None] = []
     steps = len(footage) * LOOKS
 
     def look(number: int) -> None:
-        step = len(shown) * LOOKS + number
+        step = len(found) * LOOKS + number
         report(Event(kind=EventKind.PROGRESS, stage=MEASURING, step=step, steps=steps))
 
     for clip in footage:
-        seen, noise = clip, _surest(clip, look)
-        if noise is not None and clip.sensor:
-            first = [torch.from_numpy(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
-            low = lowest(first) if clip.dark else None
-            working = VarianceStabiliser.of(noise.model, low=low)
-            seen, noise = in_space(clip, working), replace(noise, model=working.model)
-            if clip.form is not None:
-                even = PlaneNoise.of(working.model, clipped=False)
-                noise = replace(noise, planes=even)
-        shown.append(seen)
-        found.append(noise)
+        found.append(_surest(clip, look))
         look(0)
-    return shown, found
+    return found
+
+
+def as_seen(clip: Footage, noise: NoiseReport | None) -> tuple[Footage, NoiseReport | None]:
+    """A clip and its noise as networks see them at run time: sensor values through the space in
+    which their noise is even."""
+    if noise is None or not clip.sensor:
+        return clip, noise
+    first = [torch.from_numpy(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
+    low = lowest(first) if clip.levels is not None else None
+    space = VarianceStabiliser.of(noise.model, low=low)
+    even = None if clip.form is None else PlaneNoise.of(space.model, clipped=False)
+    return in_space(clip, space), replace(noise, model=space.model, planes=even)
 
 
 def _surest(clip: Footage, look: Callable[[int], None]) -> NoiseReport | None:
@@ -84,8 +82,9 @@ def _surest(clip: Footage, look: Callable[[int], None]) -> NoiseReport | None:
         return None
     surest, numbers = min(found, key=lambda one: one[0].confidence.percent)
     most = max((report.temporal for report, _ in found), key=shared)
-    planes, spectra = _plane_noise(clip, numbers), _spectra(clip, numbers)
-    return replace(surest, temporal=most, planes=planes, by_plane=spectra)
+    if clip.form is not None and (planes := _plane_noise(clip, numbers)) is not None:
+        surest = leveled(surest, planes, clip.form)
+    return replace(surest, temporal=most, by_plane=_spectra(clip, numbers))
 
 
 def shared(temporal: Temporal) -> float:
@@ -109,7 +108,8 @@ def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
     if clip.stated is not None:
         return replace(report, model=stated_model(clip.stated, pictures[0].planes))
     found = map_of(pictures[:PREROLL], coded=False)
-    return replace(report, model=model_of_counts(pictures, found, report.model, dark=clip.dark))
+    dark = clip.levels is not None
+    return replace(report, model=model_of_counts(pictures, found, report.model, dark=dark))
 
 
 def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
@@ -118,7 +118,7 @@ def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
     if clip.form is None or clip.sensor:
         return None
     frames = [FramePlanes.of(clip.planes(number), clip.form) for number in numbers]
-    found = map_of(frames, coded=False)
+    found = map_of(frames, coded=clip.coded)
     return None if found is None else found.noise(clip.form, clipped=is_clipped(clip, numbers))
 
 

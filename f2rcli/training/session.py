@@ -24,7 +24,7 @@ from f2rcli.training.folder import Event, OnEvent, TrainResult, said
 from f2rcli.training.footage import Decoding, open_footage
 from f2rcli.training.loop import RunState, Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
-from f2rcli.training.noise import MEASURING, measure_footage
+from f2rcli.training.noise import MEASURING, as_seen, measure_footage
 from f2rcli.units import span
 from f2rcli.weights import Estimate, Header
 
@@ -51,7 +51,6 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
         context = gather(config, result, _until(deadline, report))
     except _LateError:
         return _too_late(result)
-    result.noise = context.noise[0]
     if result.written:
         recipe = load_recipe(replace(context, deadline=deadline, report=report))
         header = _trained(recipe, result, report)
@@ -104,8 +103,11 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     begun = config.begun_from(footage[0].space)
     start = None if begun is None else weights.load(begun)
     report(said(MEASURING))
-    footage, measured = measure_footage(footage, report)
-    fit, noise, notes, result.why_not = fit_clips(footage, measured, adapting=config.adapt)
+    measured = measure_footage(footage, report)
+    shown, even = zip(*map(as_seen, footage, measured), strict=True)
+    fit, noise, notes, result.why_not = fit_clips(shown, even, adapting=config.adapt)
+    first = shown.index(fit[0])
+    result.noise, result.levels = measured[first], footage[first].levels
     result.notes += notes
     for note in notes:
         report(said(f"note: {note}"))

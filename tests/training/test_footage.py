@@ -9,15 +9,19 @@ import pytest
 import tifffile
 import torch
 
+from f2rcli.engine.measuring import measure_noise
+from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.planes import Layout, unpack
 from f2rcli.training.checks import fit_clips
 from f2rcli.training.footage import Decoding, Footage, open_footage
-from f2rcli.training.noise import PlaneLaw, measure_footage
+from f2rcli.training.noise import PlaneLaw, as_seen, measure_footage
 from f2rcli.yuv import planes_of, to_rgb
 from tests.training.clips import pictures, write_clip
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def channels_first(clip: Any) -> Any:
@@ -181,10 +185,22 @@ def test_noise_that_grows_with_light_is_known_to(tmp_path: Path) -> None:
     """Once it was as strong everywhere as it is on average."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 96), sigma=0)
     noise = parse("poisson-gaussian:0.02,1")
-    _, (report,) = measure_footage(opened(path, noise=noise))
+    (report,) = measure_footage(opened(path, noise=noise))
     assert report is not None
     dark, light = (report.model.level(torch.full((1, 3, 1, 1), at)).mean() for at in (0.25, 0.75))
     assert float(light / dark) == pytest.approx(3**0.5, rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["noisy_path.mp4", "noisy_path_lossless.mkv", "calcium_noisy.tif"])
+def test_the_level_is_that_of_other_commands(tmp_path: Path, name: str) -> None:
+    """Once packed RGB, which rounding brings beyond white, counted as noise that nothing cuts."""
+    (report,) = measure_footage(open_footage([EXAMPLES / name], tmp_path, Decoding(packed=True)))
+    with open_reader(EXAMPLES / name) as reader:
+        engine = load_engine(EngineSettings(), reader.info)
+        known = measure_noise(reader, reader.info, engine)
+    assert report is not None
+    assert known is not None
+    assert report.model.sigma8 == pytest.approx(known.model.sigma8, rel=0.03)
 
 
 @pytest.mark.parametrize(("form", "noise"), [("yuv420p", "gaussian:30"), ("bgr0", "corr30")])
@@ -194,7 +210,8 @@ def test_noise_that_is_drawn_is_shared_by_pixels_and_planes_as_that_of_the_clip_
     """Once planes were independent: Cb of 4:2:0 shares half of a cell's noise with luma, and what
     learnt from such targets kept it, 0.9 dB of a single clip."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form=form)
-    (clip,), (report,) = measure_footage(opened(path, noise=parse(noise), packed=True))
+    (clip,) = opened(path, noise=parse(noise), packed=True)
+    (report,) = measure_footage([clip])
     assert clip.packed is not None
     assert report is not None
     noisy, clean = (
@@ -211,7 +228,8 @@ def test_what_a_codec_left_of_noise_is_noted_and_not_what_a_coarser_grid_did(
 ) -> None:
     """Chroma of 4:2:0 is enlarged for R, G and B, which then share most of their noise."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form="yuv420p")
-    clips, reports = measure_footage(opened(path, noise=parse(noise), packed=True))
+    clips = opened(path, noise=parse(noise), packed=True)
+    reports = measure_footage(clips)
     notes = fit_clips(clips, reports, adapting=False)[2]
     assert any("share their noise" in one for one in notes) is noted
 
@@ -232,8 +250,8 @@ def test_noise_of_counts_is_as_even_in_the_space_they_are_learnt_in_as_it_is_sai
     tmp_path: Path,
 ) -> None:
     """Once their line was too flat: half as strong in the dark as in the light."""
-    stack = Path(__file__).parents[2] / "examples" / "calcium_noisy.tif"
-    (shown,), (report,) = measure_footage(open_footage([stack], tmp_path, Decoding(packed=True)))
+    (clip,) = open_footage([EXAMPLES / "calcium_noisy.tif"], tmp_path, Decoding(packed=True))
+    shown, report = as_seen(clip, *measure_footage([clip]))
     assert report is not None
     light = np.asarray(shown.array, np.float32)
     apart, mean = np.diff(light, axis=0) / 2**0.5, light.mean(0)
