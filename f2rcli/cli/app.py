@@ -34,6 +34,10 @@ COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "export": ("export", "export"),
 }
 
+FFMPEG = {  # what its options are here
+    "-i": "INPUT alone", "-c:v": "--codec", "-crf": "--crf", "-ss": "--start", "-to": "--end",
+    "-c:a": "--audio-codec", "-an": "--audio-codec none",
+}  # fmt: skip
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
 
 
@@ -137,8 +141,8 @@ def advice(arguments: Sequence[str]) -> str | None:
         return f"Name a command first: f2r denoise {shlex.quote(first)}."
     if first == "denoise" and {"--fast", "--quality", "--speed", "--quick"} & {*others}:
         return "Quicker is --model lite, better --model full."
-    if "-i" in others:
-        return "f2r denoise IN -o OUT: inputs need no -i."
+    if same := next(filter(FFMPEG.get, others), None):
+        return f"FFmpeg's {same} is {FFMPEG[same]} here: f2r denoise IN -o OUT."
     for word in others:
         if word.startswith("-") and os.path.isfile(word):
             return f"If it is a file, write {shlex.quote(f'./{word}')}."
@@ -201,10 +205,8 @@ def main() -> None:
     stopper.install()
     try:
         code = run(sys.argv[1:], stopper)
-    except KeyboardInterrupt:  # in the moment after its own handling ended
-        code = EXIT_INTERRUPTED
-    except Terminated as ended:
-        code = ended.exit_code
+    except (KeyboardInterrupt, Terminated) as ended:  # in the moment after its handling ended
+        code = getattr(ended, "exit_code", EXIT_INTERRUPTED)
     stopper.remove()
     gc.freeze()  # Python's last collections would take half a second where torch is loaded
     sys.exit(code)

@@ -363,10 +363,8 @@ class Run:
         if ledger.damaged:
             console.warning(f"{self.info.name} is damaged: {'; '.join(ledger.damage())}")
         console.remark(*ledger.remarks)
-        if receipt.lost:
-            console.warning(
-                f"the output lacks what it should have kept: {', '.join(receipt.lost)}."
-            )
+        if lost := ", ".join(receipt.lost):
+            console.warning(f"the output lacks what it should have kept: {lost}.")
         code = EXIT_DAMAGED if ledger.damaged or receipt.lost else EXIT_OK
         console.event(
             "result", **asdict(receipt), damaged=ledger.damaged, ledger=ledger.lines(),

@@ -56,7 +56,6 @@ def evaluate(
       f2r eval --clean clips/ --noise gaussian:30 --baselines ffmpeg
     """  # fmt: skip
     console = opt.begin(ctx)
-    console.if_stopped = "no results were written."
     sides = opt.settings(ctx, Comparison, denoised=tuple(denoised or ()), noise=tuple(noise or ()))
     here = (NOISY, denoisers.DEFAULT) if methods is None and not denoised else _listed(methods)
     plan = opt.settings(

@@ -137,6 +137,8 @@ def begin(ctx: typer.Context) -> Console:
     word."""
     console: Console = ctx.obj
     console.json, console.quiet = (bool(ctx.params.get(name)) for name in ("json", "quiet"))
+    if "output" not in ctx.params:
+        console.if_stopped = "nothing was written."
     for param in ctx.command.params:
         flag = "-o" if "-o" in param.opts else max(param.opts, key=len)
         flag = str(param.metavar) if param.param_type_name == "argument" else flag

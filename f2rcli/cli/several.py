@@ -188,9 +188,9 @@ def _costs(job: Job, clips: Sequence[Clip], records: Records) -> tuple[list[Row]
     rows, takes = list[Row](), list[Estimate]()
     for clip in clips:
         known = records.settled(clip, overwrite=job.write.overwrite)
-        rows.append(row := Row(source=clip.source, target=clip.target, seconds=None))
+        state = "cost not known" if known is None else known.reason or BEFORE
+        rows.append(row := Row(source=clip.source, target=clip.target, seconds=None, state=state))
         if known is not None:
-            row["trouble"] = known.reason or BEFORE
             continue
         try:
             with open_reader(clip.source, job.read) as reader:
@@ -198,12 +198,12 @@ def _costs(job: Job, clips: Sequence[Clip], records: Records) -> tuple[list[Row]
                     takes.append(estimated(job.engine, reader.info, job.read))
                     row["seconds"] = takes[-1].whole
         except F2RError as error:
-            row["trouble"] = str(error)
+            row["state"] = str(error)
     whole = sum(row["seconds"] or 0.0 for row in rows)
     most = max((one.peak_bytes for one in takes), default=0)
     about = "roughly" if any(one.rough for one in takes) else "about"
     words = f", {about} {span(whole)} one after the other and {size(most)} of memory here"
-    before = sum(row.get("trouble") == BEFORE for row in rows)
+    before = sum(row["state"] == BEFORE for row in rows)
     told = count(len(clips), "clip") + f", {before} {BEFORE}" * bool(before) + words * bool(takes)
     return rows, told, {"seconds": whole or None, "peak_bytes": most or None}
 
@@ -212,7 +212,7 @@ def _print_plans(rows: list[Row], words: str, values: Row, console: Console) -> 
     """--dry-run: which clip goes where, and what it takes here."""
     console.event("plan", clips=rows, **values)
     for row in rows:
-        cost = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
+        cost = span(row["seconds"]) if row["seconds"] else row["state"]
         console.rows(f"{row['source']} -> {row['target']}  {cost}")
     console.rows(words, "nothing was written (--dry-run)")
     return EXIT_OK

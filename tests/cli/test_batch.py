@@ -146,6 +146,9 @@ def test_a_dry_run_tells_where_each_goes_and_what_it_takes(f2r: Run, tree: Path)
     assert "roughly" not in f2r("denoise", tree, "--dry-run", *STILL).out  # as if it were restored
     (plan,) = events(f2r("denoise", tree, "--dry-run", "--json", *STILL), "plan")
     assert plan["seconds"] is None is plan["peak_bytes"]  # which it told as nothing at all
+    f2r("denoise", tree, *STILL)
+    (plan,) = events(f2r("denoise", tree, "--dry-run", "--json", *STILL), "plan")
+    assert "done before" in [one["state"] for one in plan["clips"]]  # once it was in trouble
 
 
 def test_damage_of_one_clip_is_told_and_ends_with_its_code(

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from f2rcli import weights
-from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
+from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from tests.cli.conftest import Done, write_clip
 
 Run = Callable[..., Done]
@@ -164,3 +164,13 @@ def test_a_plot_never_replaces_a_clip(f2r: Run, clip: Path) -> None:
 def test_one_frame_is_too_little_to_measure(f2r: Run, tmp_path: Path) -> None:
     done = f2r("noise", write_clip(tmp_path / "one.mkv", frames=1))
     assert (done.code, "too little to measure" in done.err) == (EXIT_INPUT, True)
+
+
+def test_ctrl_c_does_not_speak_of_a_result(f2r: Run, clip: Path, monkeypatch) -> None:
+    def stopped(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("f2rcli.cli.info.open_reader", stopped)
+    done = f2r("info", clip)
+    assert done.code == EXIT_INTERRUPTED
+    assert "error: interrupted; nothing was written." in done.err
