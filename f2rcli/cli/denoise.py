@@ -1,39 +1,42 @@
-"""`f2r denoise`: parse, open both ends, call the library, report."""
+"""`f2r denoise`: parse; denoise one clip, or find several, denoise each and remember it."""
 
-import sys
-from collections import deque
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
+import hashlib
+import json
+import os
+import re
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from f2rcli import __version__, io
+from f2rcli import __version__, batch, io, weights
+from f2rcli.batch import Clip, Outcome, Records
 from f2rcli.cli import options as opt
-from f2rcli.cli.console import Console
-from f2rcli.cli.engine import estimated, load, noise_words, other_model, remember, sigma_of, summary
+from f2rcli.cli.app import ExitHandler
+from f2rcli.cli.console import Console, plain
+from f2rcli.cli.engine import Estimate, estimated
 from f2rcli.cli.options import Number, Text, Texts, files, part, result
-from f2rcli.cli.progress import FrameMeter
-from f2rcli.engine.settings import EngineSettings, changes_nothing, provenance_of
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError
-from f2rcli.frames import Frame
-from f2rcli.io import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
-from f2rcli.io.files import check_target
+from f2rcli.cli.progress import Meter
+from f2rcli.cli.run import Done, Job, run_job
+from f2rcli.engine.settings import EngineSettings, changes_nothing
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError
+from f2rcli.io import ReadOptions, WriteOptions, open_reader
 from f2rcli.settings import clock, pairs
-from f2rcli.system import most_memory
-from f2rcli.units import count, duration
-from f2rcli.window import LEAD_IN, LEAD_OUT, emptied
-
-if TYPE_CHECKING:
-    from f2rcli.engine.resuming import RunRecord
-    from f2rcli.engine.stream import Engine
+from f2rcli.system import processors
+from f2rcli.units import count, size, span
 
 CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 rare = partial(result, more=True)
+LISTED = 200  # clips that are looked into before the first one
+BEFORE = "done before"
+Row = dict[str, Any]  # of a clip: what it takes, for programs
 
 
 @opt.common(
@@ -92,8 +95,6 @@ def denoise(
         "encoder_options": "--encoder-opt", "pix_fmt": "--encoder-opt pix_fmt",
     }  # fmt: skip
     if _asks_for_several(source, job):
-        from f2rcli.cli.several import denoise_all
-
         return denoise_all(job, source, console)
     return run_job(job, console)[0]
 
@@ -103,7 +104,7 @@ SILENT = ("source", "output", "start", "end", "frames", "preview", "overwrite", 
           "shard", "dry_run", "device", "threads", "tile", "json", "quiet", "help_all")  # fmt: skip
 
 
-def _asks_for_several(sources: Sequence[str], job: "Job") -> bool:
+def _asks_for_several(sources: Sequence[str], job: Job) -> bool:
     """Whether inputs or options mean several clips. Raises UsageError for options of stdin."""
     given = [name for name in ("recursive", "jobs", "shard") if getattr(job, name)]
     if list(sources) == ["-"]:
@@ -118,269 +119,215 @@ def _asks_for_several(sources: Sequence[str], job: "Job") -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One clip to denoise, or what several have in common."""
-
-    source: str
-    output: str | None
-    engine: EngineSettings
-    read: ReadOptions
-    write: WriteOptions
-    adapt: bool = False
-    preview: float | None = None  # seconds: the still of that moment takes the output's place
-    dry_run: bool = False
-    recursive: bool = False  # of several
-    jobs: str | None = None
-    shard: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)  # as given, for the output's provenance
-
-    def check(self, *, json: bool) -> None:
-        """Raise UsageError for options that clash; json: standard output holds events."""
-        preview, piped = self.preview is not None, self.output == "-"
-        given = {"dry-run": self.dry_run, **asdict(self.read)}
-        beside = [one for one in ("start", "end", "frames", "dry-run") if preview and given[one]]
-        for wrong, clash, hint in (
-            (self.adapt and self.engine.sigma is not None,  # held-out frames hold the real noise
-             "--adapt --sigma: choose one; adapting measures the noise itself.",
-             "For both: f2r train CLIP --adapt -o W.safetensors, then --weights."),
-            (self.adapt and self.source == "-",
-             "- --adapt: standard input can be read only once.", "Adapt to a file."),
-            (bool(beside), f"--preview --{' --'.join(beside)}: choose one of them.", None),
-            (preview and changes_nothing(self.engine),
-             "--preview --strength 0: there is nothing to see.", "Leave one out."),
-            (piped and json, "-o - --json: choose one of them.", "Write to a file."),
-            (piped and preview, "-o - --preview: choose one of them.", "Write to a file."),
-            (self.target == "-" and sys.stdout.isatty(),
-             "-o -: standard output is a terminal.", "Pipe it: f2r denoise IN -o - | ..."),
-        ):  # fmt: skip
-            if wrong:
-                raise UsageError(clash, hint=hint)
-
-    @property
-    def target(self) -> str:
-        """The path of the result, or "-". A file goes into a folder that is there, as `cp` does."""
-        target = str(io.default_target(self.source)) if self.output is None else self.output
-        path = Path(target)
-        store = path.suffix.lower() == ".zarr"  # a folder, and a file by name
-        if path.is_dir() and Path(self.source).is_file() and not store:
-            target = str(path / io.unmarked_name(self.source))
-        path = Path(target)
-        if self.preview is None or path.suffix.lower() == ".png":
-            return target
-        return str(path.with_name(f"{path.stem}_preview.png"))
+# --- Several clips: found, denoised each, remembered -------------------------------------------
 
 
-Done = tuple[int, Receipt | None]  # the exit code; no receipt: a dry run
+def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
+    """Denoise every clip named; returns the exit code. Raises what concerns them all before any
+    begins."""
+    if job.preview is not None:
+        raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
+    part, output = _part(job.shard), _output(sources, job.output)
+    if job.jobs is not None and not job.jobs.isdigit():
+        batch.dask_library(job.jobs)
+    elif job.jobs is not None and int(job.jobs) < 1:
+        raise UsageError("--jobs 0: must be 1 or more.")
+    every, remarks = batch.find_clips(sources, output, recursive=job.recursive)
+    say.warning(*remarks)
+    clips, records = every[part], Records(str(output.absolute()), settings_hash(job))
+    if job.dry_run:
+        return _print_plans(*_costs(job, clips, records), say)
+    records.prepare()
+    estimate: dict[str, Any] = {}
+    if len(clips) <= LISTED:  # looking into more would be a wait of its own
+        _, words, estimate = _costs(job, clips, records)
+        say.note(words)
+    say.event("start", version=__version__, clips=len(clips), output=str(output), estimate=estimate)
+    say.if_stopped = "finished clips are in place; the same command continues."
+    began, started, outcomes = datetime.now(UTC), time.monotonic(), dict[str, Outcome]()
+    sizes = {c.place: os.path.getsize(c.source) for c in clips if os.path.exists(c.source)}
+    try:  # several at a time have no bars of their own
+        with Meter(say if job.jobs not in (None, "1") else Console(quiet=True)) as meter:
+            pace = f", {job.jobs} at a time" if str(job.jobs).isdigit() else ""
+            meter.add(count(len(clips), "clip") + pace)
+            for outcome in _outcomes(job, clips, records, say):
+                outcomes[outcome.place] = outcome
+                left = _time_left(sizes, outcomes, time.monotonic() - started)
+                _tell(outcome, len(outcomes), len(clips), left, say)
+    finally:
+        ends = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
+        stamp = partial(datetime.isoformat, timespec="seconds")
+        times = {"began": stamp(began), "ended": stamp(datetime.now(UTC))}
+        facts = {"f2r": __version__, **times, "inputs": list(sources), "settings": job.settings}
+        shard = f"-{job.shard.replace('/', '-of-')}" if job.shard else ""
+        path = records.report(ends, facts, f"report{shard}.json")
+        say.event("result", report=str(path), exit_code=batch.exit_code(ends))
+        for one in ends:  # again, as much may have been said since
+            if one.status not in ("done", "skipped", "not run"):
+                say.note(f"{one.place}: {one.status}{f': {one.reason}' if one.reason else ''}")
+        say.note(f"{count(len(ends), 'clip')}: {batch.summary(ends)}; report: {path}")
+    return batch.exit_code(ends)
 
 
-def run_job(job: Job, console: Console) -> Done:
-    """Run a job to its end; raises for one that fails."""
-    span: dict[str, Any] = {} if job.preview is None else {"start": job.preview, "frames": 1}
-    read = replace(job.read, lead=LEAD_IN, trail=LEAD_OUT, **span)
-    try:
-        with io.open_reader(job.source, read) as reader:
-            return Run(job, read, reader, console).to_end()
-    except StaleError:  # the record is removed by now
-        console.remark("finished frames are of another clip or damaged: starting over")
-        return run_job(job, console)
+def settings_hash(job: Job) -> str:
+    """The SHA-256 of every option that changes a result, and of the weights' bytes."""
+    engine = replace(job.engine, device="auto", threads=None, tile="auto")
+    write = replace(job.write, overwrite=False)
+    facts = [asdict(one) for one in (engine, job.read, write)]
+    facts += [{"adapt": job.adapt, "weights": weights.mark(job.engine.weights)}]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-class Run:
-    """A job under way, on its clip."""
-
-    def __init__(self, job: Job, read: ReadOptions, reader: Reader, console: Console) -> None:
-        """read: the part of the clip that the reader gives."""
-        self.job, self.reader, self.console, self.info = job, reader, console, reader.info
-        if job.preview is None:
-            self.plan = io.plan_output(reader, job.target, job.write)
-        else:
-            check_target(Path(job.target), reader.paths(), overwrite=job.write.overwrite)
-            self.plan = WritePlan(
-                target=job.target, container="images", encoder="png", pix_fmt="rgb24"
-            )
-        idle = changes_nothing(job.engine)  # a copy needs no networks, nor torch
-        self.takes = None if idle else estimated(job.engine, self.info, read)
-        self.engine: Engine | None = None
-
-    def to_end(self) -> Done:
-        """Tell what is to come, do it, tell what came of it."""
-        info, console = self.info, self.console
-        self._announce()
-        frames = iter(self.reader)
-        # An excerpt without any is refused before a wait; of a burst the first is a wait itself.
-        looks = bool(self.job.read.begins) or not self.job.dry_run
-        first = deque(islice(frames, int(looks)))
-        if self.job.dry_run:
-            self._print_plan()
-            return EXIT_OK, None
-        self._adapt()
-        exact = info.frames is not None or self.job.preview is not None
-        with FrameMeter(console, info.name, info.expected_frames, exact=exact) as meter:
-            if self.takes is not None:
-                meter.before = self.takes.before
-                meter.stage("loading the networks")
-                self.engine = load(self.job.engine, info, console)
-                meter.shared = self.engine.weights.header.length // 2
-                meter.stage("first frames and their noise")
-            write = self._write if self.job.preview is None else self._preview
-            receipt = write(meter.reading(chain(emptied(first), frames)), meter)
-        return self._close(receipt)
-
-    def _announce(self) -> None:
-        """Before the wait: what is there, what it will take, and what cannot be kept."""
-        info, job, plan, console = self.info, self.job, self.plan, self.console
-        size, frames = f"{info.width}x{info.height}", info.expected_frames
-        parts = [size, "frames not counted" if frames is None else count(frames)]
-        parts += [duration(info.duration)] if info.duration else []
-        takes = None if job.dry_run else self.takes  # it is told with the plan
-        words = "" if takes is None else f"; {takes.words()}"
-        console.note(f"{info.name}: {', '.join(parts)}{words}")
-        if takes is not None and (other := other_model(job.engine, info)):
-            console.note(other)
-        notes = [*map(console.spelled, (*info.notes, *plan.notes))]
-        console.event(
-            "start", version=__version__, source=job.source, target=job.target, width=info.width,
-            height=info.height, frames=info.frames, plan=_plan_values(plan),
-            estimate=None if takes is None else takes.values(), notes=notes,
-        )  # fmt: skip
-        console.remark(*notes)
-        if plan.dropped:
-            console.warning(f"the output cannot hold: {'; '.join(plan.dropped)}.")
-
-    def _print_plan(self) -> None:
-        """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
-        rows = [f"output   {self.plan.summary()}"]
-        rows += [f"keeps    {line}" for line in self.plan.kept]
-        rows += [f"drops    {line}" for line in self.plan.dropped]
-        settled = cost = None
-        if self.takes is not None:
-            engine = load(self.job.engine, self.info, self.console)
-            cost, settled = self.takes.values(), engine.choices
-            rows += [f"engine   {summary(engine)}", f"cost     {self.takes.words()}"]
-        rows.append("nothing was written (--dry-run)")
-        self.console.event("plan", plan=_plan_values(self.plan), engine=settled, cost=cost)
-        say = self.console.note if self.job.target == "-" else self.console.rows
-        say(*rows)
-
-    def _adapt(self) -> None:
-        """Take weights fitted to the clip, if it gains; says why not."""
-        job, console = self.job, self.console
-        if not job.adapt or self.takes is None:
-            return
-        from f2rcli.cli.train import StepMeter
-        from f2rcli.training.adapt import Adaptation
-
-        entry = Adaptation(job.engine, job.source, job.read)
-        known = entry.known
-        if not known:
-            console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")
-            with StepMeter(console) as meter:
-                entry.fit(meter)
-        if entry.trouble is not None:
-            console.warning(f"adapt: {entry.trouble}")
-        if entry.reason is None:
-            console.note(f"adapt: weights fitted to this clip: {entry.weights}")
-        elif entry.reason != entry.trouble:
-            console.note(f"adapt: {entry.reason}{' (cached)' if known else ''}")
-        self.job = replace(job, engine=entry.applied())
-
-    def _write(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:
-        before = most_memory()
-        own = self.engine.provenance if self.engine else dict
-        plan = replace(self.plan, provenance=provenance_of(self.job.settings, own))
-        with io.open_writer(self.reader, plan) as writer:
-            record = self._record(meter)
-            with record or nullcontext():
-                shown = None
-                for frame in self._restored(frames, record):
-                    writer.write(frame)
-                    meter.copies += frame.planes is shown
-                    shown = frame.planes
-                    meter.advance()
-                meter.finish()
-                receipt = writer.finish()
-                if record is not None:
-                    record.finished = True
-        if self.engine is not None:
-            most = most_memory()  # of this process, so of another clip where it did not rise
-            held = most if most != before else None
-            self.console.remark(*remember(self.engine.settings, self.info, meter, held))
-        return receipt
-
-    def _preview(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:
-        """--preview: before | after of one frame, restored among its neighbours."""
-        from f2rcli.io.pictures import write_preview
-
-        own = (replace(frame, source=frame) for frame in frames)
-        receipt = write_preview(self.reader, self._restored(own), self.plan.target, self.job.write)
-        meter.advance()
-        return receipt
-
-    def _restored(
-        self, frames: Iterable[Frame], record: "RunRecord | None" = None
-    ) -> Iterable[Frame]:
-        """The frames as they are to be written."""
-        if self.engine is None:
-            return (frame for frame in frames if not frame.context)
-        from f2rcli.engine.stream import denoise_stream
-
-        frames, marks = (frames, None) if record is None else (record.reading(frames), record.marks)
-        restored = denoise_stream(frames, self.info, self.engine, self.reader.opening, marks)
-        return restored if record is None else record.keeping(restored)
-
-    def _record(self, meter: FrameMeter) -> "RunRecord | None":
-        """The record of a run that alone writes its target, so that the same command goes on after
-        a kill; None where it has none."""
-        if self.engine is None or self.plan.target == "-":
-            return None
-        from f2rcli.engine.resuming import RunRecord, identity_of
-
-        identity, stopper = identity_of(self.engine, self.job.read, self.info), self.console.stopper
-        record = RunRecord(
-            Path(self.plan.target), self.engine, identity, meter.total, self.console.remark
-        )
-        record.open()
-        record.stopped = lambda: stopper.error is not None
-        record.stop = stopper.check
-        stopper.patient = lambda: "finishing this frame" if record.can_keep else ""
-        meter.replayed, meter.kept = record.begun, lambda: record.kept
-        return record
-
-    def _close(self, receipt: Receipt) -> Done:
-        """After the run: the damage ledger, the receipt, and the exit code."""
-        engine, ledger, console = self.engine, self.reader.ledger, self.console
-        found: dict[str, Any] = {"sigma": None, "given_back": None, "notes": []}
-        if engine is not None:
-            console.remark(*engine.found.notes)
-            for label, layout, model in engine.found.noises(self.info):
-                of = f" of {label}" if label else ""
-                console.note(f"noise{of}: {noise_words(model, layout.levels)}")
-            found = {
-                "sigma": sigma_of(engine.found.noise), "notes": engine.found.aside.lines(),
-                "given_back": {"share": round(engine.contract.returned.share, 4)},
-            }  # fmt: skip
-        if ledger.damaged:
-            console.warning(f"{self.info.name} is damaged: {'; '.join(ledger.damage())}")
-        console.remark(*ledger.remarks)
-        if lost := ", ".join(receipt.lost):
-            console.warning(f"the output lacks what it should have kept: {lost}.")
-        code = EXIT_DAMAGED if ledger.damaged or receipt.lost else EXIT_OK
-        console.event(
-            "result", **asdict(receipt), damaged=ledger.damaged, ledger=ledger.lines(),
-            exit_code=code, **found,
-        )  # fmt: skip
-        console.note(*receipt.lines(source_bytes(self.reader)))
-        return code, receipt
+def _outcomes(
+    job: Job, clips: Sequence[Clip], records: Records, console: Console
+) -> Iterator[Outcome]:
+    """The outcomes as they come."""
+    jobs = job.jobs or "1"
+    if jobs == "1":
+        return map(partial(denoise_clip, job, records, console=console), clips)
+    if not jobs.isdigit():
+        return batch.run_on_dask(clips, partial(denoise_clip, job, records), jobs)
+    threads = job.engine.threads or max(1, processors() // int(jobs))  # a fair share for each
+    shared = replace(job, engine=replace(job.engine, threads=threads))
+    return batch.run_in_processes(clips, partial(denoise_clip, shared, records), int(jobs))
 
 
-def _plan_values(plan: WritePlan) -> dict[str, object]:
-    names = ("container", "encoder", "pix_fmt", "crf", "preset", "options", "kept", "dropped")
-    return {name: getattr(plan, name) for name in names}
+def denoise_clip(
+    job: Job, records: Records, clip: Clip, *, console: Console | None = None
+) -> Outcome:
+    """Denoise one clip unless it is done; raises for nothing but a signal that ends the batch.
+
+    console: of this process, where clips are denoised one by one; else nothing is shown.
+    """
+    began = time.monotonic()
+    known = records.settled(clip, overwrite=job.write.overwrite)
+    if known is not None:
+        return known
+    voice = ClipConsole(clip, console or Console(quiet=True))
+    ending, done = ExitHandler(voice), list[Done]()
+    with ending:
+        records.begin(clip)
+        one = replace(job, source=clip.source, output=clip.target)
+        if Path(clip.target).exists():
+            one = replace(one, write=replace(one.write, overwrite=True))
+        done.append(run_job(one, voice))
+    if not done:
+        voice.stopper.check()
+    code, receipt = done[0] if done else (ending.code, None)
+    status = "damaged" if code == EXIT_DAMAGED else "done"
+    outcome = Outcome.of(
+        clip, "failed" if receipt is None else status, exit_code=code, reason=voice.reason,
+        hint=voice.hint, seconds=round(time.monotonic() - began, 3),
+        frames=receipt and receipt.frames, bytes=receipt and receipt.bytes,
+        warnings=tuple(voice.problems),
+    )  # fmt: skip
+    with suppress(OSError):  # one that cannot be remembered is still a result
+        records.finish(clip, outcome)
+    return outcome
 
 
-def source_bytes(reader: Reader) -> int | None:
-    """The size of what is read; None for pipes."""
-    paths = reader.paths()
-    whole = paths and all(path.is_file() for path in paths)
-    return sum(path.stat().st_size for path in paths) if whole else None
+class ClipConsole(Console):
+    """The voice of one clip of a batch: its bar and its events are the batch's, its warnings and
+    its end are kept for the outcome."""
+
+    def __init__(self, clip: Clip, every: Console) -> None:
+        super().__init__(every.stopper)
+        self.clip, self.every, self.reason, self.hint = clip, every, "", ""
+        self.problems: list[str] = []  # the warnings so far
+        self.quiet, self.json, self.flags = every.quiet, every.json, every.flags
+
+    def note(self, *lines: str) -> None:
+        """Nothing: what is said of every clip would hide what is said of a few."""
+
+    def warning(self, *texts: str) -> None:
+        """Keep warnings."""
+        self.problems += map(self.spelled, texts)
+
+    def event(self, kind: str, /, **fields: Any) -> None:
+        """Pass on progress."""
+        if kind == "progress":
+            self.every.event(kind, place=self.clip.place, **fields)
+
+    def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
+        """Keep why it failed."""
+        self.reason, self.hint = (plain(self.spelled(text or "")) for text in (message, hint))
+
+
+def _time_left(sizes: dict[str, int], ended: dict[str, Outcome], elapsed: float) -> float | None:
+    """Seconds to go, by the bytes of the clips that were denoised; None before one was."""
+    done = sum(sizes.get(o.place, 0) for o in ended.values() if o.status in ("done", "damaged"))
+    rest = sum(size for place, size in sizes.items() if place not in ended)
+    return elapsed * rest / done if done else None
+
+
+def _tell(outcome: Outcome, number: int, total: int, left: float | None, console: Console) -> None:
+    """One clip has ended."""
+    console.event("clip", count=number, total=total, eta=left, **asdict(outcome))
+    head = f"[{number}/{total}] {outcome.place}: {outcome.status}"
+    if outcome.status == "failed":
+        console.warning(f"{head}: {outcome.reason} {outcome.hint}".rstrip())
+        return
+    frames = "" if outcome.frames is None else f", {count(outcome.frames)}"
+    rest = f"; about {span(left)} to go" if left else ""
+    console.note(f"{head}{frames}, {outcome.seconds:.1f} s{rest}")
+    console.note(*map("  {}".format, outcome.warnings))
+
+
+def _costs(job: Job, clips: Sequence[Clip], records: Records) -> tuple[list[Row], str, Row]:
+    """What every clip that is not done takes here, and all of them, in words and values."""
+    rows, takes = list[Row](), list[Estimate]()
+    for clip in clips:
+        known = records.settled(clip, overwrite=job.write.overwrite)
+        state = "cost not known" if known is None else known.reason or BEFORE
+        rows.append(row := Row(source=clip.source, target=clip.target, seconds=None, state=state))
+        if known is not None:
+            continue
+        try:
+            with open_reader(clip.source, job.read) as reader:
+                if not changes_nothing(job.engine):
+                    takes.append(estimated(job.engine, reader.info, job.read))
+                    row["seconds"] = takes[-1].whole
+        except F2RError as error:
+            row["state"] = str(error)
+    whole = sum(row["seconds"] or 0.0 for row in rows)
+    most = max((one.peak_bytes for one in takes), default=0)
+    about = "roughly" if any(one.rough for one in takes) else "about"
+    words = f", {about} {span(whole)} one after the other and {size(most)} of memory here"
+    before = sum(row["state"] == BEFORE for row in rows)
+    told = count(len(clips), "clip") + f", {before} {BEFORE}" * bool(before) + words * bool(takes)
+    return rows, told, {"seconds": whole or None, "peak_bytes": most or None}
+
+
+def _print_plans(rows: list[Row], words: str, values: Row, console: Console) -> int:
+    """--dry-run: which clip goes where, and what it takes here."""
+    console.event("plan", clips=rows, **values)
+    for row in rows:
+        cost = span(row["seconds"]) if row["seconds"] else row["state"]
+        console.rows(f"{row['source']} -> {row['target']}  {cost}")
+    console.rows(words, "nothing was written (--dry-run)")
+    return EXIT_OK
+
+
+def _part(shard: str | None) -> slice:
+    """Which of the clips, in order, are a shard's: `2/8`."""
+    match = re.fullmatch(r"(\d+)/(\d+)", (shard or "1/1").strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {shard}: not I/N.", hint="The parts of eight are 1/8 to 8/8.")
+    return slice(int(match[1]) - 1, None, int(match[2]))
+
+
+def _output(sources: Sequence[str], named: str | None) -> Path:
+    if named == "-":
+        raise UsageError("-o -: standard output holds one clip.", hint="Name a folder with -o.")
+    if named is not None:
+        return Path(named)
+    folder = Path(sources[0]).resolve()
+    if len(sources) == 1 and folder.is_dir():
+        return folder.parent / f"{folder.name}_f2r"
+    last, hint = sources[-1], "Name a folder with -o."
+    if len(sources) == 2 and not os.path.isdir(last):  # as ffmpeg and cp name their output
+        as_output = shlex.join(["f2r", "denoise", sources[0], "-o", last])
+        if not os.path.exists(last):
+            raise UsageError(f"{last}: there is no such input.", hint=f"To write it: {as_output}")
+        hint = f"Name a folder with -o; to write {last}: {as_output} -y"
+    raise UsageError("no output folder.", hint=hint)

@@ -20,6 +20,7 @@ def export(
     """Write F2R's networks as ONNX files, and how to use them.
 
       f2r export my.safetensors -o onnx/
+      f2r export my.safetensors -o onnx/ -y      replaces what is there
     """  # fmt: skip
     console = opt.begin(ctx)
     EngineSettings(weights=weights)  # checks the name before torch is loaded

@@ -9,9 +9,9 @@ import typer
 
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
-from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import estimated, load, noise_words, sigma_of, summary
 from f2rcli.cli.options import Text, check_results, result, write_result
+from f2rcli.cli.run import source_bytes
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.evaluation.plots import noise_plot

@@ -110,7 +110,7 @@ def test_what_it_will_take_is_told_before_the_wait(
     """A guess at first, which says so; then by the last run of this kind on this machine, whose
     memory was once told by a formula (3.0 GB where 1.9 were taken)."""
     held = iter([900_000_000, 1_700_000_000])
-    monkeypatch.setattr("f2rcli.cli.denoise.most_memory", lambda: next(held, 1_700_000_000))
+    monkeypatch.setattr("f2rcli.cli.run.most_memory", lambda: next(held, 1_700_000_000))
     long = write_clip(clip.with_name("long.mp4"), frames=9)
     first = f2r("denoise", long, "-o", clip.with_name("a.mp4"), "--device", "cpu").err
     assert first.startswith("long.mp4: 64x48, 9 frames, 0.36 s; roughly 0:")
@@ -175,7 +175,7 @@ def test_copies_of_frames_are_no_pace(f2r: Run, clip: Path, monkeypatch) -> None
                 frame.pts, frame.time_base = 2 * number + again, Fraction(1, 50)
                 two.mux(stream.encode(frame))
         two.mux(stream.encode(None))
-    kept = "f2rcli.cli.denoise.remember"
+    kept = "f2rcli.cli.run.remember"
     monkeypatch.setattr(kept, lambda _1, _2, meter, _3: met.append(meter) or ())
     assert f2r("denoise", twice).code == EXIT_OK
     assert (met[0].done, met[0].copies) == (12, 6)
