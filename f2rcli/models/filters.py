@@ -129,16 +129,17 @@ def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:
         torch.set_flush_denormal(before)
         return torch.from_numpy(np.ascontiguousarray(out[..., 1:].transpose(2, 0, 1)))
     height, width, reach = *joint.shape[-2:], DIAMETER // 2
+    unit = level * 2**0.5
+    joint /= unit
     wide = _mirrored(joint, reach, edge=True).unfold(-1, DIAMETER, 1)  # (3, H + 10, W, 11): a view
-    fall = -0.5 / (level * level)
     total, summed = joint.new_zeros(height, width), torch.zeros_like(planes)
     for row in range(DIAMETER):
         lines = wide[:, row : row + height]
-        apart = (lines - joint.unsqueeze(-1)).abs_().sum(0)
-        weight = (apart.square_().mul_(fall)).exp_() * _spatial(row, joint.device)
+        apart = torch.linalg.vector_norm(lines - joint.unsqueeze(-1), 1, 0)
+        weight = torch.addcmul(_spatial(row, joint.device), apart, apart, value=-1).exp_()
         total += weight.sum(-1)
         summed += (lines[1:] * weight).sum(-1)
-    return summed / total
+    return summed * (unit / total)
 
 
 def here(planes: Tensor) -> bool:
@@ -179,8 +180,8 @@ def _areas(old: int, new: int, device: torch.device) -> Tensor:
 
 @constant(32)
 def _spatial(row: int, device: torch.device) -> Tensor:
-    """Weights (11,) of a row of the bilateral window, which is a disc."""
+    """Logarithms of the weights (11,) of a row of the bilateral window, which is a disc."""
     reach = DIAMETER // 2
     far = (np.arange(DIAMETER) - reach) ** 2 + (row - reach) ** 2
-    weights = np.where(far <= reach**2, np.exp(-0.5 * far / (DIAMETER / 3) ** 2), 0)
-    return torch.tensor(weights.astype(np.float32), device=device)
+    logs = np.where(far <= reach**2, -0.5 * far / (DIAMETER / 3) ** 2, -np.inf)
+    return torch.tensor(logs.astype(np.float32), device=device)

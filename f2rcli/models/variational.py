@@ -23,9 +23,9 @@ BOUNDARY = 0.05  # change of flow per pixel that is a motion boundary
 SMOOTHNESS = 3.0  # beside the match
 # The share of it in each warping of a level: first the match finds its way, then it is smoothed.
 SHARES = (0.01, 0.03, 0.3, 1.0)
-SHARES_FROM_START = (0.03, 1.0)
+SHARES_FROM_START = (0.03, 1.0)  # where a flow is known roughly, on the finest level alone
 STEPS = 4  # of smoothing within a warping
-LEVELS, LEVELS_FROM_START = 5, 2  # of the pyramid; fewer where a flow is known roughly
+LEVELS = 5  # of the pyramid
 SMALLEST = 8  # pixels, of a level's shorter side
 WHITE_SHARE = 0.995  # of all pixels are no brighter than what counts as white
 
@@ -35,10 +35,13 @@ def variational_flows(source: Tensor, target: Tensor, start: Flow | None = None)
     in one call; `start`: roughly known flows of the same shape."""
     white = _white(source)
     pair = torch.cat([(picture / white).clamp(0, 1) for picture in (source, target)], 1)
-    levels = _pyramid(pair, LEVELS if start is None else LEVELS_FROM_START)
-    flow, shares = _smallest(start, levels), SHARES if start is None else SHARES_FROM_START
-    for level in levels[::-1]:
-        flow = _refined(_grown(flow, level), level, shares)
+    if start is None:
+        levels = _pyramid(pair)
+        flow = torch.zeros_like(levels[-1])  # of two channels as well
+        for level in levels[::-1]:
+            flow = _refined(_grown(flow, level), level, SHARES)
+    else:
+        flow = _refined(start.permute(0, 3, 1, 2), pair, SHARES_FROM_START)
     return flow.permute(0, 2, 3, 1).contiguous()
 
 
@@ -49,21 +52,11 @@ def _white(source: Tensor) -> Tensor:
     return seen.kthvalue(rank, 1).values.clamp_min(1e-3).view(-1, 1, 1, 1)
 
 
-def _pyramid(pair: Tensor, levels: int) -> list[Tensor]:
+def _pyramid(pair: Tensor) -> list[Tensor]:
     found = [pair]
-    while len(found) < levels and min(found[-1].shape[-2:]) >= SMALLEST:
+    while len(found) < LEVELS and min(found[-1].shape[-2:]) >= SMALLEST:
         found.append(halved(found[-1]))
     return found
-
-
-def _smallest(start: Flow | None, levels: list[Tensor]) -> Tensor:
-    """The flow (B, 2, h, w) that the coarsest level begins from."""
-    if start is None:
-        return torch.zeros_like(levels[-1])  # of two channels as well
-    flow = start.permute(0, 3, 1, 2)
-    for _ in levels[1:]:
-        flow = halved(flow) / 2
-    return flow
 
 
 def _grown(flow: Tensor, level: Tensor) -> Tensor:
