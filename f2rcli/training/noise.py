@@ -25,7 +25,7 @@ from f2rcli.noise.model import FramePlanes, PlaneNoise, clipped_moments
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Spectrum, Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
-from f2rcli.planes import Layout, gathered, pack, spread, unpack
+from f2rcli.planes import ROTATION, Layout, gathered, mixed, pack, spread, unpack
 from f2rcli.training.folder import Event, EventKind, OnEvent
 from f2rcli.training.footage import ELSEWHERE, Footage, is_clipped
 
@@ -258,9 +258,14 @@ def _reduced(luma: Tensor, size: Sequence[int]) -> Tensor:
 
 def in_colours(layout: Layout, packed: Tensor) -> Tensor:
     """Packed planes (B, C, h, w) as the file's own, still packed; the same but for RGB."""
-    return gathered(layout, unpack(layout, packed))
+    return _rotated(layout, packed, ROTATION.T)
 
 
 def in_planes(layout: Layout, colours: Tensor) -> Tensor:
     """The inverse of `in_colours`."""
-    return pack(layout, spread(layout, colours))
+    return _rotated(layout, colours, ROTATION)
+
+
+def _rotated(layout: Layout, packed: Tensor, by: Floats) -> Tensor:
+    """Cell by cell: in every step of a training, unpacking would take longer than its network."""
+    return torch.cat(mixed(by, packed.chunk(3, 1)), 1) if layout.rotated else packed
