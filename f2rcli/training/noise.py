@@ -27,7 +27,7 @@ from f2rcli.noise.spectrum import Spectrum, Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import ROTATION, Layout, gathered, mixed, pack, spread, unpack
 from f2rcli.training.folder import Event, EventKind, OnEvent
-from f2rcli.training.footage import ELSEWHERE, Footage, is_clipped
+from f2rcli.training.footage import ELSEWHERE, Footage
 
 MEASURING = "measuring the noise"
 LOOKS = 3  # places of a clip that are looked at, at most
@@ -101,8 +101,7 @@ def _places(clip: Footage) -> list[range]:
 
 def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
     pictures = [FramePlanes.of_channels(list(clip.picture(i))) for i in numbers]
-    clipped = is_clipped(clip, numbers)
-    report = described(pictures, full_range=clipped)
+    report = described(pictures, full_range=False)  # what they hold tells whether it was cut
     if report is None or not clip.sensor:
         return report
     if clip.stated is not None:
@@ -119,9 +118,7 @@ def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
         return None
     frames = [FramePlanes.of(clip.planes(number), clip.form) for number in numbers]
     found = map_of(frames, coded=clip.coded)
-    if found is None:
-        return None
-    return found.noise(clip.form, clipped=is_clipped(clip, numbers) or found.cut_off(frames))
+    return None if found is None else found.noise(clip.form, clipped=found.cut_off(frames))
 
 
 def _spectra(clip: Footage, numbers: range) -> tuple[Spectrum, ...]:
