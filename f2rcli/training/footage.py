@@ -62,7 +62,7 @@ class Footage:
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
     clean: Path | None = None  # the same without the noise that was added to it
     sensor: bool = False  # samples count light, and are seen through a working space
-    levels: tuple[float, float] | None = None  # codes of black and white; black may lie above
+    levels: tuple[float, float] | None = None  # of a stack, black and white: light may begin above
     coded: bool = False  # see ClipInfo.coded
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     form: PlaneLayout | None = None  # of the file whose planes are packed; None: pictures
