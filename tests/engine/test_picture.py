@@ -4,12 +4,15 @@ Bars are a third of a decibel below what the shipped weights reach.
 """
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import f2rcli
 from f2rcli import weights
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.io import open_reader
 from tests.fidelity import footage
 from tests.fidelity.footage import Clip
 
@@ -88,3 +91,20 @@ def test_a_still_scene_is_as_near_to_the_mean_of_its_frames_as_serves_it(sigma: 
     late, mean = done[12:].astype(float), means[12:]
     nearer = [psnr(late + share * (mean - late), truth) for share in (0.15, 0.3, 0.5)]
     assert max(nearer) < psnr(late, truth) + 0.18
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libx264"])
+def test_bars_and_the_picture_beside_them_keep_their_light(codec: str, tmp_path: Path) -> None:
+    pad, light = 24, [[0.45 * y + 140, *chroma] for y, *chroma in clean("leaves")]
+    truth = footage.letterboxed(light, pad)
+    noisy = footage.letterboxed(footage.noisy(light, 20, 3), pad)
+    options = {"crf": "12"} if codec == "libx264" else {}
+    path = footage.write(tmp_path / "bars.mkv", noisy, codec, **options)
+    with open_reader(str(path)) as reader:
+        engine = load_engine(EngineSettings(model="lite", threads=1), reader.info)
+        frames = denoise_stream(reader, reader.info, engine)
+        off = np.stack([f.planes[0] - planes[0] for f, planes in zip(frames, truth, strict=True)])
+    assert np.abs(np.delete(off, np.s_[pad : pad + HEIGHT], 1)).max() <= 1
+    rows = off[:, pad : pad + HEIGHT].mean((0, 2))
+    assert abs(rows.mean()) < 0.5  # nothing cut their noise off
+    assert np.abs(rows[[0, 1, -2, -1]]).max() < 3

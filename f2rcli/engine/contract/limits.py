@@ -229,9 +229,11 @@ def _of_bands(
     return kept
 
 
-def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]) -> Tensor:
+def changing(
+    centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None], terms: Terms
+) -> Tensor:
     """The variance of what differs between planes and their neighbours' around every place: an
-    upper bound of the noise. Letters, drawn parts and bars stay by it.
+    upper bound of the noise. Letters, drawn parts and bars stay by it; 0 where none can be.
 
     near: the same planes of frames beside them, at least one; moves: where each sample lies there,
     as flat indices; None: only the same place is compared.
@@ -245,9 +247,14 @@ def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | No
             there = other.flatten(1).index_select(1, move).view_as(other)
             found = torch.minimum(found, box((centre - there).square(), CHANGE_SIDE))
         total += found
-    # A sample has no noise where it is within any window that stays the same to the last bit.
-    changes = least_around(-least_around(-most, CHANGE_SIDE), CHANGE_SIDE)
-    return total.div_(2 * len(near)).mul_(changes > 0)
+    # A sample has no noise where it is within any window that stays the same to the last bit; of a
+    # codec's files, which copy noise from frame to frame, any such that is flat.
+    most = -least_around(-most, CHANGE_SIDE)
+    if terms.tolerance.lasting:
+        high, low = -least_around(-centre, CHANGE_SIDE), least_around(centre, CHANGE_SIDE)
+        most = torch.maximum(most, high - low)
+    changes = least_around(most, CHANGE_SIDE) > 0
+    return total.div_(2 * len(near)).clamp_min_(LEAST).mul_(changes)
 
 
 SIDE = 9  # samples, over which a mean is compared with what clipping moved it by

@@ -181,7 +181,9 @@ def _allowed(
         stood = zip(memory.worths, removed, strict=False)
         still: list[Tensor | None] = [resized(worth, one.shape[-2:]) for worth, one in stood]
         removed = list(map(shrunk, removed, variances, tables, still or [None] * len(removed)))
-    quiet = _quiet(groups, near)
+    quiet = _quiet(groups, near, terms)
+    if quiet:  # bands would spread what networks guess of bars around them
+        removed = [taken * (changes > 0) for taken, changes in zip(removed, quiet, strict=True)]
     by_law = variances_by(law, without(groups, removed), terms)
     if terms.coloured:
         removed = _calmed(groups, removed, by_law, terms)
@@ -217,7 +219,7 @@ def _allowed(
     return _Allowed(changes, memory, sums)
 
 
-def _quiet(groups: Groups, near: Sequence[_Near]) -> Groups:
+def _quiet(groups: Groups, near: Sequence[_Near], terms: Terms) -> Groups:
     """What changes around every sample, see `changing`; nothing where no frame is beside."""
     if not near:
         return []
@@ -226,7 +228,7 @@ def _quiet(groups: Groups, near: Sequence[_Near]) -> Groups:
         size: [landed(one.flow[0], size) if one.flow else None for one in near] for size in sizes
     }
     return [
-        changing(group, [one.groups[kind] for one in near], moves[tuple(group.shape[-2:])])
+        changing(group, [one.groups[kind] for one in near], moves[tuple(group.shape[-2:])], terms)
         for kind, group in enumerate(groups)
     ]
 
@@ -238,7 +240,7 @@ def _variance(by_law: Tensor, quiet: Tensor | None, terms: Terms, kind: int) -> 
     if quiet is not None:
         changes = quiet * tolerance.change[kind]
         if tolerance.lasting:
-            changes = torch.maximum(changes, tolerance.lasting * variance)
+            changes = torch.maximum(changes, tolerance.lasting * variance * (quiet > 0))
         variance = torch.minimum(variance, changes)
     return variance * terms.allowed(kind)
 
