@@ -160,12 +160,13 @@ class PlaneMap:
         full, fine = bands.astype(np.float64)
         return np.asarray((1 - by_fine) * full + by_fine * fine, np.float64)
 
-    def beyond(self, margin: float) -> float:
-        """Share of samples that noise which nothing cuts off has more than `margin` beyond black
-        and white: none of a bar without noise."""
+    def beyond(self) -> float:
+        """Share of samples that noise which nothing cuts off has half its standard deviation
+        beyond black and white: none of bars."""
         sigma = np.maximum(self.sigma[FULL], 1e-6)
-        ends = torch.from_numpy((np.stack([self.level, 1 - self.level]) + margin) / sigma)
-        return float(torch.special.ndtr(-ends).sum(0).mean()) if ends.numel() else 0.0
+        ends = torch.from_numpy(np.stack([self.level, 1 - self.level]) / sigma)
+        each = torch.special.ndtr(-ends - 0.5).sum(0).numpy() * self._seen()
+        return float(each.mean()) if each.size else 0.0
 
     def _seen(self) -> Mask:
         """Blocks that can tell: not those that black or white has filled."""
@@ -224,7 +225,7 @@ class NoiseMap:
         luma = np.stack([one.planes[0][::2, ::2] for one in pictures])
         margin = self.planes[0].law().sigma[0] / 2
         found = float(((luma < -margin) | (luma > 1 + margin)).mean())
-        return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond(margin)
+        return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
 
 
 def binned(level: Floats, variance: Floats, worth: Floats | None = None) -> tuple[Floats, Floats]:
