@@ -11,6 +11,7 @@ from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Run
 from f2rcli.methods.flows import DeviceFlows, FlowBook
+from f2rcli.models.filters import least_around
 from f2rcli.models.flow import Flow, doubled, halved
 from f2rcli.models.placing import MAPS, Memory, placed, warped
 from f2rcli.models.planar import Anchor, CentreFrame, Neighbours, Networks, weighted
@@ -78,15 +79,16 @@ class F2R(Method, Following):
 
     def prepare(self, index: int, noisy: Tensor, told: PlaneNoise) -> Prepared:
         name = "prepared", id(self.networks), told
-        coarse, luma = self._graphs(name, partial(self._prepared, told), noisy)
+        coarse, luma, live = self._graphs(name, partial(self._prepared, told), noisy)
         shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu()
-        return Prepared(index, noisy, coarse, shown, halved(shown[None, None]))
+        return Prepared(index, noisy, coarse, shown, halved(shown[None, None]), live)
 
-    def _prepared(self, told: PlaneNoise, noisy: Tensor) -> tuple[Tensor, Tensor]:
-        """The coarse frame and its brightness."""
+    def _prepared(self, told: PlaneNoise, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The coarse frame, its brightness, and where it may hold noise."""
         layout, networks = self.layout, self.networks
-        coarse: Tensor = self._run(networks.coarse, layout, noisy, told.maps(layout, noisy))
-        return coarse, brightness(layout, coarse.detach())[0]
+        live = uneven(layout, noisy)
+        coarse: Tensor = self._run(networks.coarse, layout, noisy, told.maps(layout, noisy) * live)
+        return coarse, brightness(layout, coarse.detach())[0], live
 
     def restore(self, window: Window[Prepared], told: PlaneNoise) -> Tensor:
         """Without neighbours only the coarse estimate is left."""
@@ -105,24 +107,26 @@ class F2R(Method, Following):
     def finish(
         self, window: Window[Prepared], told: PlaneNoise, followed: Followed | None
     ) -> Tensor:
-        centre = CentreFrame(window.centre.noisy, window.centre.coarse)
+        one = window.centre
+        centre = CentreFrame(one.noisy, one.coarse)
         if followed is None:
             return centre.coarse
         name = "finished", id(self.networks), told, len(followed[0])
-        return self._graphs(name, partial(self._finished, told), centre, *followed)
+        return self._graphs(name, partial(self._finished, told), centre, one.kept, *followed)
 
     def _finished(
-        self, told: PlaneNoise, centre: CentreFrame, shown: Sequence[Shown], rated: Sequence[Rated]
-    ) -> Tensor:
+        self, told: PlaneNoise, centre: CentreFrame, live: Tensor, shown: Sequence[Shown],
+        rated: Sequence[Rated],
+    ) -> Tensor:  # fmt: skip
         """Both stages."""
         coarse, layout, networks = centre.coarse, self.layout, self.networks
         seen = self.aligned(shown, rated, coarse)
         merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
-        anchor: Anchor = self._run(networks.anchor, layout, seen, told.maps(layout, merged))
+        anchor: Anchor = self._run(networks.anchor, layout, seen, told.maps(layout, merged) * live)
         start = anchor.given(coarse)
         if self.estimate is Estimate.ANCHOR:
             return start
-        told_start = told.maps(layout, start)
+        told_start = told.maps(layout, start) * live
         return self._run(networks.refiner, layout, centre, told_start, anchor, seen)
 
     def aligned(
@@ -187,6 +191,18 @@ class F2R(Method, Following):
 
     def forget_from(self, index: int) -> None:
         self.flows.forget_from(index)
+
+
+EVEN = 9  # cells; a codec's blocks of 16 pixels may be flat by chance
+
+
+def uneven(layout: Layout, noisy: Tensor) -> Tensor:
+    """Where a packed picture (1, C, h, w) may hold noise, as a factor of its maps, (1, 1, h, w): 0
+    in windows in which all planes are flat to the last bit, as in bars and graphics, else 1."""
+    ends = [(noisy[0, part].amin(0), noisy[0, part].amax(0)) for part in layout.slices]
+    low, high = (torch.stack(one) for one in zip(*ends, strict=True))
+    apart = (-least_around(-high, EVEN) - least_around(low, EVEN)).amax(0, keepdim=True)
+    return (least_around(apart, EVEN) > 0).to(noisy.dtype)[None]
 
 
 def brightness(layout: Layout, packed: Tensor) -> Tensor:
