@@ -22,17 +22,14 @@ from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, own_share
-from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, single_frame_sigma, squares_of
-from f2rcli.noise.model import NoiseModel, PlaneNoise, blend, picture_of
-from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
+from f2rcli.noise.estimate import estimate, followed, shows_noise, single_frame_sigma, squares_of
+from f2rcli.noise.model import HARDLY_ANY, NoiseModel, PlaneNoise, picture_of
+from f2rcli.noise.report import NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.yuv import code_span, planes_of, to_rgb
 
 LOOK_EVERY = 8  # frames
 CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders share out their bits
-# Logarithm of a look over the start, up to which it is chance, and from where on it counts in full:
-# one pair of frames tells a plane's noise within some per cent, and moving texture adds to that.
-CHANCE, SURELY = 0.12, 0.35
 # Times as grainy as the frame before, from which on the noise is looked at; seen on pairs of rows.
 GRAINIER, GRAIN_ROWS = 1.25, 128
 # Times the level that a frame was prepared with: networks learn with levels that are as wrong.
@@ -177,10 +174,8 @@ class NoiseTracker:
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
         """Whether networks that were told one noise are to be told another."""
-        if before == now:
-            return False
         low, high = sorted(mean_sigma8(self.of_picture(told)) for told in (before, now))
-        return high > TOLD_WRONGLY * low
+        return before.places != now.places or high > TOLD_WRONGLY * low
 
     def look(self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None]) -> None:
         """See how strong the noise is in a frame beside one or two neighbours of its shot. flows:
@@ -229,23 +224,8 @@ def _declared(sigma: float, found: Opening, engine: Engine, layout: PlaneLayout)
         words = f"{seen8:.1f} of 255" if share == 1 else f"{share * seen8:.3g}"
         engine.found.note(f"sigma={sigma:g} is used, though {words} was measured")
     comparable = found.found is not None and not contradicted
-    return replace(own, shares=found.planes.shares) if comparable else own
-
-
-def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNoise:
-    """The noise of the start, moved towards that of a look as far as they differ by more than
-    chance, plane by plane."""
-    seen = found.noise(layout, clipped=start.clipped)
-    shares = np.zeros(len(found.planes))
-    for index, plane in enumerate(found.planes):
-        if not plane.level.size:
-            continue
-        powers = [float(np.square(law.level(index, plane.level)).mean()) for law in (start, seen)]
-        apart = abs(float(np.log((powers[1] + 1e-9) / (powers[0] + 1e-9)))) / 2
-        shares[index] = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
-    if shares.max() <= 0:
-        return start
-    return replace(start, model=blend(start.model, seen.model, shares.clip(0, 1)))
+    seen = found.planes
+    return replace(own, shares=seen.shares, places=seen.places) if comparable else own
 
 
 def grain(frame: Frame) -> float:

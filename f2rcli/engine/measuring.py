@@ -63,7 +63,7 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
     edges8 = compression = None
     if layout.counts_light:
         model = model_of_counts(pictures, found, planes.model, dark=layout.levels is not None)
-        planes = replace(planes, model=model)
+        planes = replace(planes, model=model, places=())  # their space knows no places
     else:
         edges8 = find_edges([one.luma for one in pictures])
         compression = compression_of(frames, edges8)
@@ -87,10 +87,10 @@ def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
         return None
     inner = _between(together)
     begins = together.index(True)
-    groups = [[i, i - 1, i + 1] for i in spread(inner, CENTRES)] or [[begins, begins + 1]]
-    squares = squares_of(pictures[groups[0][0]].luma)
+    wanted = 1 if squares_of(pictures[begins].luma) else CENTRES  # a large one tells as much
+    groups = [[i, i - 1, i + 1] for i in spread(inner, wanted)] or [[begins, begins + 1]]
     shown = ([pictures[place] for place in places] for places in groups)
-    maps = [estimate(one, [None] * (len(one) - 1), squares, coded=coded) for one in shown]
+    maps = [estimate(one, [None] * (len(one) - 1), coded=coded) for one in shown]
     return NoiseMap.joined(maps)
 
 

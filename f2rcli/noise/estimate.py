@@ -5,7 +5,7 @@ noise there can be in each block of each plane; a small network says which share
 It can only lower.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -18,11 +18,14 @@ from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Share, enlarged, evidence
 from f2rcli.noise.model import (
+    HARDLY_ANY,
     KNOTS,
     FramePlanes,
+    Grid,
     NoiseModel,
     PlaneNoise,
     Shares,
+    blend,
     measured_shares,
     side_by_side,
     undo_clipping,
@@ -40,6 +43,13 @@ FARTHER = 4.0  # times a bin's variance, at most, beyond the darkest and the lig
 # of it away (0.7 at sigma 1 of 255); noise that a lens or a filter softened has 0.04 to 0.3.
 COLOURED = 0.45, 0.65
 MOSTLY = 0.7  # share of a block's bound, from where on what frames differ by there is noise
+# Logarithm of what two looks at one noise differ by, up to which it is chance, and from where on it
+# counts in full: one pair of frames tells a plane's noise within some per cent, and moving texture
+# adds to that.
+CHANCE, SURELY = 0.12, 0.35
+# Along each side of a picture, that are told apart, at most and at least; and blocks along the
+# side of each.
+PLACES, FEWEST, CELL_BLOCKS = 12, 3, 4
 BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
 
 
@@ -55,6 +65,8 @@ class PlaneMap:
     share: Singles  # (2, R, C), which part of it is noise, 0..1
     error: Singles  # (2, R, C), standard error of the logarithm of the standard deviation
     shares: Shares  # of the noise's variance, in six bands
+    where: Singles  # (2, R, C), row and column of the middle, as shares of the picture's sides
+    still: Mask  # (R, C), whether all of it is as it was
 
     @property
     def sigma(self) -> Singles:
@@ -68,11 +80,8 @@ class PlaneMap:
         if not level.size:
             return NoiseModel.gaussian(0.0, 1)
         if clipped:
-            rough = float(np.average(variance, weights=worth)) ** 0.5
-            # Noise two standard deviations away from black and white is whole; what is cut off is
-            # hard to undo. A fifth of the blocks speaks for the picture.
-            inside = (level > 2 * rough) & (level < 1 - 2 * rough)
-            if inside.sum() >= 0.2 * level.size:
+            inside = self._whole(level, variance, worth)
+            if inside.sum() >= 0.2 * level.size:  # a fifth of the blocks speaks for the picture
                 level, variance, worth = level[inside], variance[inside], worth[inside]
         levels, powers = binned(level, variance, worth)
         powers = undo_clipping(levels, powers) if clipped else powers
@@ -80,6 +89,66 @@ class PlaneMap:
         curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))
         over_all = float(np.sqrt(np.interp(self.level, levels, powers).mean()))
         return NoiseModel.of_curves(curve[None], np.array([over_all]), level.size * BLOCK**2)
+
+    def apart(self, shape: tuple[int, int], *, clipped: bool) -> Floats:
+        """What places differ by: see `by_place`. Where the dark corner is the noisy one, brightness
+        or place may be what makes it so: what explains all blocks better is taken. Where black and
+        white cut it off, brightness is."""
+        ways, law = [], self.law()
+        for first in (law,) if clipped else (law, NoiseModel.gaussian(law.sigma[0], 1)):
+            found = self.by_place(shape, first, clipped=clipped)
+            left = self.evened(found)
+            found = found * left.by_place(shape, left.law(), clipped=clipped)
+            found = found.clip(1 / FARTHER, FARTHER)
+            ways.append((self.evened(found).uneven, found))
+        return min(ways, key=lambda way: way[0])[1]
+
+    def by_place(self, shape: tuple[int, int], law: NoiseModel, *, clipped: bool) -> Floats:
+        """What the standard deviation is times that by a law, on a grid of the picture: 1 where
+        both are alike but for chance. clipped: whether black and white cut the noise off."""
+        level, variance, worth = self._told()
+        if law.sigma[0] < HARDLY_ANY or not level.size:
+            return np.ones(shape)
+        known = worth * (variance > 0)
+        if clipped:
+            known *= self._whole(level, variance, worth)
+        rows, columns = (self.where[:, self._seen()].T * shape).astype(int).T
+        told = variance, np.square(_of(law, level)), self.error[FULL][self._seen()]
+        count, power, lawful, error = (
+            np.bincount(rows * shape[1] + columns, known * one, shape[0] * shape[1]).reshape(shape)
+            for one in (np.ones_like(level), *told)
+        )
+        some = (power > 0) & (lawful > 0)
+        apart = np.log(np.where(some, power, 1) / np.where(some, lawful, 1)) / 2
+        unsure = error / np.maximum(count, 1e-12)
+        # half of what two looks differ by: here texture that moves is in both
+        sure = 2 * (np.abs(apart) - CHANCE / 2 - 2 * unsure) / (SURELY - CHANCE)
+        most = np.log(FARTHER)
+        return np.asarray(np.exp(apart.clip(-most, most) * sure.clip(0, 1)))
+
+    @property
+    def uneven(self) -> float:
+        """How far blocks lie from the law of their brightness, the mean of logarithms."""
+        level, variance, worth = self._told()
+        some = variance > 0
+        if not some.any():
+            return 0.0
+        expected = np.square(np.maximum(_of(self.law(), level[some]), 1e-9))
+        return float(np.average(np.abs(np.log(variance[some] / expected)), weights=worth[some]))
+
+    def evened(self, places: Grid | Floats) -> "PlaneMap":
+        """As it would be without what places differ by."""
+        grid = np.array(places, np.float32)
+        rows, columns = (one * n - 0.5 for one, n in zip(self.where, grid.shape, strict=True))
+        factor = cv2.remap(grid, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return replace(self, bound=np.asarray(self.bound / np.square(factor), np.float32))
+
+    @staticmethod
+    def _whole(level: Floats, variance: Floats, worth: Floats) -> Mask:
+        """Where black and white, two standard deviations away, cut no noise off: what is cut off is
+        hard to undo."""
+        rough = float(np.average(variance, weights=worth)) ** 0.5
+        return np.asarray((level > 2 * rough) & (level < 1 - 2 * rough))
 
     def points(self) -> tuple[tuple[float, float], ...]:
         """Brightness and standard deviation of the bins behind the law."""
@@ -129,7 +198,9 @@ class PlaneMap:
     @property
     def unsure(self) -> float:
         """Standard error of the law's standard deviation, as a share of it."""
-        seen = self._seen()
+        return self._error_of(self._seen())
+
+    def _error_of(self, seen: Mask) -> float:
         error, worth = self._as_white(self.error)[seen], self._worth()[seen]
         return float(np.average(error, weights=worth)) if error.size else 0.0
 
@@ -169,9 +240,12 @@ class PlaneMap:
         return float(each.mean()) if each.size else 0.0
 
     def _seen(self) -> Mask:
-        """Blocks that can tell: not those that black or white has filled."""
+        """Blocks that can tell: not those that black or white has filled, nor graphics that stand
+        still, where the other blocks are sure."""
+        live = np.asarray(self.bound[FULL] > 0)
         full = (self.level < RAIL) | (self.level > 1 - RAIL)
-        return np.asarray(~(full & (self.bound[FULL] == 0)))
+        sure = self._error_of(live) < SURELY
+        return np.asarray(live | ~(self.still if sure else full))
 
     def _told(self) -> tuple[Floats, Floats, Floats]:
         """Brightness, variance and weights of these."""
@@ -183,6 +257,12 @@ class PlaneMap:
         are mostly upwards."""
         unsure = np.square(self._as_white(self.error)) + (SAMPLING / 2) ** 2
         return np.asarray(unsure**-2, np.float64)
+
+
+def _of(law: NoiseModel, level: Floats) -> Floats:
+    """Standard deviations by a law where it is as bright as this, (N,)."""
+    signal = torch.from_numpy(level)[None, None, None]
+    return np.asarray(law.level(signal)[0, 0, 0].numpy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +277,52 @@ class NoiseMap:
         columns = zip(*(each.planes for each in maps), strict=True)
         return cls(tuple(_stacked(column) for column in columns))
 
+    def placed(self, part: Square, shape: tuple[int, ...]) -> "NoiseMap":
+        """That of a part of a picture (H, W)."""
+        sides = zip(part, shape, strict=True)
+        ends = np.array([(one.start / n, one.stop / n) for one, n in sides], np.float32)
+        begin, end = ends.T[:, :, None, None]
+        moved = (replace(p, where=begin + (end - begin) * p.where) for p in self.planes)
+        return NoiseMap(tuple(moved))
+
     @property
     def unsure(self) -> float:
         """The largest of the planes'."""
         return max(plane.unsure for plane in self.planes)
 
-    def noise(self, layout: PlaneLayout, *, clipped: bool) -> PlaneNoise:
-        """The law of every plane. clipped: whether black and white cut it off; never chroma."""
+    def places(self, *, clipped: bool) -> tuple[Grid, ...]:
+        """Of every plane, see `PlaneNoise`."""
+        rows, columns = (
+            min(PLACES, len(np.unique(one)) // CELL_BLOCKS) for one in self.planes[0].where
+        )
+        if min(rows, columns) < FEWEST:
+            return ()
+        found = [plane.apart((rows, columns), clipped=clipped) for plane in self.planes]
+        if all((one == 1).all() for one in found):
+            return ()
+        return tuple(tuple(map(tuple, one.tolist())) for one in found)
+
+    def explained(self, places: tuple[Grid, ...]) -> bool:
+        """Whether noise looks more alike everywhere once what places differ by is undone."""
+        evened = map(PlaneMap.evened, self.planes, places)
+        return sum(p.uneven for p in evened) < sum(p.uneven for p in self.planes)
+
+    def noise(
+        self, layout: PlaneLayout, *, clipped: bool, places: tuple[Grid, ...] | None = None
+    ) -> PlaneNoise:
+        """The law of every plane. clipped: whether black and white cut it off; never chroma.
+        places: where they are known."""
         yuv = layout.family is Family.YUV
-        laws = [p.law(clipped=clipped and not (yuv and i)) for i, p in enumerate(self.planes)]
-        return PlaneNoise(side_by_side(laws), tuple(one.shares for one in self.planes), clipped)
+        cut = [clipped and not (yuv and index) for index in range(len(self.planes))]
+
+        def laws(planes: Iterable[PlaneMap]) -> NoiseModel:
+            return side_by_side([p.law(clipped=off) for p, off in zip(planes, cut, strict=True)])
+
+        places = self.places(clipped=clipped) if places is None else places
+        model, shares = laws(self.planes), tuple(one.shares for one in self.planes)
+        if places:  # the sigma of all of the picture stays
+            model = replace(laws(map(PlaneMap.evened, self.planes, places)), sigma=model.sigma)
+        return PlaneNoise(model, shares, clipped, places)
 
     def of_counts(self, *, dark: bool) -> NoiseModel:
         """The law of every plane of a sensor's counts. Both greens of a mosaic have one: networks
@@ -226,6 +342,24 @@ class NoiseMap:
         margin = self.planes[0].law().sigma[0] / 2
         found = float(((luma < -margin) | (luma > 1 + margin)).mean())
         return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
+
+
+def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNoise:
+    """The noise of the start, moved towards that of a look as far as they differ by more than
+    chance, plane by plane. Places differ as at the start, as far as that still explains a look."""
+    if start.places and not found.explained(start.places):
+        start = replace(start, places=())
+    seen = found.noise(layout, clipped=start.clipped, places=start.places)
+    shares = np.zeros(len(found.planes))
+    for index, plane in enumerate(found.planes):
+        if not plane.level.size:
+            continue
+        powers = [float(np.square(law.level(index, plane.level)).mean()) for law in (start, seen)]
+        apart = abs(float(np.log((powers[1] + 1e-9) / (powers[0] + 1e-9)))) / 2
+        shares[index] = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
+    if shares.max() <= 0:
+        return start
+    return replace(start, model=blend(start.model, seen.model, shares.clip(0, 1)))
 
 
 def binned(level: Floats, variance: Floats, worth: Floats | None = None) -> tuple[Floats, Floats]:
@@ -255,12 +389,12 @@ def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
 
 
 def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
-    level, bound, share, error = (
+    level, bound, share, error, where, still = (
         np.concatenate([getattr(each, name) for each in maps], axis=-2)
-        for name in ("level", "bound", "share", "error")
+        for name in ("level", "bound", "share", "error", "where", "still")
     )
     shares = np.mean([each.shares for each in maps], 0).tolist()
-    return PlaneMap(level, bound, share, error, tuple(shares))
+    return PlaneMap(level, bound, share, error, tuple(shares), where, still)
 
 
 def estimate(
@@ -287,7 +421,7 @@ def estimate(
                 [cut_out(one, part) for one in frames],
                 [None if flow is None else flow[:, *part] for flow in flows],
                 coded=coded,
-            )
+            ).placed(part, centre.luma.shape)
             for part in squares
         ]
         return NoiseMap.joined(parts)
@@ -339,12 +473,18 @@ def _plane_map(
     """like: luma's, whose share of noise is at least this plane's."""
     if min(centre.planes[plane].shape) < BLOCK:
         none = np.empty((2, 0, 0), np.float32)
-        return PlaneMap(none[0], none, none, none, white_shares())
-    seen, _ = evidence(centre, others, flows, plane)
+        return PlaneMap(none[0], none, none, none, white_shares(), none, none[0] > 0)
+    seen, matched = evidence(centre, others, flows, plane)
     with torch.inference_mode():
         share, error = network()(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root
-    found = PlaneMap(seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares())
+    middles = np.indices(seen.level.shape).T + 0.5
+    where = (middles * BLOCK / centre.planes[plane].shape).T.astype(np.float32)
+    moved = np.any(matched.moved, 0)[::BLOCK, ::BLOCK]
+    found = PlaneMap(
+        seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares(), where,
+        ~moved & (seen.bound[FULL] == 0),
+    )  # fmt: skip
     if like is not None and like.level.size:
         found = _as_noisy(found, like)
     if found.finest > COLOURED[1]:

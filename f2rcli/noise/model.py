@@ -18,7 +18,7 @@ from torch import Tensor
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout, Singles
-from f2rcli.models.filters import bands, inner_mean
+from f2rcli.models.filters import bands, inner_mean, resized
 from f2rcli.models.flow import Luma
 from f2rcli.models.planar import NEAR
 from f2rcli.models.recorded import as_constant
@@ -131,6 +131,8 @@ def undo_clipping(level: Floats, held: Floats) -> Floats:
         signal, variance = seen - shift, left / share.clamp_min(0.2)
     return variance.numpy()
 
+
+HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
 
 # --- Models --------------------------------------------------------------------------------------
 
@@ -278,6 +280,15 @@ class FramePlanes(NamedTuple):
         return cls(planes, np.clip(np.mean(planes, axis=0, dtype=np.float32), 0, 1))
 
 
+Grid = tuple[tuple[float, ...], ...]  # rows from above
+
+
+def factors(places: Sequence[Grid], like: Tensor) -> Tensor:
+    """Grids of planes as a tensor (P, R, C)."""
+    flat = tuple(factor for grid in places for row in grid for factor in row)
+    return as_constant(flat, like).view(len(places), len(places[0]), -1)
+
+
 @dataclass(frozen=True, slots=True)
 class PlaneNoise:
     """Noise of every colour plane, in units of the plane: white - black, and for chroma the
@@ -287,11 +298,14 @@ class PlaneNoise:
     shares: per plane, the share of its variance in each of six bands; sums to one. The bands are
     what successive box filters of 3, 7, 15, 31 and 63 pixels part, the finest first.
     clipped: whether black and white cut the noise off (never where codes beyond them were seen).
+    places: per plane, what its standard deviation is times the law's, evenly over the picture; none
+    where it is the same everywhere.
     """
 
     model: NoiseModel
     shares: tuple[Shares, ...]
     clipped: bool = True
+    places: tuple[Grid, ...] = ()
     colours: NoiseModel | None = None  # of R, G and B, where theirs was stated and not the planes'
     errors: bool = False  # whether it is a codec's errors, in place of noise
 
@@ -356,6 +370,8 @@ class PlaneNoise:
         elif layout.name != "mosaic":  # whose colours are each as bright as themselves
             bright = bright[:, :1].expand_as(bright)
         found = self.model.level(bright)
+        if self.places:
+            found = found * resized(factors(self.places, found), found.shape[-2:])
         if layout.rotated:  # the noise of R, G and B is taken to be independent
             found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
         both = [found * AMONG_ERRORS, found] if self.errors else [found, torch.zeros_like(found)]

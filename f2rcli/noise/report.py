@@ -14,7 +14,6 @@ CLEAN = 1.0 / 255  # sigma below which there is nothing to train on: 8-bit round
 # Channels of compressed video and of phones share 0.84 of their noise and more, film's dyes about
 # half, and those of a gray picture all of it, whatever its noise is.
 PROCESSED, GRAY = 0.7, 0.99
-HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
 NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
 FEW = 20_000  # samples

@@ -30,6 +30,14 @@ def gray(clip: Clip) -> np.ndarray:
     return np.stack([planes[0] for planes in clip])
 
 
+def luma_of(path: Path) -> np.ndarray:
+    """Luma of what `lite` makes of a file: (T, H, W)."""
+    with open_reader(str(path)) as reader:
+        engine = load_engine(EngineSettings(model="lite", threads=1), reader.info)
+        frames = denoise_stream(reader, reader.info, engine)
+        return np.stack([frame.planes[0].astype(float) for frame in frames])
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(np.square(np.asarray(a, float) - b).mean(), 1e-4)))
 
@@ -100,11 +108,53 @@ def test_bars_and_the_picture_beside_them_keep_their_light(codec: str, tmp_path:
     noisy = footage.letterboxed(footage.noisy(light, 20, 3), pad)
     options = {"crf": "12"} if codec == "libx264" else {}
     path = footage.write(tmp_path / "bars.mkv", noisy, codec, **options)
-    with open_reader(str(path)) as reader:
-        engine = load_engine(EngineSettings(model="lite", threads=1), reader.info)
-        frames = denoise_stream(reader, reader.info, engine)
-        off = np.stack([f.planes[0] - planes[0] for f, planes in zip(frames, truth, strict=True)])
+    off = luma_of(path) - gray(truth)
     assert np.abs(np.delete(off, np.s_[pad : pad + HEIGHT], 1)).max() <= 1
     rows = off[:, pad : pad + HEIGHT].mean((0, 2))
     assert abs(rows.mean()) < 0.5  # nothing cut their noise off
     assert np.abs(rows[[0, 1, -2, -1]]).max() < 3
+
+
+def half_noisy(clip: Clip, left: float, right: float) -> Clip:
+    """White noise of other strength in either half."""
+    rng = np.random.default_rng(5)
+    return [
+        [p + rng.normal(0, 1, p.shape) * np.repeat([left, right], p.shape[1] // 2) for p in planes]
+        for planes in clip
+    ]
+
+
+def test_noise_goes_where_it_is_by_as_much_as_if_it_were_everywhere(tmp_path: Path) -> None:
+    clip = footage.leaves(192, 256, 7, seed=1)
+    shots = [half_noisy(clip, 24, 6), half_noisy(clip[::-1], 24, 24), half_noisy(clip[::-1], 6, 6)]
+    loud, even, calm = shots
+    done = {
+        name: luma_of(footage.write(tmp_path / f"{name}.mkv", shot))
+        for name, shot in (("both", loud + even), ("even", even), ("calm", calm))
+    }
+    light, left, right = gray(clip), np.s_[..., :112], np.s_[..., 144:]
+    first, second = done["both"][:7], done["both"][7:]
+    assert psnr(first[left], light[left]) > psnr(done["even"][::-1][left], light[left]) - 1.5
+    assert psnr(first[right], light[right]) > psnr(done["calm"][::-1][right], light[right]) - 1
+    # a shot with other noise goes by its own
+    assert psnr(second, light[::-1]) > psnr(done["even"], light[::-1]) - 0.3
+
+
+def test_noise_in_a_window_of_a_still_graphic_goes_and_the_graphic_stays(tmp_path: Path) -> None:
+    clip = footage.leaves(192, 256, 7, seed=1)
+    truth, noisy = ([[p.copy() for p in planes] for planes in clip] for _ in range(2))
+    loud = footage.noisy(clip, 20, 3)
+    page = np.kron(np.random.default_rng(0).integers(40, 220, (6, 8)), np.ones((32, 32)))
+    for at, (clean, seen) in enumerate(zip(truth, noisy, strict=True)):
+        for kind, (a, b) in enumerate(zip(clean, seen, strict=True)):
+            window = np.s_[32:160, 32:224] if not kind else np.s_[16:80, 16:112]
+            inside = clip[at][kind][window], loud[at][kind][window]
+            a[:], b[:] = (page, page) if not kind else (140, 140)
+            a[window], b[window] = inside
+    window = np.s_[:, 32:160, 32:224]
+    done = luma_of(footage.write(tmp_path / "window.mkv", noisy))
+    alone = luma_of(footage.write(tmp_path / "alone.mkv", loud))
+    outside = np.ones(done.shape, bool)
+    outside[window] = False
+    assert np.array_equal(done[outside], np.rint(gray(truth))[outside])
+    assert psnr(done[window], gray(truth)[window]) > psnr(alone[window], gray(clip)[window]) - 2.5

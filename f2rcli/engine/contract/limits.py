@@ -17,6 +17,7 @@ Planes of one kind travel together as a group (P, H, W): luma or all planes firs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from f2rcli.noise.model import (
     PlaneNoise,
     Shares,
     clipped_moments,
+    factors,
     interpolated,
 )
 from f2rcli.yuv import matrices
@@ -119,17 +121,24 @@ def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
     return as_constant(kept, like).view(-1, 1, 1)
 
 
-# The variance of every plane's noise, group by group: tables (P, STEPS + 1), from black to white.
-Law = Sequence[Tensor]
+class Law(NamedTuple):
+    """The variance of every plane's noise, group by group."""
+
+    tables: Groups  # (P, STEPS + 1), from black to white
+    places: Groups  # (P, R, C), factors over the picture; none where it is the same everywhere
 
 
 def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
     """The law on the device of a frame's groups."""
-    return _made(noise.model, terms, groups[0].device, torch.is_inference_mode_enabled())
+    tables = _made(noise.model, terms, groups[0].device, torch.is_inference_mode_enabled())
+    if not noise.places:
+        return Law(tables, [])
+    found = factors(noise.places, groups[0]).square()
+    return Law(tables, [found[part] for part in terms.parts])
 
 
 @lru_cache(maxsize=8)  # those of a few steps of an encoder
-def _made(model: NoiseModel, terms: Terms, device: torch.device, _inference: bool) -> Law:
+def _made(model: NoiseModel, terms: Terms, device: torch.device, _inference: bool) -> Groups:
     light = torch.linspace(0, 1, STEPS + 1, device=device).expand(1, len(terms.shares), 1, -1)
     table = model.level(light)[0, :, 0].square()
     return [table[part] for part in terms.parts]
@@ -142,8 +151,10 @@ def variances_by(law: Law, shown: Groups, terms: Terms) -> Groups:
         resized(shown[0], group.shape[-2:]) if terms.chroma and kind else group
         for kind, group in enumerate(shown)
     ]
-    pairs = zip(law, light, strict=True)
-    return [interpolated(table, bright).clamp_min_(0) for table, bright in pairs]
+    found = [interpolated(*one).clamp_min_(0) for one in zip(law.tables, light, strict=True)]
+    for one, factor in zip(found, law.places, strict=False):
+        one *= resized(factor, one.shape[-2:])
+    return found
 
 
 def without(groups: Groups, removed: Groups) -> Groups:
