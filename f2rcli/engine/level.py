@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +19,9 @@ from f2rcli.engine.measuring import Opening, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Flow
-from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, own_share
-from f2rcli.noise.estimate import estimate, followed, shows_noise, single_frame_sigma, squares_of
+from f2rcli.noise.estimate import shows_noise
+from f2rcli.noise.following import as_grainy, followed
 from f2rcli.noise.model import HARDLY_ANY, NoiseModel, PlaneNoise, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
@@ -30,8 +29,6 @@ from f2rcli.yuv import code_span, planes_of, to_rgb
 
 LOOK_EVERY = 8  # frames
 CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders share out their bits
-# Times as grainy as the frame before, from which on the noise is looked at; seen on pairs of rows.
-GRAINIER, GRAIN_ROWS = 1.25, 128
 # Times the level that a frame was prepared with: networks learn with levels that are as wrong.
 TOLD_WRONGLY = 1.4
 HARDLY_ANY8 = 255 * HARDLY_ANY
@@ -49,6 +46,7 @@ class SeenLately(NamedTuple):
     now: PlaneNoise | None = None  # of noise, in this shot; None: as at the start
     compression: Compression | None = None  # a codec's errors
     era: int = 0  # how often they were looked at; one look serves CODEC_EVERY frames
+    grain: float = 0.0  # of the frame whose noise was looked at last, see `grain`
 
 
 class NoiseTracker:
@@ -164,27 +162,27 @@ class NoiseTracker:
         self.know(seen.compression)
         self.lately = seen
 
-    def looks(self, index: int, *, begins: bool, changed: bool) -> bool:
-        """Whether the noise is looked at beside a frame; begins: whether a shot does there;
-        changed: whether it is not as grainy as the frame before."""
+    def looks(self, index: int, grain: float, *, begins: bool) -> bool:
+        """Whether the noise is looked at beside a frame; begins: whether a shot does there."""
         if begins:
             self.lately = self.lately._replace(now=None)
+        changed = self.lately.now is None or not as_grainy(grain, self.lately.grain)
         known = self.declared or self.sensor or self.planes.errors
-        return not known and (changed or self.lately.now is None or index % LOOK_EVERY == 0)
+        return not known and (changed or index % LOOK_EVERY == 0)
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
         """Whether networks that were told one noise are to be told another."""
         low, high = sorted(mean_sigma8(self.of_picture(told)) for told in (before, now))
         return before.places != now.places or high > TOLD_WRONGLY * low
 
-    def look(self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None]) -> None:
-        """See how strong the noise is in a frame beside one or two neighbours of its shot. flows:
-        from it into these, where they are known."""
-        if not others or min(frame.planes[0].shape) < BLOCK:
-            return
+    def look(
+        self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None], *grains: float
+    ) -> None:
+        """See how strong the noise is in a frame beside one or two neighbours of its shot, or none.
+        flows: from it into these, where they are known; grains: its own, and theirs."""
         shown = [picture_of(one) for one in (frame, *others)]
-        found = estimate(shown, flows, squares_of(shown[0].luma), coded=self.engine.coded)
-        self.lately = self.lately._replace(now=followed(self.planes, found, self.layout))
+        now = followed(self.planes, shown, flows, grains, self.layout, coded=self.engine.coded)
+        self.lately = self.lately._replace(now=now, grain=grains[0])
 
     def by_now(self, frame: Frame) -> PlaneNoise:
         """The noise of a frame's planes, as it was seen lately. Of a codec's errors, a frame may
@@ -226,19 +224,6 @@ def _declared(sigma: float, found: Opening, engine: Engine, layout: PlaneLayout)
     comparable = found.found is not None and not contradicted
     seen = found.planes
     return replace(own, shares=seen.shares, places=seen.places) if comparable else own
-
-
-def grain(frame: Frame) -> float:
-    """How grainy the finest detail of a frame is: of its noise and texture together."""
-    plane = frame.planes[0]
-    pairs = plane[: len(plane) // 2 * 2].reshape(-1, 2, plane.shape[1])
-    some = pairs[:: 1 + len(pairs) // GRAIN_ROWS].reshape(-1, plane.shape[1])
-    return single_frame_sigma(some.astype(np.float32))
-
-
-def as_grainy(one: float, other: float) -> bool:
-    """Whether two frames of one shot may have the same noise."""
-    return max(one, other) <= GRAINIER * min(one, other)
 
 
 def mean_sigma8(model: NoiseModel) -> float:

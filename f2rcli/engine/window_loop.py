@@ -16,11 +16,12 @@ from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.level import NoiseTracker, SeenLately, as_grainy, grain
+from f2rcli.engine.level import NoiseTracker, SeenLately
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import HERE, Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared
+from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares
 from f2rcli.window import Window, windows
 from f2rcli.yuv import with_changes
@@ -136,13 +137,16 @@ class Restorer:
         return [after - before for after, before in zip(own, planes, strict=True)]
 
     def _prepared_again(self, window: Window[PreparedPicture]) -> bool:
-        """Prepare the centre and what follows anew if the noise is far from what they were prepared
-        with: for some frames after it rises, networks would leave most of it."""
-        before, now = self._told[window.centre.prepared.index], self.noise.told
-        if not self.noise.another_level(before, now):
+        """Prepare anew, of the centre and what follows, what was prepared with noise far from this,
+        and all after it: for some frames after noise rises, networks would leave most of it."""
+        now, shown = self.noise.told, (window.centre, *window.after)
+        known = [self._told[one.prepared.index] for one in shown]
+        stale = [self.noise.another_level(before, now) for before in known]
+        if True not in stale:
             return False
-        self.method.forget_from(window.centre.prepared.index)
-        for one in (window.centre, *window.after):
+        shown = shown[stale.index(True) :]
+        self.method.forget_from(shown[0].prepared.index)
+        for one in shown:
             self._told.pop(index := one.prepared.index)
             one.prepared = replace(self._prepared(one.copies[0], index), luma=NO_LUMA)
         return True
@@ -206,10 +210,12 @@ class Restorer:
         """What is known besides a window's centre, as soon as its motion is."""
         noise, past = self.noise.by_now(window.centre.copies[0]), self.past
         near = tuple(one.copies[0] for one in beside(window))
+        most = max((one.grain for one in beside(window)), default=0.0)
+        louder = window.centre.grain > most and not as_grainy(window.centre.grain, most)
 
         def context() -> FrameContext:
             flows = tuple(None if motion is None else motion() for motion in motions)
-            return FrameContext(noise, near, flows, past)
+            return FrameContext(noise, near, flows, past, louder=louder)
 
         return context
 
@@ -217,15 +223,14 @@ class Restorer:
         """Look at the noise of a centre, now and then, by the motion into its neighbours."""
         centre = window.centre
         self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
-        changed = any(not as_grainy(one.grain, centre.grain) for one in window.before[-1:])
-        if self.noise.looks(centre.prepared.index, begins=not window.before, changed=changed):
+        if self.noise.looks(centre.prepared.index, centre.grain, begins=not window.before):
             # A device is not waited for: its host finds the motion in parts of the frames again.
             flows = [None if one is None or self.engine.store.away else one() for one in motions]
             pairs = list(zip(beside(window), flows, strict=True))
             alike = [one for one in pairs if as_grainy(one[0].grain, centre.grain)] or pairs
-            self.noise.look(
-                centre.copies[0], [one.copies[0] for one, _ in alike], [flow for _, flow in alike]
-            )
+            seen = [centre, *(one for one, _ in alike)]
+            frame, *others = (one.copies[0] for one in seen)
+            self.noise.look(frame, others, [flow for _, flow in alike], *(p.grain for p in seen))
 
     def _motions(self, window: Window[PreparedPicture]) -> Motions:
         centre = window.centre.prepared

@@ -25,7 +25,6 @@ from f2rcli.noise.model import (
     NoiseModel,
     PlaneNoise,
     Shares,
-    blend,
     measured_shares,
     side_by_side,
     undo_clipping,
@@ -285,6 +284,10 @@ class NoiseMap:
         moved = (replace(p, where=begin + (end - begin) * p.where) for p in self.planes)
         return NoiseMap(tuple(moved))
 
+    def scaled(self, factor: float) -> "NoiseMap":
+        """That of noise with `factor` times the power."""
+        return NoiseMap(tuple(replace(p, bound=p.bound * np.float32(factor)) for p in self.planes))
+
     @property
     def unsure(self) -> float:
         """The largest of the planes'."""
@@ -342,24 +345,6 @@ class NoiseMap:
         margin = self.planes[0].law().sigma[0] / 2
         found = float(((luma < -margin) | (luma > 1 + margin)).mean())
         return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
-
-
-def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNoise:
-    """The noise of the start, moved towards that of a look as far as they differ by more than
-    chance, plane by plane. Places differ as at the start, as far as that still explains a look."""
-    if start.places and not found.explained(start.places):
-        start = replace(start, places=())
-    seen = found.noise(layout, clipped=start.clipped, places=start.places)
-    shares = np.zeros(len(found.planes))
-    for index, plane in enumerate(found.planes):
-        if not plane.level.size:
-            continue
-        powers = [float(np.square(law.level(index, plane.level)).mean()) for law in (start, seen)]
-        apart = abs(float(np.log((powers[1] + 1e-9) / (powers[0] + 1e-9)))) / 2
-        shares[index] = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
-    if shares.max() <= 0:
-        return start
-    return replace(start, model=blend(start.model, seen.model, shares.clip(0, 1)))
 
 
 def binned(level: Floats, variance: Floats, worth: Floats | None = None) -> tuple[Floats, Floats]:

@@ -158,3 +158,28 @@ def test_noise_in_a_window_of_a_still_graphic_goes_and_the_graphic_stays(tmp_pat
     outside[window] = False
     assert np.array_equal(done[outside], np.rint(gray(truth))[outside])
     assert psnr(done[window], gray(truth)[window]) > psnr(alone[window], gray(clip)[window]) - 2.5
+
+
+@pytest.mark.parametrize(
+    "sigmas", [(20, 10, 10, 10) * 3, tuple(np.linspace(4, 26, 12))], ids=["key frames", "rising"]
+)
+def test_every_frame_loses_the_noise_that_it_has(sigmas: tuple[float, ...], tmp_path: Path) -> None:
+    clip = footage.leaves(HEIGHT, WIDTH, len(sigmas), seed=1)
+
+    def done(name: str, by_frame: tuple[float, ...]) -> np.ndarray:
+        pairs = enumerate(zip(clip, by_frame, strict=True))
+        loud = [footage.noisy([one], sigma, n)[0] for n, (one, sigma) in pairs]
+        return luma_of(footage.write(tmp_path / f"{name}.mkv", loud))
+
+    mixed, light = done("mixed", sigmas), gray(clip)
+    for frame in (0, 5, 7, 8, 11):
+        even = done(str(sigmas[frame]), (sigmas[frame],) * len(sigmas))
+        assert psnr(mixed[frame], light[frame]) > psnr(even[frame], light[frame]) - 2.5, frame
+
+
+def test_a_title_without_noise_stays_beside_a_noisy_film(tmp_path: Path) -> None:
+    title = footage.graphics(HEIGHT, WIDTH, 1) * 6
+    film = footage.noisy(clean("leaves"), 20, 3)
+    done = luma_of(footage.write(tmp_path / "title.mkv", title + film))
+    assert np.array_equal(done[:6], np.rint(gray(title)).clip(1, 254))
+    assert psnr(done[6:], gray(clean("leaves"))) > psnr(gray(film), gray(clean("leaves"))) + 9

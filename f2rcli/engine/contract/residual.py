@@ -8,7 +8,7 @@ nearer to its mean.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -66,6 +66,7 @@ class FrameContext:
     flows: tuple[Flow | None, ...] = ()
     past: Past = field(default_factory=Past)
     tolerance: Tolerance | None = None  # in place of the clip's
+    louder: bool = False  # whether the frames next to it are calmer
 
 
 class _Near(NamedTuple):
@@ -103,6 +104,9 @@ class Contract:
         remembered of the frames before."""
         groups, noise, past = self._store.groups(frame), context.noise, context.past
         tolerance, most = context.tolerance or self._slack, allowance(self._settings, frame.layout)
+        if context.louder:  # half its noise is what it differs from them by
+            luma, chroma = tolerance.change
+            tolerance = replace(tolerance, change=(2 * luma, 2 * chroma))
         terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most)
         known = past.memory if past.memory.fits(groups) else Memory()
         return groups, terms, law_of(noise, terms, groups), known
