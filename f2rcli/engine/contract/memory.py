@@ -79,6 +79,7 @@ class Memory(NamedTuple):
     # what they show, and the frames in the mean.
     results: Sequence[Tensor] = ()
     proofs: Sequence[Tensor] = ()  # see `_proof`, summed over frames
+    powers: Sequence[Tensor] = ()  # the noise's variance in the last frame, () each
 
     def fits(self, groups: Groups) -> bool:
         """Whether it is of pictures of this size, as far as it knows any."""
@@ -98,7 +99,7 @@ def added(
     beside it, as far as they are known. Where hardly any place rests, it knows nothing but that:
     means would be worth nothing (0.00 dB of luma), and take a tenth of a frame. A device would have
     to be asked, and waited for."""
-    motion = _motion(memory, flows)
+    motion, powers = _motion(memory, flows), [variance.mean() for variance in variances]
     if here(groups[0]) and _places_at_rest(motion) < HARDLY_ANY:
         return Memory(motion=motion)
     if not memory.means:
@@ -106,7 +107,9 @@ def added(
         ones, nought = (
             [fill(one) for one in cells] for fill in (torch.ones_like, torch.zeros_like)
         )
-        return Memory([group.clone() for group in groups], ones, nought, nought, motion, ones)
+        means = [group.clone() for group in groups]
+        return Memory(means, ones, nought, nought, motion, ones, powers=powers)
+    memory = _in_frames_of(memory, powers)
     moves = [one.square().sum(0, keepdim=True) > RESTING**2 for one in motion]
     means, worths, lately, calms, matches, proofs = [], [], [], [], [], []
     for kind, (group, variance) in enumerate(zip(groups, variances, strict=True)):
@@ -135,8 +138,20 @@ def added(
         matches.append(alike)
     return memory._replace(
         means=means, worths=worths, lately=lately, calm=calms, motion=motion, matches=matches,
-        proofs=proofs,
+        proofs=proofs, powers=powers,
     )  # fmt: skip
+
+
+def _in_frames_of(memory: Memory, powers: Sequence[Tensor]) -> Memory:
+    """The memory, with means worth as many frames of this noise as tell the same: after noise has
+    fallen, what louder frames left in a mean would look like something lost."""
+    each = zip(powers, memory.powers, strict=True)
+    shares = [(now / was.clamp_min(LEAST)).clamp_(1 / MOST, MOST) for now, was in each]
+    worths, ages = (
+        [(one * share).clamp_max_(MOST) for one, share in zip(counts, shares, strict=False)]
+        for counts in (memory.worths, memory.ages)
+    )
+    return memory._replace(worths=worths, ages=ages)
 
 
 def _changes(
