@@ -21,7 +21,7 @@ from f2rcli.noise.model import FramePlanes, PlaneNoise, blend, white_shares
 
 # Times as grainy as the frame that was looked at last, from which on one is looked at; seen on
 # pairs of rows.
-GRAINIER, GRAIN_ROWS = 1.25, 128
+GRAINIER, GRAIN_ROWS = 1.15, 128
 
 
 def followed(
@@ -43,6 +43,8 @@ def followed(
     own, theirs = grains[0], fmean(grains[1:])
     if not as_grainy(own, theirs):  # frames differ by half the noise of either
         found = found.scaled(2 * own**2 / (own**2 + theirs**2))
+    if start.clipped and not found.cut_off(shown[:1]):  # while it was weaker, it did not get there
+        start = replace(start, clipped=False)
     if start.places and not found.explained(start.places):
         return replace(found.noise(layout, clipped=start.clipped, places=()), shares=start.shares)
     seen = found.noise(layout, clipped=start.clipped, places=start.places)

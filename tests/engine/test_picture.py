@@ -30,10 +30,11 @@ def gray(clip: Clip) -> np.ndarray:
     return np.stack([planes[0] for planes in clip])
 
 
-def luma_of(path: Path) -> np.ndarray:
+def luma_of(path: Path, *, contract: bool = True) -> np.ndarray:
     """Luma of what `lite` makes of a file: (T, H, W)."""
     with open_reader(str(path)) as reader:
-        engine = load_engine(EngineSettings(model="lite", threads=1), reader.info)
+        settings = EngineSettings(model="lite", threads=1, contract=contract)
+        engine = load_engine(settings, reader.info)
         frames = denoise_stream(reader, reader.info, engine)
         return np.stack([frame.planes[0].astype(float) for frame in frames])
 
@@ -183,3 +184,20 @@ def test_a_title_without_noise_stays_beside_a_noisy_film(tmp_path: Path) -> None
     done = luma_of(footage.write(tmp_path / "title.mkv", title + film))
     assert np.array_equal(done[:6], np.rint(gray(title)).clip(1, 254))
     assert psnr(done[6:], gray(clean("leaves"))) > psnr(gray(film), gray(clean("leaves"))) + 9
+
+
+def test_what_loud_frames_left_in_means_does_not_come_back(tmp_path: Path) -> None:
+    truth = clean("leaves")[0]
+    each = enumerate(np.linspace(28, 3, 14))
+    path = footage.write(
+        tmp_path / "falling.mkv", [footage.noisy([truth], sigma, n)[0] for n, sigma in each]
+    )
+    done, networks = luma_of(path), luma_of(path, contract=False)
+    assert psnr(done[7:], truth[0]) > psnr(networks[7:], truth[0]) - 0.3
+
+
+def test_noise_that_rises_to_white_moves_no_brightness(tmp_path: Path) -> None:
+    light = [[0.45 * y + 130, *chroma] for y, *chroma in footage.leaves(HEIGHT, WIDTH, 12, seed=1)]
+    noisy = footage.noisy(light[:6], 4, 3) + footage.noisy(light[6:], 20, 4)
+    done = luma_of(footage.write(tmp_path / "bright.mkv", noisy))
+    assert abs((done[8:] - gray(light)[8:]).mean()) < 0.5
