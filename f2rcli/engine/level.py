@@ -176,11 +176,11 @@ class NoiseTracker:
         return before.places != now.places or high > TOLD_WRONGLY * low
 
     def look(
-        self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None], *grains: float
+        self, frames: Sequence[Frame], flows: Sequence[Flow | None], grains: Sequence[float]
     ) -> None:
         """See how strong the noise is in a frame beside one or two neighbours of its shot, or none.
-        flows: from it into these, where they are known; grains: its own, and theirs."""
-        shown = [picture_of(one) for one in (frame, *others)]
+        flows: from it into these, where they are known; grains: of each frame."""
+        shown = [picture_of(one) for one in frames]
         now = followed(self.planes, shown, flows, grains, self.layout, coded=self.engine.coded)
         self.lately = self.lately._replace(now=now, grain=grains[0])
 

@@ -140,8 +140,7 @@ class Restorer:
         """Prepare anew, of the centre and what follows, what was prepared with noise far from this,
         and all after it: for some frames after noise rises, networks would leave most of it."""
         now, shown = self.noise.told, (window.centre, *window.after)
-        known = [self._told[one.prepared.index] for one in shown]
-        stale = [self.noise.another_level(before, now) for before in known]
+        stale = [self.noise.another_level(self._told[p.prepared.index], now) for p in shown]
         if True not in stale:
             return False
         shown = shown[stale.index(True) :]
@@ -226,11 +225,8 @@ class Restorer:
         if self.noise.looks(centre.prepared.index, centre.grain, begins=not window.before):
             # A device is not waited for: its host finds the motion in parts of the frames again.
             flows = [None if one is None or self.engine.store.away else one() for one in motions]
-            pairs = list(zip(beside(window), flows, strict=True))
-            alike = [one for one in pairs if as_grainy(one[0].grain, centre.grain)] or pairs
-            seen = [centre, *(one for one, _ in alike)]
-            frame, *others = (one.copies[0] for one in seen)
-            self.noise.look(frame, others, [flow for _, flow in alike], *(p.grain for p in seen))
+            seen = (centre, *beside(window))
+            self.noise.look([one.copies[0] for one in seen], flows, [one.grain for one in seen])
 
     def _motions(self, window: Window[PreparedPicture]) -> Motions:
         centre = window.centre.prepared

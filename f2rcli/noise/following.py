@@ -12,6 +12,7 @@ from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import (
     CHANCE,
     SURELY,
+    NoiseMap,
     estimate,
     shows_noise,
     single_frame_sigma,
@@ -34,15 +35,11 @@ def followed(
     shown: a frame and one or two neighbours of its shot, or none; grains: of each. flows and coded:
     see `estimate`.
     """
-    frame, *others = shown
-    if min(frame.luma.shape) < BLOCK:
+    if min(shown[0].luma.shape) < BLOCK:
         return start
-    if not others:
-        return _alone(start, frame)
-    found = estimate(shown, flows, squares_of(frame.luma), coded=coded)
-    own, theirs = grains[0], fmean(grains[1:])
-    if not as_grainy(own, theirs):  # frames differ by half the noise of either
-        found = found.scaled(2 * own**2 / (own**2 + theirs**2))
+    if len(shown) == 1:
+        return _alone(start, shown[0])
+    found = _found(shown, flows, grains, coded=coded)
     if start.clipped and not found.cut_off(shown[:1]):  # while it was weaker, it did not get there
         start = replace(start, clipped=False)
     if start.places and not found.explained(start.places):
@@ -58,6 +55,22 @@ def followed(
     if shares.max() <= 0:
         return start
     return replace(start, model=blend(start.model, seen.model, shares.clip(0, 1)))
+
+
+def _found(
+    shown: Sequence[FramePlanes], flows: Sequence[Flow | None], grains: Sequence[float], *,
+    coded: bool,
+) -> NoiseMap:  # fmt: skip
+    """What a frame shows beside its neighbours, by preference those that are as grainy."""
+    near = list(zip(shown[1:], flows, grains[1:], strict=True))
+    near = [one for one in near if as_grainy(one[2], grains[0])] or near
+    frames = [shown[0], *(frame for frame, _, _ in near)]
+    moves = [flow for _, flow, _ in near]
+    found = estimate(frames, moves, squares_of(shown[0].luma), coded=coded)
+    own, theirs = grains[0], fmean(one for _, _, one in near)
+    if as_grainy(own, theirs):
+        return found
+    return found.scaled(2 * own**2 / (own**2 + theirs**2))  # they differ by half the noise of each
 
 
 def _alone(start: PlaneNoise, frame: FramePlanes) -> PlaneNoise:

@@ -109,11 +109,13 @@ def added(
         )
         means = [group.clone() for group in groups]
         return Memory(means, ones, nought, nought, motion, ones, powers=powers)
-    memory = _in_frames_of(memory, powers)
+    # In frames of this noise: what louder ones left in a mean is no detail that was lost.
+    pairs = zip(powers, memory.powers, strict=True)
+    shares = [(now / was.clamp_min(LEAST)).clamp_(1 / MOST, MOST) for now, was in pairs]
     moves = [one.square().sum(0, keepdim=True) > RESTING**2 for one in motion]
     means, worths, lately, calms, matches, proofs = [], [], [], [], [], []
     for kind, (group, variance) in enumerate(zip(groups, variances, strict=True)):
-        mean, worth = memory.means[kind], memory.worths[kind]
+        mean, worth = memory.means[kind], (memory.worths[kind] * shares[kind]).clamp_max_(MOST)
         apart = group - mean
         new = halved(apart)
         few = torch.lerp(memory.lately[kind], new, LATELY)
@@ -139,19 +141,8 @@ def added(
     return memory._replace(
         means=means, worths=worths, lately=lately, calm=calms, motion=motion, matches=matches,
         proofs=proofs, powers=powers,
+        ages=[age * share for age, share in zip(memory.ages, shares, strict=False)],
     )  # fmt: skip
-
-
-def _in_frames_of(memory: Memory, powers: Sequence[Tensor]) -> Memory:
-    """The memory, with means worth as many frames of this noise as tell the same: after noise has
-    fallen, what louder frames left in a mean would look like something lost."""
-    each = zip(powers, memory.powers, strict=True)
-    shares = [(now / was.clamp_min(LEAST)).clamp_(1 / MOST, MOST) for now, was in each]
-    worths, ages = (
-        [(one * share).clamp_max_(MOST) for one, share in zip(counts, shares, strict=False)]
-        for counts in (memory.worths, memory.ages)
-    )
-    return memory._replace(worths=worths, ages=ages)
 
 
 def _changes(
