@@ -26,13 +26,8 @@ CELL = 4, 16  # pixels of a cell; of a mosaic's
 class Cost(NamedTuple):
     """Of one forward pass, per pixel of output where it is not a total."""
 
-    macs: float  # per pixel; 1000 of them are one GMAC per megapixel
+    gmac_per_mpx: float  # GMAC per megapixel of output
     parameters: int
-
-    @property
-    def gmac_per_mpx(self) -> float:
-        """GMAC per megapixel of output."""
-        return self.macs / 1000
 
 
 def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
@@ -40,7 +35,7 @@ def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
     with FlopCounterMode(display=False) as counted:  # with gradients nothing is fused, all is known
         network(*inputs)
     parameters = sum(p.numel() for p in network.parameters())
-    return Cost(counted.get_total_flops() / 2 / pixels, parameters)
+    return Cost(counted.get_total_flops() / 2 / pixels / 1000, parameters)
 
 
 def budget(networks: Networks, layout: Layout, length: int) -> dict[str, Cost]:

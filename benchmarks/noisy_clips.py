@@ -5,7 +5,7 @@ the noise is f2r's own (`--noise` of `f2r eval`), drawn with seed 0, rounded and
 and written losslessly (FFV1, RGB). `h264` is the compressed clip itself (x264, 4:2:0, MP4).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,14 @@ Clip = NDArray[np.uint8]  # (T, H, W, 3) RGB
 Pictures = Iterable[NDArray[np.generic]]
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 RATE = Fraction(25)  # of clips that state none
+# Sigma, where noise is not even: by time, distance from the middle and column, 0..1 each.
+UNEVEN: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "corners": lambda time, far, column: 8 + 12 * far[None] ** 2,
+    "half": lambda time, far, column: np.where(column < 0.5, 24, 6)[None, None],
+    "rising": lambda time, far, column: 4 + 26 * time,
+    "falling": lambda time, far, column: 30 - 26 * time,
+    "pulsing": lambda time, far, column: 10 + 10 * (np.arange(len(time)) % 4 == 0)[:, None, None],
+}
 
 
 class Score(NamedTuple):
@@ -46,20 +54,24 @@ def read(path: Path, frames: int | None = None) -> Clip:
 def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) -> Path:
     """Write the noisy version of a clip's first frames into a folder; returns its path.
 
-    noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264.
+    noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264, or one of UNEVEN.
     """
+    clean, plain = read(clip, frames), folder / f"{clip.stem}.{noise}.mkv"
+    if noise in UNEVEN:
+        time, row, column = (np.linspace(0, 1, length) for length in clean.shape[:3])
+        far = np.hypot(row[:, None] - 0.5, column - 0.5) * 2**0.5
+        sigma = UNEVEN[noise](time[:, None, None], far, column)[..., None]
+        made = np.random.default_rng(0).normal(0, 1, clean.shape) * sigma + clean
+        write(plain, np.clip(np.rint(made), 0, 255).astype(np.uint8))
+        return plain
     law, coding, rng = parse(noise).draw_for(clip.stem, seed=0)
-    clean = read(clip, frames)
-    if coding is not None:
-        clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even
-        noisy = folder / f"{clip.stem}.{noise}.mp4"
-        options = {"crf": str(coding.crf), "preset": "medium"}
-        made = _noisy(clean, law, rng)
-        write(noisy, made, _rate(clip), coding.encoder, options, "yuv420p")
-    else:
-        noisy = folder / f"{clip.stem}.{noise}.mkv"
-        write(noisy, _noisy(clean, law, rng), _rate(clip))
-    return noisy
+    if coding is None:
+        write(plain, _noisy(clean, law, rng), _rate(clip))
+        return plain
+    clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even
+    coded, options = plain.with_suffix(".mp4"), {"crf": str(coding.crf), "preset": "medium"}
+    write(coded, _noisy(clean, law, rng), _rate(clip), coding.encoder, options, "yuv420p")
+    return coded
 
 
 def score(estimate: NDArray[np.generic], clean: Clip) -> Score:
@@ -89,13 +101,9 @@ def _noisy(clean: Clip, law: Law, rng: np.random.Generator) -> Clip:
 
 
 def write(
-    path: Path,
-    clip: Clip,
-    rate: Fraction = RATE,
-    encoder: str = "ffv1",
-    options: dict[str, str] | None = None,
-    pix_fmt: str = "bgr0",
-) -> None:
+    path: Path, clip: Clip, rate: Fraction = RATE, encoder: str = "ffv1",
+    options: dict[str, str] | None = None, pix_fmt: str = "bgr0",
+) -> None:  # fmt: skip
     """Write a clip (T, H, W, 3) of RGB or (T, H, W) of gray; the same bytes each time."""
     kind = "rgb24" if clip.ndim == 4 else "gray"
     with av.open(str(path), "w") as container:

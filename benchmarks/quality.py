@@ -1,7 +1,7 @@
 """Quality on clean clips with noise made on the spot, blind, through the command line.
 
-    python benchmarks/quality.py CLIPS [--noise g20 g30 g50 pg corr30 h264]
-        [--frames 8] [--only NAME] [--threads 1] [--options ...]
+    python benchmarks/quality.py CLIPS [--noise g20 ..., or UNEVEN of noisy_clips.py] [--frames 8]
+        [--only NAME] [--threads 1] [--options ...]
 
 CLIPS is a folder of clean clips (MKV) that were kept out of training. Their noisy versions are
 written to files (see noisy_clips.py), each goes through `f2r denoise --lossless`, and the file that

@@ -28,7 +28,7 @@ LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
 def test_the_count_agrees_with_a_count_by_hand() -> None:
     layers = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 3, 1))
     counted = cost.cost(layers, torch.zeros(1, 2, 16, 24), pixels=16 * 24)
-    assert counted.macs == pytest.approx(9 * 2 * 4 + 4 * 3)
+    assert 1000 * counted.gmac_per_mpx == pytest.approx(9 * 2 * 4 + 4 * 3)
     assert counted.parameters == 9 * 2 * 4 + 4 + 4 * 3 + 3
 
 
