@@ -111,8 +111,9 @@ class PlaneMap:
         known = worth * (variance > 0)
         if clipped:
             known *= self._whole(level, variance, worth)
-        rows, columns = (self.where[:, self._seen()].T * shape).astype(int).T
-        told = variance, np.square(_of(law, level)), self.error[FULL][self._seen()]
+        seen = self._seen()
+        rows, columns = (self.where[:, seen].T * shape).astype(int).T
+        told = variance, np.square(_of(law, level)), self.error[FULL][seen]
         count, power, lawful, error = (
             np.bincount(rows * shape[1] + columns, known * one, shape[0] * shape[1]).reshape(shape)
             for one in (np.ones_like(level), *told)

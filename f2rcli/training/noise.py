@@ -118,9 +118,9 @@ def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
         return None
     frames = [FramePlanes.of(clip.planes(number), clip.form) for number in numbers]
     found = map_of(frames, coded=clip.coded)
-    return (
-        None if found is None else found.noise(clip.form, clipped=found.cut_off(frames), places=())
-    )
+    if found is None:
+        return None
+    return found.noise(clip.form, clipped=found.cut_off(frames), places=())  # excerpts have none
 
 
 def _spectra(clip: Footage, numbers: range) -> tuple[Spectrum, ...]:

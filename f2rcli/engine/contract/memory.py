@@ -99,9 +99,10 @@ def added(
     beside it, as far as they are known. Where hardly any place rests, it knows nothing but that:
     means would be worth nothing (0.00 dB of luma), and take a tenth of a frame. A device would have
     to be asked, and waited for."""
-    motion, powers = _motion(memory, flows), [variance.mean() for variance in variances]
+    motion = _motion(memory, flows)
     if here(groups[0]) and _places_at_rest(motion) < HARDLY_ANY:
         return Memory(motion=motion)
+    powers = [variance.mean() for variance in variances]
     if not memory.means:
         cells = [halved(group) for group in groups]
         ones, nought = (
