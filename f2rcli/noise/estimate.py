@@ -507,12 +507,14 @@ def single_frame_sigma(plane: Singles) -> float:
     Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated, and fine
     patterns as noise. 0 of too few pixels, whose median tells the two no better than chance does.
     """
-    if not shows_noise(plane):
-        return 0.0
+    return robust_sigma(diagonal(plane)) if shows_noise(plane) else 0.0
+
+
+def diagonal(plane: Floats) -> Floats:
+    """The finest diagonal detail of a plane (H, W), as strong as its noise where that is white."""
     (a, b), (c, d) = [[plane[i::2, j::2] for j in (0, 1)] for i in (0, 1)]
     rows, columns = d.shape
-    diagonal = (a[:rows, :columns] - b[:rows] - c[:, :columns] + d) / 2
-    return robust_sigma(diagonal)
+    return np.asarray((a[:rows, :columns] - b[:rows] - c[:, :columns] + d) / 2)
 
 
 def shows_noise(plane: Singles) -> bool:

@@ -13,6 +13,7 @@ from f2rcli.noise.estimate import (
     CHANCE,
     SURELY,
     NoiseMap,
+    diagonal,
     estimate,
     shows_noise,
     single_frame_sigma,
@@ -83,11 +84,15 @@ def _alone(start: PlaneNoise, frame: FramePlanes) -> PlaneNoise:
 
 
 def grain(frame: Frame) -> float:
-    """How grainy the finest detail of a frame is: of its noise and texture together."""
+    """How grainy the finest detail of a frame is: of its noise and texture together, without what
+    is flat as black and white are. The median would go in steps, by half of a code."""
     plane = frame.planes[0]
     pairs = plane[: len(plane) // 2 * 2].reshape(-1, 2, plane.shape[1])
     some = pairs[:: 1 + len(pairs) // GRAIN_ROWS].reshape(-1, plane.shape[1])
-    return single_frame_sigma(some.astype(np.float32))
+    detail = np.abs(diagonal(some.astype(np.float32)))
+    detail = detail[detail > 0]
+    half = len(detail) // 2
+    return float(np.partition(detail, half)[:half].mean()) if half else 0.0
 
 
 def as_grainy(one: float, other: float) -> bool:

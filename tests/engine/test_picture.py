@@ -201,3 +201,14 @@ def test_noise_that_rises_to_white_moves_no_brightness(tmp_path: Path) -> None:
     noisy = footage.noisy(light[:6], 4, 3) + footage.noisy(light[6:], 20, 4)
     done = luma_of(footage.write(tmp_path / "bright.mkv", noisy))
     assert abs((done[8:] - gray(light)[8:]).mean()) < 0.5
+
+
+def test_a_picture_that_is_half_white_loses_the_noise_of_the_rest(tmp_path: Path) -> None:
+    light = [[1.1 * y + 50, *chroma] for y, *chroma in footage.leaves(HEIGHT, WIDTH, 12, seed=1)]
+    noisy, half = footage.noisy(light, 15, 3), WIDTH // 2
+    for at, ((y, *_), (white, *_)) in enumerate(zip(light, noisy, strict=True)):
+        bright = np.s_[:, : half - 2 * (at % 2)]
+        y[bright] = white[bright] = 255
+    done = luma_of(footage.write(tmp_path / "white.mkv", noisy))
+    rest, truth = np.s_[..., half:], gray(light)
+    assert psnr(done[rest], truth[rest]) > psnr(gray(noisy)[rest], truth[rest]) + 8.5
