@@ -31,7 +31,7 @@ def followed(
     grains: Sequence[float], layout: PlaneLayout, *, coded: bool,
 ) -> PlaneNoise:  # fmt: skip
     """The noise of the start, moved towards that of a look as far as they differ by more than
-    chance, plane by plane; that of a look alone, where what places differed by explains it no more.
+    chance, plane by plane; without what places differed by, where that explains a look no more.
 
     shown: a frame and one or two neighbours of its shot, or none; grains: of each. flows and coded:
     see `estimate`.
@@ -44,7 +44,7 @@ def followed(
     if start.clipped and not found.cut_off(shown[:1]):  # while it was weaker, it did not get there
         start = replace(start, clipped=False)
     if start.places and not found.explained(start.places):
-        return replace(found.noise(layout, clipped=start.clipped, places=()), shares=start.shares)
+        start = start.everywhere()
     seen = found.noise(layout, clipped=start.clipped, places=start.places)
     shares = np.zeros(len(found.planes))
     for index, plane in enumerate(found.planes):

@@ -349,6 +349,13 @@ class PlaneNoise:
         colours = self.colours and self.colours.scaled(factor)
         return replace(self, model=self.model.scaled(factor), colours=colours)
 
+    def everywhere(self) -> "PlaneNoise":
+        """The same at every place."""
+        power = [float(np.square(grid).mean()) for grid in self.places]
+        curve = np.array(self.model.at_knots()) * np.sqrt(power)[:, None]
+        model = NoiseModel.of_curves(curve, np.array(self.model.sigma), self.model.samples)
+        return replace(self, model=model, places=())
+
     def values(self) -> list[dict[str, Any]]:
         """One entry a plane, as JSON values: sigma, and the standard deviations at the knots of
         its curve, in 8-bit codes of the plane's own unit; shares of the six bands."""
