@@ -510,11 +510,11 @@ def single_frame_sigma(plane: Singles) -> float:
     return robust_sigma(diagonal(plane)) if shows_noise(plane) else 0.0
 
 
-def diagonal(plane: Floats) -> Floats:
+def diagonal(plane: Singles) -> Singles:
     """The finest diagonal detail of a plane (H, W), as strong as its noise where that is white."""
     (a, b), (c, d) = [[plane[i::2, j::2] for j in (0, 1)] for i in (0, 1)]
     rows, columns = d.shape
-    return np.asarray((a[:rows, :columns] - b[:rows] - c[:, :columns] + d) / 2)
+    return np.asarray((a[:rows, :columns] - b[:rows] - c[:, :columns] + d) / 2, np.float32)
 
 
 def shows_noise(plane: Singles) -> bool:
