@@ -1,6 +1,7 @@
 """The noise of frames, read by the one function that all of f2r asks: bound times learnt share."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.models.flow import DISFlow
 from f2rcli.noise import estimate, model
+from f2rcli.noise.following import followed
 from f2rcli.yuv import code_span
 
 VIDEO = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
@@ -148,6 +150,18 @@ def test_maps_of_several_frames_are_one() -> None:
     both = estimate.NoiseMap.joined(maps)
     assert both.planes[0].level.size == 2 * maps[0].planes[0].level.size
     assert in_codes(both, 0) == pytest.approx(5, rel=0.04)
+
+
+def test_an_unsure_look_does_not_count_where_places_differed_before() -> None:
+    rng = np.random.default_rng(7)
+    pair = [np.float32((lattice(time) + rng.normal(0, 8, SIZE)) / 255) for time in (0, 20)]
+    shown = [model.FramePlanes([one], one) for one in pair]
+    law = model.NoiseModel.gaussian(8 / 255, 1)
+    grid = tuple(map(tuple, rng.choice([0.5, 1.4], (3, 4)).tolist()))
+    start = replace(model.PlaneNoise.of(law, clipped=False), places=(grid,))
+    gray = PlaneLayout(family=Family.GRAY, bits=8)
+    found = followed(start, shown, [None], [1.0, 1.0], gray, coded=False)
+    assert found.model.sigma8 == pytest.approx(start.model.sigma8, rel=0.02)
 
 
 def test_a_frame_alone_is_refused() -> None:
