@@ -10,6 +10,7 @@ planes of a file; noise is added there, before or after a codec, or by a small c
 
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,9 +39,8 @@ from drawn import OVER_FILM, SCENES, Pictures, graphics, words
 from sensor import CRVD_BLACK, CRVD_WHITE, Unprocessing, draw_raw_law, mosaicked, sense
 
 from f2rcli import yuv
-from f2rcli.frames import Family, Frame, Matrix, Mosaic, PlaneLayout
+from f2rcli.frames import Family, Matrix, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis.law import to_codes
-from f2rcli.sensor import unpack
 
 MOST_FRAMES = 40  # of a clip that are kept in memory
 MOST_REDUCED = 2.6
@@ -66,31 +66,15 @@ class Sample(NamedTuple):
     scene: str
     kind: str
     small: Stack | None = None  # (T, H, W): by how much small things that fly differ from the scene
-
-    def frames(self) -> list[Frame]:
-        """The noisy clip as a reader hands it over."""
-        chroma = self.layout.family is Family.YUV
-        if self.layout.mosaic is not None:
-            shape = (2 * self.noisy[0].shape[1], 2 * self.noisy[0].shape[2])
-            span, zero = CRVD_WHITE - CRVD_BLACK, CRVD_BLACK
-            whole = [unpack(np.stack(each) * span + zero, "RGGB", shape)
-                     for each in zip(*self.noisy, strict=True)]  # fmt: skip
-            stacks = [np.rint(np.stack(whole)).astype(np.uint16)]
-        else:
-            stacks = [
-                in_codes(p, self.layout, chroma=chroma and i > 0) for i, p in enumerate(self.noisy)
-            ]
-        return [
-            Frame(planes=planes, layout=self.layout, pts=index)
-            for index, planes in enumerate(zip(*stacks, strict=True))
-        ]
+    calm: tuple[Stack, ...] = ()  # the codec's errors had there been no noise, if that was asked
 
 
 @dataclass
 class Material:
     """The stream. size: pixels a side (a multiple of 16); layouts: names of LAYOUTS, None: all, as
     likely as there; without: names of drawn scenes to leave out; least_reduced: by how much clips
-    are reduced at least, and those too small for it left out; still: whether all shots stand."""
+    are reduced at least, and those too small for it left out; still: whether all shots stand; calm:
+    whether scenes are coded without their noise, too."""
 
     clips: Path
     seed: int
@@ -101,6 +85,7 @@ class Material:
     without: Sequence[str] = ()
     least_reduced: float = 1.0
     still: bool = False
+    calm: bool = False
     films: list[NDArray[np.uint8]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,8 +108,8 @@ class Material:
             return of_sensor(layout, scene, pictures, rng)
         clean = planes_of(pictures, layout)
         if rng.random() < 0.08 and layout.family is Family.YUV and layout.bits == 8:
-            return of_camera(layout, scene, pictures, rng)
-        return of_file(layout, scene, clean, loud, rng)
+            return of_camera(layout, scene, pictures, rng, calm=self.calm)
+        return of_file(layout, scene, clean, loud, rng, calm=self.calm)
 
     def _layout_name(self, rng: Rng) -> str:
         names = list(self.layouts or LAYOUTS)
@@ -352,7 +337,9 @@ def limited(planes: Planes, layout: PlaneLayout) -> Planes:
     return [p.clip(*ends) for p, ends in zip(planes, limits, strict=True)]
 
 
-def of_file(layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, rng: Rng) -> Sample:
+def of_file(
+    layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, rng: Rng, *, calm: bool
+) -> Sample:
     """Noise in a file's planes, before or after a codec, or none of either."""
     where = str(rng.choice(list(CODED), p=list(CODED.values())))
     nothing = [np.zeros_like(p) for p in clean]
@@ -365,9 +352,10 @@ def of_file(layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, 
         kind, level = noise.kind, noise.level
         noisy = [c + n for c, n in zip(clean, noise.added, strict=True)]
         clean = limited(clean, layout)
-    errors, bare = nothing, clean
+    alone, errors, bare = [], nothing, clean
     if where == "after":
         given = rounded(noisy, layout)
+        alone = unnoised(clean, layout, rng) if calm else alone
         found, name = through(given, layout, rng)
         level, errors = parted(given, clean, found, level)
         kind = f"{kind}, then {name}"
@@ -379,7 +367,7 @@ def of_file(layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, 
         bare = found
         kind = f"{name}, then {kind}"
     parts = (clean, rounded(noisy, layout), level, errors, bare)
-    return Sample(layout, *(tuple(p) for p in parts), scene, kind)
+    return Sample(layout, *(tuple(p) for p in parts), scene, kind, calm=tuple(alone))
 
 
 VIDEO = PlaneLayout(
@@ -406,7 +394,15 @@ def through(planes: Planes, layout: PlaneLayout, rng: Rng) -> tuple[Planes, str]
     return rounded(found, layout), codec.name
 
 
-def of_camera(layout: PlaneLayout, scene: str, pictures: Pictures, rng: Rng) -> Sample:
+def unnoised(clean: Planes, layout: PlaneLayout, rng: Rng) -> Planes:
+    """What a codec that is drawn next does to a scene without noise: standard deviations."""
+    found, _ = through(rounded(clean, layout), layout, deepcopy(rng))
+    return spread_of([a - b for a, b in zip(found, clean, strict=True)])
+
+
+def of_camera(
+    layout: PlaneLayout, scene: str, pictures: Pictures, rng: Rng, *, calm: bool
+) -> Sample:
     """Shot by a small camera that develops what its sensor saw, coded afterwards in half of them;
     how strong its noise is at a sample is read off the noise around it."""
     camera, codes = Camera.draw(rng), to_codes(pictures)
@@ -415,14 +411,16 @@ def of_camera(layout: PlaneLayout, scene: str, pictures: Pictures, rng: Rng) -> 
         for one in (camera.quiet, camera)
     )
     level = spread_of([a - b for a, b in zip(noisy, clean, strict=True)])
-    errors, kind, noisy = [np.zeros_like(p) for p in clean], "camera", rounded(noisy, layout)
+    alone, errors, kind = [], [np.zeros_like(p) for p in clean], "camera"
+    noisy = rounded(noisy, layout)
     if rng.random() < 0.5:
         given = noisy
+        alone = unnoised(clean, layout, rng) if calm else alone
         noisy, name = through(given, layout, rng)
         level, errors = parted(given, clean, noisy, level)
         kind = f"camera, then {name}"
     parts = (clean, noisy, level, errors, clean)
-    return Sample(layout, *(tuple(p) for p in parts), scene, kind)
+    return Sample(layout, *(tuple(p) for p in parts), scene, kind, calm=tuple(alone))
 
 
 def of_sensor(layout: PlaneLayout, scene: str, pictures: Pictures, rng: Rng) -> Sample:

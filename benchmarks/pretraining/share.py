@@ -38,7 +38,7 @@ SIZE, FRAMES = 160, 5
 DRAWN = 0.45  # of the samples: what is to be told from noise is mostly drawn
 REDUCED = 1.4  # at least: clips' own noise counts as none
 ONE_NEIGHBOUR = 0.15  # of the samples
-FLOOR = 2 * math.log(0.25)  # of variances: below a quarter of an 8-bit code, all is none
+FLOOR = 2 * math.log(0.15)  # of variances: below 0.15 of an 8-bit code, all is none
 HELD_EVERY = 12  # of the items, one is validated on
 BATCH, RATE = 32, 2e-3
 
@@ -46,9 +46,8 @@ BATCH, RATE = 32, 2e-3
 def make(given: argparse.Namespace) -> None:
     """Write evidence and truth of samples, by shape of their planes."""
     cv2.setNumThreads(1)
-    material = Material(
-        given.clips, given.seed, SIZE, FRAMES, given.layouts, DRAWN, least_reduced=REDUCED
-    )
+    how = given.clips, given.seed, SIZE, FRAMES, given.layouts, DRAWN
+    material = Material(*how, least_reduced=REDUCED, calm=True)
     found: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for index in range(given.first, given.first + given.count):
         rng = np.random.default_rng((given.seed, index, 1))
@@ -80,12 +79,10 @@ def items(
         seen, matched = evidence(shown[0], shown[1:], flows, plane)
         off = sample.noisy[plane] - sample.bare[plane]
         noise = matched.apart(off[place], [off[time] for time in near], lit=False)
-        variances = [np.square(part[plane][place]) for part in (sample.noise, sample.coding)]
-        own = mean(variances[0], 16) / (mean(sum(variances), 16) + 1e-12)
-        if sample.bare is not sample.clean and not np.array_equal(
-            sample.bare[plane], sample.clean[plane]
-        ):
-            own = np.ones_like(own)  # a codec came first: all that is off since then is noise
+        own = 1.0
+        if sample.calm:  # what a codec makes of noise is noise; what it does to the scene is not
+            calm, all_off = (np.square(one[place]) for one in (sample.calm[plane], off))
+            own = (1 - mean(calm, 16) / (mean(all_off, 16) + 1e-12)).clip(0, 1)
         share = (matched.power(noise) * own / np.maximum(seen.bound, 1e-12)).clip(1e-6, 1)
         bound = np.log(seen.bound * 255**2 + 1e-4)
         made.append((seen.looks, np.concatenate([bound, np.log(share)])))
