@@ -65,7 +65,6 @@ class NoiseTracker:
         self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
         self.declared = engine.settings.sigma is not None or engine.stated is not None
-        self.planes = start.planes  # of the file, as known since; of a codec's errors if stronger
         self.lately = SeenLately()
         self.space: VarianceStabiliser | None = None
         self.know(start.compression)
@@ -91,15 +90,27 @@ class NoiseTracker:
     @property
     def told(self) -> PlaneNoise:
         """What methods are told of it by now: strength above 1 claims that much more noise."""
-        known = self.lately.now or self.planes
-        if self.space is not None:
-            known = PlaneNoise.even(self.space.sigma, self.layout, clipped=False)
-        return known.scaled(self.excess)
+        if self.space is None:
+            return self.planes.scaled(self.excess)
+        return PlaneNoise.even(self.space.sigma, self.layout, clipped=False).scaled(self.excess)
+
+    @property
+    def planes(self) -> PlaneNoise:
+        """That of the file's planes as it was seen lately, together with a codec's errors."""
+        noise, coded = self.lately.now or self.start.planes, self.lately.compression
+        return noise if coded is None else coded.beside(noise, self.layout)
 
     @property
     def measured(self) -> NoiseModel:
-        """That of the picture's channels, at the start."""
-        return self.of_picture(self.planes)
+        """That of the picture's channels, at the start; a codec's errors where these are more."""
+        coded, found = self.errors, self.of_picture(self.start.planes)
+        return found if coded is None else NoiseModel.gaussian(coded.sigma, len(found.sigma))
+
+    @property
+    def errors(self) -> Compression | None:
+        """A codec's errors, where they are stronger than the noise."""
+        coded, noise = self.lately.compression, self.of_picture(self.start.planes)
+        return coded if coded is not None and coded.exceeds(noise) else None
 
     def of_picture(self, planes: PlaneNoise) -> NoiseModel:
         """The noise of planes in the picture that networks see."""
@@ -138,10 +149,10 @@ class NoiseTracker:
             self.engine.found.note(TOO_FEW_PIXELS)
         elif found.found is None and len(frames) > 1:  # of one frame another note tells
             self.engine.found.note(SINGLE_FRAMES)
-        if self.planes.errors and found.compression is not None:
-            self.engine.found.note(found.compression.words())
+        if self.errors is not None:
+            self.engine.found.note(self.errors.words())
         sigma = mean_sigma8(self.of_picture(found.planes))
-        if measurable and not self.planes.errors and not self.sensor and sigma < HARDLY_ANY8:
+        if measurable and self.errors is None and not self.sensor and sigma < HARDLY_ANY8:
             self.engine.found.note(NOTHING_TO_DO)
         if methods.load(self.engine.settings.method).wants_sigma:
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
@@ -167,7 +178,7 @@ class NoiseTracker:
         if begins:
             self.lately = self.lately._replace(now=None)
         changed = self.lately.now is None or not as_grainy(grain, self.lately.grain)
-        known = self.declared or self.sensor or self.planes.errors
+        known = self.declared or self.sensor or self.errors is not None
         return not known and (changed or index % LOOK_EVERY == 0)
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
@@ -180,31 +191,24 @@ class NoiseTracker:
     ) -> None:
         """See how strong the noise is in a frame beside one or two neighbours of its shot, or none.
         flows: from it into these, where they are known; grains: of each frame."""
-        shown = [picture_of(one) for one in frames]
-        now = followed(self.planes, shown, flows, grains, self.layout, coded=self.engine.coded)
+        start, shown = self.start.planes, [picture_of(one) for one in frames]
+        now = followed(start, shown, flows, grains, self.layout, coded=self.engine.coded)
         self.lately = self.lately._replace(now=now, grain=grains[0])
 
     def by_now(self, frame: Frame) -> PlaneNoise:
         """The noise of a frame's planes, as it was seen lately. Of a codec's errors, a frame may
         have fewer than its clip."""
-        if self.declared or self.sensor:
-            return self.planes
-        if self.planes.errors:
-            share = own_share(frame, self.start.edges8, mean_sigma8(self.measured))
-            return self.planes if share == 1 else self.planes.scaled(share)
         if all(plane.min() == plane.max() for plane in frame.planes):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)
-        return self.lately.now or self.planes
+        if (coded := self.errors) is None:
+            return self.planes
+        return self.planes.scaled(own_share(frame, self.start.edges8, coded.sigma8))
 
     def know(self, compression: Compression | None) -> None:
-        """Adopt the noise of the start; or the errors of compression in its place where they are
-        stronger."""
+        """Adopt the noise of the start, and the errors of compression beside it."""
         self.lately = self.lately._replace(now=None, compression=compression)
-        self.planes = self.start.planes
-        if compression is not None and compression.exceeds(self.measured):
-            self.planes = compression.noise(self.planes, self.layout)
         self.engine.found.noise = self.measured
-        self.engine.found.compression = compression if self.planes.errors else None
+        self.engine.found.compression = self.errors
         if self.sensor:
             device = self.engine.torch_device
             self.space = VarianceStabiliser.of(self.planes.model, device, self.low)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Luma
-from f2rcli.noise.model import NoiseModel, PlaneNoise, blend
+from f2rcli.noise.model import NoiseModel, PlaneNoise
 
 PERIOD = 8  # pixels of the grid
 FEWEST = 4  # blocks beside each other: one edge may be the picture's own
@@ -101,13 +101,26 @@ class Compression:
         """Whether the errors are stronger than noise, the mean of its channels."""
         return self.sigma > fmean(model.sigma)
 
-    def noise(self, planes: PlaneNoise, layout: PlaneLayout) -> PlaneNoise:
-        """The errors as white noise of planes whose own noise is this: where a plane is even, it
-        keeps that."""
-        law = PlaneNoise.even(self.sigma, layout, clipped=planes.clipped)
-        even = np.array(self.even[: len(law.shares)], np.float64)
-        model = blend(law.model, planes.model, even) if even.any() else law.model
-        return replace(law, model=model, errors=True)
+    def beside(self, noise: PlaneNoise, layout: PlaneLayout) -> PlaneNoise:
+        """The errors together with the noise of a frame's planes. They are white, and
+        everywhere; where a plane is even there are none. What the codec rounded off of noise
+        changes with it and is counted there: the scene's is as much of them as it is stronger."""
+        even = np.array((*self.even, *(False,) * len(noise.shares))[: len(noise.shares)])
+        own = PlaneNoise.even(self.sigma, layout, clipped=noise.clipped)
+        power, more = (np.square(one.model.sigma) for one in (noise, own))
+        more = np.where(even, 0, more * more / (power + more).clip(1e-18))
+        curves = np.sqrt(np.square(noise.model.at_knots()) + more[:, None])
+        part = more / (power + more).clip(1e-18)
+        bands = (1 - part[:, None]) * np.array(noise.shares) + part[:, None] * own.shares
+        places = [
+            tuple(map(tuple, np.sqrt((1 - p) * np.square(grid) + p).tolist()))
+            for p, grid in zip(part, noise.places, strict=False)
+        ]
+        return replace(
+            noise, model=NoiseModel.of_curves(curves, np.sqrt(power + more)),
+            shares=tuple(map(tuple, bands.tolist())), places=tuple(places),
+            errors=tuple(part.tolist()),
+        )  # fmt: skip
 
     def words(self) -> str:
         """Its meaning, for people."""

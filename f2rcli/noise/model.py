@@ -307,7 +307,7 @@ class PlaneNoise:
     clipped: bool = True
     places: tuple[Grid, ...] = ()
     colours: NoiseModel | None = None  # of R, G and B, where theirs was stated and not the planes'
-    errors: bool = False  # whether it is a codec's errors, in place of noise
+    errors: tuple[float, ...] = ()  # per plane, the share of it that is a codec's errors; none: 0
 
     @classmethod
     def of(cls, model: NoiseModel, *, clipped: bool) -> "PlaneNoise":
@@ -381,8 +381,11 @@ class PlaneNoise:
             found = found * resized(factors(self.places, found), found.shape[-2:])
         if layout.rotated:  # the noise of R, G and B is taken to be independent
             found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
-        both = [found * AMONG_ERRORS, found] if self.errors else [found, torch.zeros_like(found)]
-        return torch.cat(both, 1)
+        if not self.errors:
+            return torch.cat([found, torch.zeros_like(found)], 1)
+        share = as_constant(self.errors, found).view(1, -1, 1, 1)
+        noise = (1 - share + share * AMONG_ERRORS**2).sqrt()
+        return torch.cat([found * noise, found * share.sqrt()], 1)
 
 
 def picture_of(frame: Frame) -> FramePlanes:

@@ -212,3 +212,18 @@ def test_a_picture_that_is_half_white_loses_the_noise_of_the_rest(tmp_path: Path
     done = luma_of(footage.write(tmp_path / "white.mkv", noisy))
     rest, truth = np.s_[..., half:], gray(light)
     assert psnr(done[rest], truth[rest]) > psnr(gray(noisy)[rest], truth[rest]) + 8.5
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "reached"),
+    [
+        ("mpeg2video", {"qmin": "8", "qmax": "8"}, 38.7),
+        ("libx264", {"crf": "28", "preset": "ultrafast"}, 39.5),
+    ],
+)
+def test_what_a_coarse_codec_made_of_noise_goes(
+    codec: str, options: dict[str, str], reached: float, tmp_path: Path
+) -> None:
+    clip = footage.leaves(192, 256, 9, seed=2, sky=True)
+    path = footage.write(tmp_path / "coded.mkv", footage.noisy(clip, 10, 3), codec, **options)
+    assert psnr(luma_of(path), gray(clip)) > reached - 0.33
