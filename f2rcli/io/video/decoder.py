@@ -93,7 +93,6 @@ _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)
 # Decoders that report damage only in their log, and how. They decode in the thread that asks them:
 # of others the log says neither which picture nor which clip it means.
 _REPORTING = ("ffv1", "h264", "hevc", "mpeg4", "gif")
-_REFERRING = ("theora", "vp3", "vp4")
 _DAMAGE = re.compile(
     r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt|LZW decode failed"
 )
@@ -140,7 +139,7 @@ def _context_of(stream: av.VideoStream) -> VideoCodecContext:
             setattr(other, tag, getattr(context, tag))  # as the container states them
         return other
     # FFmpeg 8.1 decodes several pictures of Theora at once before what they refer to is there.
-    context.thread_type = "SLICE" if family in _REFERRING else "AUTO"
+    context.thread_type = "SLICE" if family in ("theora", "vp3", "vp4") else "AUTO"
     context.thread_count = 1 if family in _REPORTING else 0
     # Every picture comes with AVVideoEncParams among its side data.
     context.options |= {"export_side_data": "venc_params"}
