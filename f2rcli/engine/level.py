@@ -19,7 +19,7 @@ from f2rcli.engine.measuring import Opening, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Flow
-from f2rcli.noise.coding import Compression, compression_of, own_share
+from f2rcli.noise.coding import Compression, compression_of, own_share, together
 from f2rcli.noise.estimate import shows_noise
 from f2rcli.noise.following import as_grainy, followed
 from f2rcli.noise.model import HARDLY_ANY, NoiseModel, PlaneNoise, picture_of
@@ -98,7 +98,7 @@ class NoiseTracker:
     def planes(self) -> PlaneNoise:
         """That of the file's planes as it was seen lately, together with a codec's errors."""
         noise, coded = self.lately.now or self.start.planes, self.lately.compression
-        return noise if coded is None else coded.beside(noise, self.layout)
+        return noise if coded is None else together(noise, coded, self.layout)
 
     @property
     def measured(self) -> NoiseModel:

@@ -12,13 +12,14 @@ the codec's (after Wang, Sheikh and Bovik, ICIP 2002, but tested against its own
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import fmean
 from statistics import median as middle
 
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.frames import Floats, Frame, Mask, PlaneLayout
 from f2rcli.models.flow import Luma
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 
@@ -101,32 +102,40 @@ class Compression:
         """Whether the errors are stronger than noise, the mean of its channels."""
         return self.sigma > fmean(model.sigma)
 
-    def beside(self, noise: PlaneNoise, layout: PlaneLayout) -> PlaneNoise:
-        """The errors together with the noise of a frame's planes. They are white, and
-        everywhere; where a plane is even there are none. What the codec rounded off of noise
-        changes with it and is counted there: the scene's is as much of them as it is stronger."""
-        even = np.array((*self.even, *(False,) * len(noise.shares))[: len(noise.shares)])
-        own = PlaneNoise.even(self.sigma, layout, clipped=noise.clipped)
-        power, more = (np.square(one.model.sigma) for one in (noise, own))
-        more = np.where(even, 0, more * more / (power + more).clip(1e-18))
-        curves = np.sqrt(np.square(noise.model.at_knots()) + more[:, None])
-        part = more / (power + more).clip(1e-18)
-        bands = (1 - part[:, None]) * np.array(noise.shares) + part[:, None] * own.shares
-        places = [
-            tuple(map(tuple, np.sqrt((1 - p) * np.square(grid) + p).tolist()))
-            for p, grid in zip(part, noise.places, strict=False)
-        ]
-        return replace(
-            noise, model=NoiseModel.of_curves(curves, np.sqrt(power + more)),
-            shares=tuple(map(tuple, bands.tolist())), places=tuple(places),
-            errors=tuple(part.tolist()),
-        )  # fmt: skip
-
     def words(self) -> str:
         """Its meaning, for people."""
         if self.edges8 is None:
             return f"compression left errors of about {self.sigma8:.1f} of 255, removed as noise"
         return f"{edges_in_words(self.edges8)}, removed as noise of {self.sigma8:.1f}"
+
+
+@lru_cache(maxsize=8)  # asked for at every frame, and changes with a look at most
+def together(noise: PlaneNoise, coded: Compression, layout: PlaneLayout) -> PlaneNoise:
+    """The noise of a file's planes and a codec's errors beside it. They are white, and everywhere;
+    where a plane is even there are none."""
+    even = np.array((*coded.even, *(False,) * len(noise.shares))[: len(noise.shares)])
+    own = PlaneNoise.even(coded.sigma, layout, clipped=noise.clipped)
+    model, part = _added(noise.model, own.model, ~even)
+    bands = (1 - part[:, None]) * np.array(noise.shares) + part[:, None] * own.shares
+    places = [
+        tuple(map(tuple, np.sqrt((1 - p) * np.square(grid) + p).tolist()))
+        for p, grid in zip(part, noise.places, strict=False)
+    ]
+    colours = own.colours and _added(noise.picture(layout, 3), own.colours, np.array(True))[0]
+    return replace(
+        noise, model=model, shares=tuple(map(tuple, bands.tolist())), places=tuple(places),
+        colours=colours, errors=tuple(part.tolist()),
+    )  # fmt: skip
+
+
+def _added(noise: NoiseModel, errors: NoiseModel, there: Mask) -> tuple[NoiseModel, Floats]:
+    """Noise with errors where they are there, and the share of its variance that these are. What a
+    codec rounded off of noise changes with it and is counted there: the scene's is as much of the
+    errors as they are stronger."""
+    power, more = (np.square(one.sigma) for one in (noise, errors))
+    more = np.where(there, more * more / (power + more).clip(1e-18), 0)
+    curves = np.sqrt(np.square(noise.at_knots()) + more[:, None])
+    return NoiseModel.of_curves(curves, np.sqrt(power + more)), more / (power + more).clip(1e-18)
 
 
 def compression_of(frames: Sequence[Frame], edges8: float | None) -> Compression | None:
