@@ -31,16 +31,18 @@ BARS75 = (
 SUPERSAMPLED = 4  # times, per side, before synthetic scenes are reduced by area
 
 
-def write(path: Path, clip: Clip, codec: str = "ffv1", **options: str) -> Path:
+def write(
+    path: Path, clip: Clip, codec: str = "ffv1", pix_fmt: str = "yuv420p", **options: str
+) -> Path:
     """Write a clip; codes are rounded and kept within 1..254."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=RATE, options=options)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pix_fmt
         stream.height, stream.width = clip[0][0].shape
         stream.codec_context.color_range = LIMITED
         stream.codec_context.colorspace = BT709
         for index, planes in enumerate(clip):
-            container.mux(stream.encode(_packed(planes, index)))
+            container.mux(stream.encode(_packed(planes, index).reformat(format=pix_fmt)))
         container.mux(stream.encode(None))
     return path
 

@@ -85,6 +85,17 @@ def test_noise_of_a_soft_scene_is_read_within_a_few_per_cent(sigma: float) -> No
         assert in_codes(found, plane) == within
 
 
+@pytest.mark.parametrize("width", [0.4, 0.45, 0.8])
+def test_noise_that_was_softened_a_little_is_read_in_whole(width: float) -> None:
+    def softened(time: int) -> Codes:
+        noise = cv2.GaussianBlur(np.random.default_rng((9, time)).normal(0, 1, SIZE), (0, 0), width)
+        return hills(time) + 10 * noise / noise.std()
+
+    found = read(softened, (0, 0, 0))
+    assert in_codes(found, 0) == pytest.approx(10, rel=0.06)
+    assert found.planes[0].shares[0] < 0.97 * model.white_shares()[0]
+
+
 @pytest.mark.parametrize("draw", [page, lattice])
 def test_drawn_scenes_without_noise_hold_hardly_any(draw: Draw) -> None:
     assert in_codes(read(draw, (0, 0, 0)), 0) < 0.5
