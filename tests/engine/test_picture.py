@@ -6,6 +6,7 @@ Bars are a third of a decibel below what the shipped weights reach.
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -50,11 +51,18 @@ def coarse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return noise / noise.std()
 
 
+def softened(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """White noise as a picture that was moved by parts of a pixel has it."""
+    noise = np.stack([cv2.GaussianBlur(one, (0, 0), 0.45) for one in rng.normal(0, 1, shape)])
+    return noise / noise.std()
+
+
 # Kind of noise: what is added to pictures of 0..255; the gain in dB of the sky and of leaves.
 KINDS = {
     "white 5": (lambda rng, light: rng.normal(0, 5, light.shape), (9.5, 6.2)),
     "white 25": (lambda rng, light: rng.normal(0, 25, light.shape), (15.2, 12.4)),
     "coarse 15": (lambda rng, light: 15 * coarse(rng, light.shape), (6.6, 6.8)),
+    "softened 12": (lambda rng, light: 12 * softened(rng, light.shape), (11.9, 8.9)),
     "photons": (lambda rng, light: 2 * rng.poisson(light / 2) - light, (13.7, 10.7)),
     "dark half": (
         lambda rng, light: rng.normal(0, 1, light.shape) * np.where(light < 110, 20, 5),
