@@ -121,8 +121,9 @@ class F2R(Method, Following):
         """Both stages."""
         coarse, layout, networks = centre.coarse, self.layout, self.networks
         seen = self.aligned(shown, rated, coarse)
-        maps = told.maps(layout, _mean(seen)).mul_(live)
-        anchor: Anchor = self._run(networks.anchor, layout, seen, maps)
+        merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
+        anchor: Anchor = self._run(networks.anchor, layout, seen, told.maps(layout, merged) * live)
+        del merged  # the refiner takes most memory
         if self.estimate is Estimate.ANCHOR:
             return anchor.given(coarse)
         maps = told.maps(layout, anchor.given(coarse)).mul_(live)
@@ -190,11 +191,6 @@ class F2R(Method, Following):
 
     def forget_from(self, index: int) -> None:
         self.flows.forget_from(index)
-
-
-def _mean(seen: Neighbours) -> Tensor:
-    """Of neighbours' coarse frames, by confidence: (1, C, h, w)."""
-    return weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
 
 
 EVEN = 9  # cells; a codec's blocks of 16 pixels may be flat by chance
