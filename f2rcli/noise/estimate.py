@@ -39,7 +39,7 @@ SIDE = 256  # pixels of a square of a large frame
 LEAST_SPREAD = 0.02  # of brightness, in which a line can be seen
 FARTHER = 4.0  # times a bin's variance, at most, beyond the darkest and the lightest of them
 # Power in the finest band over that of white noise: below coloured, above white. Six filmed clips
-# have 1.02 to 1.14 under white noise of 1 to 50 codes, 0.92 to 1.11 at 0.5; what ProRes and DNxHR
+# have 1.02 to 1.11 under white noise of 1 to 50 codes, 0.92 to 1.11 at 0.5; what ProRes and DNxHR
 # leave of it 0.58 to 0.88, noise that was softened or scaled down to 0.04.
 COLOURED = 0.9, 1.0
 MOSTLY = 0.7  # share of a block's bound, from where on what frames differ by there is noise
