@@ -218,9 +218,8 @@ def test_errors_of_compression_are_faint(tmp_path: Path) -> None:
         engine = load_engine(EngineSettings(threads=1), reader.info)
         noise = NoiseTracker.of(engine, reader.info.layout, list(reader)[:6])
     assert mean_sigma8(noise.measured) == pytest.approx(3)
-    seen = noise.told.picture(
-        reader.info.layout, 3
-    )  # as methods on pictures of R, G and B are told
+    # as methods on pictures of R, G and B are told
+    seen = noise.told.picture(reader.info.layout, 3)
     assert mean_sigma8(seen) == pytest.approx(3, rel=0.01)
     assert noise.weak
 
