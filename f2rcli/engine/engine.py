@@ -42,7 +42,7 @@ SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without record
 class Findings:
     """What is known of one clip, and what was noted of its run."""
 
-    noise: NoiseModel | None = None  # by now
+    noise: NoiseModel | None = None  # of its first frames
     compression: Compression | None = None  # whose errors that is, where they are stronger
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)

@@ -68,6 +68,8 @@ class NoiseTracker:
         self.lately = SeenLately()
         self.space: VarianceStabiliser | None = None
         self.know(start.compression)
+        # One number for all of a run, that which `f2r info` shows.
+        engine.found.noise, engine.found.compression = self.measured, self.errors
 
     @classmethod
     def of(cls, engine: Engine, layout: PlaneLayout, frames: Sequence[Frame]) -> "NoiseTracker":
@@ -207,8 +209,6 @@ class NoiseTracker:
     def know(self, compression: Compression | None) -> None:
         """Adopt the noise of the start, and the errors of compression beside it."""
         self.lately = self.lately._replace(now=None, compression=compression)
-        self.engine.found.noise = self.measured
-        self.engine.found.compression = self.errors
         if self.sensor:
             device = self.engine.torch_device
             self.space = VarianceStabiliser.of(self.planes.model, device, self.low)

@@ -12,6 +12,7 @@ import torch
 import f2rcli
 from f2rcli import errors
 from f2rcli.engine import stream
+from f2rcli.engine.level import NoiseTracker
 from f2rcli.frames import Family, Frame, PlaneLayout
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
@@ -24,21 +25,27 @@ def run(frames: list[Frame], **settings: Any) -> tuple[list[Frame], stream.Engin
     return list(stream.denoise_stream(iter(frames), info_of(frames), engine)), engine
 
 
-def test_noise_is_not_blended_into_a_codecs_errors(coarse_alone: None) -> None:
-    """Measured again after 48 frames, whose codec has a finer step by then: the errors are these,
-    not a mixture of the first ones and of noise."""
+def test_one_number_is_told_of_a_run_whose_codec_rounds_more_later(coarse_alone: None) -> None:
+    """Measured again after 48 frames, the errors are those by then, not a mixture of the first ones
+    and of noise; what is said of the run stays what `f2r info` says."""
     rng, frames = np.random.default_rng(0), []
     even = (np.full((24, 32), 128, np.uint8),) * 2
     for index in range(52):
         scene = 120 + 40 * np.sin((np.arange(64) + index) / 7) * np.cos(np.arange(48)[:, None] / 9)
         luma = np.rint(scene + rng.normal(0, 1, scene.shape)).astype(np.uint8)
-        step = 16.0 if index < 30 else 13.0
+        step = 16.0 if index < 30 else 23.0
         frames.append(Frame(planes=(luma, *even), layout=YUV, pts=index, quantiser8=step))
-    _, engine = run(frames, threads=1)
-    assert engine.found.compression is not None
-    assert engine.found.noise is not None
-    assert engine.found.compression.sigma8 == pytest.approx(0.3 * 13)
-    assert engine.found.noise.sigma8 == pytest.approx((0.3 * 13,) * 3)
+    engine = engine_for(frames, threads=1)
+    noise = NoiseTracker.of(engine, YUV, frames[:6])
+    noise.follow_codec(48, frames[46:51])
+    assert noise.errors is not None
+    assert noise.errors.sigma8 == pytest.approx(0.3 * 23)
+    assert noise.measured.sigma8 == pytest.approx((0.3 * 23,) * 3)
+    for one in (engine, run(frames, threads=1)[1]):
+        assert one.found.compression is not None
+        assert one.found.noise is not None
+        assert one.found.compression.sigma8 == pytest.approx(0.3 * 16)
+        assert one.found.noise.sigma8 == pytest.approx((0.3 * 16,) * 3)
 
 
 @pytest.mark.parametrize("layout", [REAL, noisy_clip(1)[0].layout])
