@@ -10,12 +10,11 @@ start and move there. `pytest -m gpu` has the tests.
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +25,9 @@ sys.path.insert(0, str(CHECKOUT))
 from noisy_clips import psnr  # noqa: E402  # which imports f2rcli as well
 
 from f2rcli import methods  # noqa: E402  # of this checkout
-from f2rcli.engine.settings import EngineSettings  # noqa: E402
-from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
+from f2rcli.engine.stream import Engine, denoise_stream  # noqa: E402
+from f2rcli.frames import Family, Frame, Matrix, PlaneLayout  # noqa: E402
+from tests.engine.conftest import engine_for, info_of  # noqa: E402
 from tests.engine.pretend_gpu import Launches, pretending  # noqa: E402
 
 LAYOUT = PlaneLayout(
@@ -64,23 +63,11 @@ def clip(count: int, size: tuple[int, int], sigma: float = SIGMA) -> list[Frame]
     return frames
 
 
-def info_of(frames: Sequence[Frame]) -> ClipInfo:
-    first = frames[0]
-    return ClipInfo(
-        name="made", width=first.width, height=first.height, layout=first.layout,
-        frames=len(frames), duration=None, rate=Fraction(25), time_base=first.time_base,
-    )  # fmt: skip
-
-
-def engine_for(frames: Sequence[Frame], **settings: Any) -> Engine:
-    return load_engine(EngineSettings(**settings), info_of(frames))
-
-
-def restored(frames: Sequence[Frame], engine: Engine) -> list[Frame]:
+def restored(frames: list[Frame], engine: Engine) -> list[Frame]:
     return list(denoise_stream(iter(frames), info_of(frames), engine))
 
 
-def close(frames: Sequence[Frame], others: Sequence[Frame]) -> float:
+def close(frames: list[Frame], others: list[Frame]) -> float:
     """PSNR of luma, in dB."""
     return psnr([one.planes[0] for one in frames], [one.planes[0] for one in others])
 
@@ -100,7 +87,7 @@ def agreement() -> list[str]:
     return rows
 
 
-def going_on(frames: Sequence[Frame], count: int) -> Iterator[Frame]:
+def going_on(frames: list[Frame], count: int) -> Iterator[Frame]:
     """So many frames, forth and back through some: none like the one before, all to be uploaded."""
     turn = 2 * (len(frames) - 1)
     for index in range(count):
@@ -112,7 +99,7 @@ def going_on(frames: Sequence[Frame], count: int) -> Iterator[Frame]:
 class Run:
     """A clip through an engine on the GPU, with the time of every frame that comes out."""
 
-    def __init__(self, frames: Sequence[Frame], count: int) -> None:
+    def __init__(self, frames: list[Frame], count: int) -> None:
         self.engine = engine_for(frames, device="cuda")
         self._frames, self._count = frames, count
         self._times: list[float] = []

@@ -1,6 +1,6 @@
 """Quality on mosaics whose clean version is known, through the engine that the command uses.
 
-    python benchmarks/raw.py NOISY.tif CLEAN.tif [--sigma S]
+    python benchmarks/raw.py NOISY.tif CLEAN.tif
 
 Both are TIFF files whose pages are CRVD's mosaics (GBRG, black 240, white 4095). PSNR is over all
 pixels of a frame with white - black as the peak, mean over frames: of the noisy mosaic, of the
@@ -25,8 +25,6 @@ from f2rcli.yuv import planes_of, with_changes
 SIGMAS = np.arange(0.3, 1.51, 0.1)
 PEAK = CRVD.white[0] - CRVD.black[0]
 
-Mosaics = list[NDArray[np.generic]]
-
 
 def filtered(frame: Frame, sigma: float) -> NDArray[np.generic]:
     """A mosaic whose planes went through a Gaussian filter."""
@@ -35,25 +33,19 @@ def filtered(frame: Frame, sigma: float) -> NDArray[np.generic]:
     return with_changes(frame, changes).planes[0]
 
 
-def restored(clip: CrvdClip, frames: list[Frame], sigma: float | None) -> NDArray[np.float64]:
-    """What f2r makes of frames of a clip."""
-    engine = load_engine(EngineSettings(sigma=sigma), clip.info)
-    return np.array([f.planes[0] for f in denoise_stream(frames, clip.info, engine)], np.float64)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
-    parser.add_argument("--sigma", type=float, help="the noise, of 255; else it is measured")
     given = parser.parse_args()
     clip = CrvdClip(given.noisy)
     noisy, clean = list(clip), [f.planes[0] for f in CrvdClip(given.clean)]
     print(f"noisy     {psnr([f.planes[0] for f in noisy], clean, PEAK):6.2f} dB")
     best = max((psnr([filtered(f, s) for f in noisy], clean, PEAK), s) for s in SIGMAS)
     print(f"Gaussian  {best[0]:6.2f} dB at sigma {best[1]:.1f}")
-    result = restored(clip, noisy, given.sigma)
-    print(f"f2r       {psnr(list(result), clean, PEAK):6.2f} dB")
+    engine = load_engine(EngineSettings(), clip.info)
+    result = [f.planes[0] for f in denoise_stream(noisy, clip.info, engine)]
+    print(f"f2r       {psnr(result, clean, PEAK):6.2f} dB")
 
 
 if __name__ == "__main__":

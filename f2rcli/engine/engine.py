@@ -47,8 +47,7 @@ class Findings:
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
-    # Offsets of rows and columns that were taken out, by lane.
-    lines: dict[int, list[RowNoise]] = field(default_factory=dict)
+    lines: dict[int, list[RowNoise]] = field(default_factory=dict)  # rows' offsets, by lane
 
     def note(self, line: str) -> None:
         """Add a note for the user, once."""

@@ -128,9 +128,6 @@ def _mixed(changes: Sequence[Any], luma: float, chroma: float) -> list[Any]:
     return [chroma * change + (luma - chroma) * light for change in changes]
 
 
-# --- The provenance of a clip: the same, as JSON values for its metadata -------------------------
-
-
 Facts = Callable[[], dict[str, Any]]
 
 

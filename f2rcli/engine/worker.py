@@ -24,13 +24,11 @@ from f2rcli.samples.defects import SetAside, put_back, searches
 
 T = TypeVar("T")
 
-AHEAD = 1  # windows that wait for networks: more would only hold more frames
-
 
 class Worker:
     """Runs work in the caller's thread."""
 
-    ahead = 0  # pieces of work that may wait at a time
+    ahead = 0  # windows that may wait for networks: more than one would only hold more frames
     first_out = False  # whether one that is begun is finished before the next is begun
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
@@ -50,7 +48,7 @@ class DeviceWorker(Worker):
     """Starts work of a device, which goes on with it while its host writes the frame before and
     reads on; what the host does by itself is done in a thread beside, a frame ahead."""
 
-    ahead = AHEAD
+    ahead = 1
     first_out = True
 
     def __init__(self, beside: ThreadPoolExecutor) -> None:
@@ -78,7 +76,7 @@ class DeviceWorker(Worker):
 class ThreadWorker(Worker):
     """Runs work in a thread of its own, in order; both threads then share the engine's threads."""
 
-    ahead = AHEAD
+    ahead = 1
 
     def __init__(self, worker: ThreadPoolExecutor, engine: Engine) -> None:
         self._worker = worker
