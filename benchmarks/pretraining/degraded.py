@@ -55,7 +55,8 @@ def draw_noise(clean: Planes, layout: PlaneLayout, loud: Stack | None, rng: Rng)
         factors[1:] = [0.0] * len(factors[1:])
     if kind == "by place" and loud is None:
         loud = places(clean[0].shape, rng)
-    luma, memory = clean[0], rng.uniform(0.2, 0.6) if kind == "filtered in time" else 0.0
+    luma = clean[0]
+    keeping = keeping_of(luma, rng) if kind == "filtered in time" else None
     coarse_chroma = rng.uniform(0.4, 1.5) if rng.random() < 0.25 else blur
     rows = sigma * rng.uniform(0.2, 1) if kind == "rows" else 0.0
     curve = by_light(rng) if kind == "by light" else None
@@ -71,10 +72,10 @@ def draw_noise(clean: Planes, layout: PlaneLayout, loud: Stack | None, rng: Rng)
             level = level * resized(loud, plane.shape)
         level = np.asarray(level * np.float32(factor), np.float32)
         unit = Law(0, 1, coarse_chroma if index else blur)
-        each = [unit.sample((*plane.shape[1:], 1), rng)[..., 0] for _ in plane]
-        for time in range(1, len(each) if memory else 0):
-            each[time] = memory * each[time - 1] + (1 - memory**2) ** 0.5 * each[time]
-        noise = level * np.stack(each)
+        noise = level * np.stack([unit.sample((*plane.shape[1:], 1), rng)[..., 0] for _ in plane])
+        if keeping is not None:
+            noise, less = kept(noise, resized(keeping, plane.shape))
+            level = level * less
         if rows and not index:
             noise += rows * rng.standard_normal((*plane.shape[:2], 1), np.float32)
             level = np.sqrt(level**2 + np.float32(rows**2))
@@ -85,7 +86,28 @@ def draw_noise(clean: Planes, layout: PlaneLayout, loud: Stack | None, rng: Rng)
 
 KINDS = ("white", "shot", "coarse", "film", "of luma", "by place", "rows", "filtered in time",
          "by light")  # fmt: skip
-SHARES = (0.3, 0.16, 0.14, 0.07, 0.04, 0.08, 0.03, 0.03, 0.15)
+SHARES = (0.25, 0.13, 0.12, 0.06, 0.03, 0.07, 0.02, 0.2, 0.12)
+
+
+def keeping_of(scene: Stack, rng: Rng) -> Stack:
+    """How much of the frame before a camera's own denoising over time keeps, (T, H, W): in most
+    cameras less where the scene changes."""
+    part = rng.uniform(0.2, 0.8)
+    change = np.abs(np.diff(scene, axis=0, prepend=scene[:1]))
+    near = np.stack([cv2.blur(one, (7, 7)) for one in change])
+    limit = np.exp(rng.uniform(np.log(0.008), np.log(0.08))) if rng.random() < 0.7 else np.inf
+    return np.asarray(part * np.exp(-np.square(near / np.float32(limit))), np.float32)
+
+
+def kept(noise: Stack, keeping: Stack) -> tuple[Stack, Stack]:
+    """Noise (T, ..) of which every frame keeps some of the one before, and how much weaker it is
+    by that."""
+    least = np.float32((1 - keeping[0]) / (1 + keeping[0]))  # the power after many frames
+    found, powers = [least**0.5 * noise[0]], [least]
+    for new, part in zip(noise[1:], keeping[1:], strict=True):
+        found.append(part * found[-1] + (1 - part) * new)
+        powers.append(part**2 * powers[-1] + (1 - part) ** 2)
+    return np.stack(found), np.sqrt(powers)
 
 
 def by_light(rng: Rng) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

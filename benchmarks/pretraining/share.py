@@ -31,7 +31,7 @@ from material import Material, Sample
 
 from f2rcli.frames import Family
 from f2rcli.models.flow import DISFlow
-from f2rcli.noise.bound import LOOKS, Share, evidence, mean
+from f2rcli.noise.bound import LOOKS, MOST_SHARE, Share, evidence, mean, powers, whole
 from f2rcli.noise.model import FramePlanes
 
 SIZE, FRAMES = 160, 5
@@ -83,7 +83,11 @@ def items(
         if sample.calm:  # what a codec makes of noise is noise; what it does to the scene is not
             calm, all_off = (np.square(one[place]) for one in (sample.calm[plane], off))
             own = (1 - mean(calm, 16) / (mean(all_off, 16) + 1e-12)).clip(0, 1)
-        share = (matched.power(noise) * own / np.maximum(seen.bound, 1e-12)).clip(1e-6, 1)
+        power, most = matched.power(noise), 1.0
+        if "filtered in time" in sample.kind:  # frames differ by less than their noise
+            every = [powers(whole(off[time])) for time in (place, *near)]
+            power, most = np.mean(every, 0), MOST_SHARE
+        share = (power * own / np.maximum(seen.bound, 1e-12)).clip(1e-6, most)
         bound = np.log(seen.bound * 255**2 + 1e-4)
         made.append((seen.looks, np.concatenate([bound, np.log(share)])))
     return made

@@ -63,7 +63,7 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
     edges8 = compression = None
     if layout.counts_light:
         model = model_of_counts(pictures, found, planes.model, dark=layout.levels is not None)
-        planes = replace(planes, model=model, places=())  # their space knows no places
+        planes = replace(planes, model=model, places=(), kept=1.0)  # their space knows neither
     else:
         edges8 = find_edges([one.luma for one in pictures])
         compression = compression_of(frames, edges8)

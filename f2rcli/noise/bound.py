@@ -1,12 +1,13 @@
 """What three frames say of a plane's noise, block by block: its upper bound, and how it looks.
 
-Half the power of what matched frames differ by bounds the noise from above: what they share is
+Half the power of what matched frames differ by bounds noise that is new in each: what they share is
 scene, what a wrong match leaves only adds to it. Each neighbour is fetched where it lies and where
 the flow leads, to whole pixels, so that its noise stays as it is; of the two, the one that agrees
 better in low frequencies counts, which knows nothing of the high ones. The rest of the evidence is
 for a network (`Share`) that tells which share of the bound is noise.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -89,7 +90,7 @@ class Matched:
 
     def power(self, apart: Sequence[Singles]) -> Singles:
         """Half the power of differences, (2, R, C): of all bands, and of the finest."""
-        both = np.stack([np.stack([variance(one), mean(bent(one) ** 2, BLOCK)]) for one in apart])
+        both = np.stack([powers(one) for one in apart])
         return np.asarray((both * self.weights[:, None]).sum(0) / 2, np.float32)
 
 
@@ -256,6 +257,11 @@ def variance(plane: Singles) -> Singles:
     return np.asarray(spread.clip(0) * np.float32(BLOCK**2 / (BLOCK**2 - 1)), np.float32)
 
 
+def powers(plane: Singles) -> Singles:
+    """Power within blocks, (2, R, C): of all bands, and of the finest."""
+    return np.stack([variance(plane), mean(bent(plane) ** 2, BLOCK)])
+
+
 def enlarged(blocks: NDArray[T], side: int) -> NDArray[T]:
     """Every value `side` times each way."""
     return np.repeat(np.repeat(blocks, side, 0), side, 1)
@@ -279,17 +285,20 @@ def logged(power: Singles) -> Singles:
     return np.asarray(np.log(np.maximum(power, 0) + LEAST) / 4, np.float32)
 
 
+# Of noise in what frames differ by, at most: of noise that frames share, as after cameras' own
+# denoising, they differ by less than there is.
+MOST_SHARE = 4.0
 QUANTILES = 0.05, 0.2, 0.5  # of all that is seen in a picture, which every block is told
 ENOUGH = 16384  # cells to take them of
 
 
 class Share(nn.Module):
-    """Block by block, which share of the noise's upper bound is noise, and how sure that is.
+    """Block by block, how much noise there is beside the bound, and how sure that is.
 
     A small U-Net on the grid of blocks, at whose lowest level all of the picture votes, each place
     with a weight of its own: the noise of a picture is mostly alike everywhere, and its textures
-    are not. How its quietest places look is told to every block. Its output is at most 1, so that
-    it only ever lowers a bound.
+    are not. How its quietest places look is told to every block. Its output is at most 1 but where
+    frames share noise, which flat places tell.
     """
 
     def __init__(self, looks: int, width: int = 24, low: int = 48) -> None:
@@ -303,11 +312,11 @@ class Share(nn.Module):
         self.over_all = nn.Linear(low, low)
         self.up = nn.Conv2d(low, width, 1)
         self.last = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(2)])
-        self.head = nn.Conv2d(width, 4, 1)
+        self.head = nn.Conv2d(width, 6, 1)
 
     def forward(self, looks: Tensor) -> tuple[Tensor, Tensor]:
         """looks (B, LOOKS, 2 R, 2 C) -> logarithms (B, 2, R, C) of the share of the variance in all
-        bands and in the finest, at most 0, and of the error that the share's logarithm may have."""
+        bands and in the finest, and of the error that the share's logarithm may have."""
         act = functional.silu
         cells = looks.float().flatten(2)
         cells = cells[..., :: max(1, cells.shape[2] // ENOUGH)]
@@ -326,5 +335,6 @@ class Share(nn.Module):
         x = x + wide[..., :rows, :columns]
         for layer in self.last:
             x = x + act(layer(x))
-        share, error = torch.split(self.head(x), 2, 1)
-        return -functional.softplus(share), error.clamp(-3, 3)
+        less, more, error = torch.split(self.head(x), 2, 1)
+        share = functional.softplus(more) - functional.softplus(less)
+        return share.clamp_max(math.log(MOST_SHARE)), error.clamp(-3, 3)

@@ -1,8 +1,8 @@
-"""The noise of a frame beside its neighbours: an upper bound by statistics, times a learnt share.
+"""The noise of a frame beside its neighbours: what they differ by, times a learnt share.
 
 One call serves the opening of a stream, a refresh and a look between. `bound.py` says how much
-noise there can be in each block of each plane; a small network says which share of that is noise.
-It can only lower.
+noise there can be in each block of each plane, if it is new in every frame; a small network says
+which share of that is noise, more than all where frames keep some of each other's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -62,7 +62,7 @@ class PlaneMap:
 
     level: Singles  # (R, C), brightness of luma
     bound: Singles  # (2, R, C), variance at most: in all bands, and in the finest
-    share: Singles  # (2, R, C), which part of it is noise, 0..1
+    share: Singles  # (2, R, C), how much noise there is beside that, 0..MOST_SHARE
     error: Singles  # (2, R, C), standard error of the logarithm of the standard deviation
     shares: Shares  # of the noise's variance, in six bands
     where: Singles  # (2, R, C), row and column of the middle, as shares of the picture's sides
@@ -197,6 +197,16 @@ class PlaneMap:
         return replace(self, bound=bound, share=share, error=error)
 
     @property
+    def kept(self) -> float:
+        """The noise's variance over half of what frames differ by: more than 1 where a frame keeps
+        noise of the one before, as after a camera's own denoising. In eighths: a GPU records its
+        work anew for another number."""
+        seen = self._seen()
+        noise, worth = self.variance[seen], self._worth()[seen]
+        apart = float(np.sum(worth * np.minimum(noise, self._as_white(self.bound)[seen])))
+        return max(round(8 * float(np.sum(worth * noise)) / apart) / 8, 1.0) if apart > 0 else 1.0
+
+    @property
     def unsure(self) -> float:
         """Standard error of the law's standard deviation, as a share of it."""
         return self._error_of(self._seen())
@@ -324,10 +334,11 @@ class NoiseMap:
             return side_by_side([p.law(clipped=off) for p, off in zip(planes, cut, strict=True)])
 
         places = self.places(clipped=clipped) if places is None else places
+        kept = max(plane.kept for plane in self.planes)
         model, shares = laws(self.planes), tuple(one.shares for one in self.planes)
         if places:  # the sigma of all of the picture stays
             model = replace(laws(map(PlaneMap.evened, self.planes, places)), sigma=model.sigma)
-        return PlaneNoise(model, shares, clipped, places)
+        return PlaneNoise(model, shares, clipped, places, kept=kept)
 
     def of_counts(self, *, dark: bool) -> NoiseModel:
         """The law of every plane of a sensor's counts. Both greens of a mosaic have one: networks

@@ -55,7 +55,8 @@ def followed(
         shares[index] = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
     if shares.max() <= 0:
         return start
-    return replace(start, model=blend(start.model, seen.model, shares.clip(0, 1)))
+    model = blend(start.model, seen.model, shares.clip(0, 1))
+    return replace(start, model=model, kept=seen.kept)
 
 
 def _found(

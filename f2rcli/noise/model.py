@@ -308,6 +308,7 @@ class PlaneNoise:
     places: tuple[Grid, ...] = ()
     colours: NoiseModel | None = None  # of R, G and B, where theirs was stated and not the planes'
     errors: tuple[float, ...] = ()  # per plane, the share of it that is a codec's errors; none: 0
+    kept: float = 1.0  # the most of the planes', see `PlaneMap.kept`
 
     @classmethod
     def of(cls, model: NoiseModel, *, clipped: bool) -> "PlaneNoise":

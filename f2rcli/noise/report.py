@@ -167,8 +167,6 @@ class NoiseReport:
             yield "frames are independent: training on this clip alone is sound."
         elif self.independent:
             yield "frames are independent."
-        elif self.shared > self._deviation(1):
-            yield "frames repeat each other's noise: its strength cannot be measured."
         else:
             yield "frames share noise: training on this clip alone would learn it as scene."
         if self.black + self.white_rail > RAILED:
