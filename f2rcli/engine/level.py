@@ -68,8 +68,7 @@ class NoiseTracker:
         self.lately = SeenLately()
         self.space: VarianceStabiliser | None = None
         self.know(start.compression)
-        # One number for all of a run, that which `f2r info` shows.
-        engine.found.noise, engine.found.compression = self.measured, self.errors
+        engine.found.noise, engine.found.compression = self.measured, self.errors  # of all the run
 
     @classmethod
     def of(cls, engine: Engine, layout: PlaneLayout, frames: Sequence[Frame]) -> "NoiseTracker":
@@ -225,9 +224,10 @@ def _declared(sigma: float, found: Opening, engine: Engine, layout: PlaneLayout)
     if found.found is not None and contradicted and high > CONTRADICTION * HARDLY_ANY8:
         words = f"{seen8:.1f} of 255" if share == 1 else f"{share * seen8:.3g}"
         engine.found.note(f"sigma={sigma:g} is used, though {words} was measured")
-    comparable = found.found is not None and not contradicted
+    if found.found is None or contradicted:
+        return own
     seen = found.planes
-    return replace(own, shares=seen.shares, places=seen.places) if comparable else own
+    return replace(own, shares=seen.shares, places=seen.places, kept=seen.kept)
 
 
 def mean_sigma8(model: NoiseModel) -> float:

@@ -237,3 +237,20 @@ def test_what_a_coarse_codec_made_of_noise_goes(
     path = footage.write(tmp_path / "coded.mkv", footage.noisy(clip, 10, 3), codec, **options)
     done = luma_of(path) / (4 if "10" in options.get("pix_fmt", "") else 1)
     assert psnr(done, gray(clip)) > reached - 0.33
+
+
+@pytest.mark.parametrize(("still", "gain"), [(True, 11.9), (False, 12.8)])
+def test_noise_that_a_camera_kept_from_frame_to_frame_goes(
+    still: bool, gain: float, tmp_path: Path
+) -> None:
+    clip = footage.leaves(192, 256, 12, seed=2, sky=True)
+    clip = [clip[0]] * 12 if still else clip
+    rng, kept, noisy = np.random.default_rng(6), None, []
+    for planes in clip:
+        new = [rng.normal(0, 12, plane.shape) for plane in planes]
+        kept = new if kept is None else [0.6 * a + 0.8 * b for a, b in zip(kept, new, strict=True)]
+        noisy.append([np.clip(a + b, 0, 255) for a, b in zip(planes, kept, strict=True)])
+    done = luma_of(footage.write(tmp_path / "kept.mkv", noisy))
+    gained = psnr(done, gray(clip)) - psnr(gray(noisy), gray(clip))
+    print(f"still {still}: {gained:.2f}")
+    assert gained > gain

@@ -55,6 +55,9 @@ class Tolerance:
     lasting: float = 0.0  # part of the variance that need not change
     averages: tuple[bool, bool] = (True, True)  # whether frames' means show less noise than one
     clipped: float = 1.0  # times the deviation, that the noise had when black and white cut it off
+    apart: float = 1.0  # times half of what frames differ by, that the noise's variance is
+    # Frames in a row whose noise counts as that of one, in means over time: (1 + rho) / (1 - rho).
+    repeats: float = 1.0
 
 
 # Noise is loud by chance in places: one window of the contract in twenty holds a tenth more.

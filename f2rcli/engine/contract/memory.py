@@ -154,8 +154,9 @@ def _changes(
     of its variance, and how far nothing happens, 0..1; cell by cell."""
     noise, shares = variance.clamp_min(LEAST), terms.band_shares(kind)
     excess, calm = torch.zeros_like(apart), torch.ones_like(apart)
+    few = _of_few(worth) * terms.tolerance.repeats
     for side in SIDES:
-        expected, of_few = box(noise * (1 + 1 / worth), side), box(noise * _of_few(worth), side)
+        expected, of_few = box(noise * (1 + 1 / worth), side), box(noise * few, side)
         left = left_by_box(shares, CELL * side, apart)
         event = box(apart, side).square_().div_(expected * left)
         drift = box(lately, side).square_().div_(of_few * left)
@@ -245,6 +246,8 @@ def _beyond_noise(
 ) -> Tensor:
     """What a mean of so many frames holds besides noise."""
     lasting = terms.tolerance.lasting
+    if terms.tolerance.repeats > 1:
+        frames = (frames / terms.tolerance.repeats).clamp_min(1)
     of_mean = variance * (lasting + (1 - lasting) / frames) * ((1 + EARLY / frames) / TOLERANCE)
     away = mean - limit_to_noise(mean, of_mean, terms, kind)
     for one in left:  # what clipping shifted is no noise, and known less well than what is lost

@@ -103,10 +103,9 @@ class Contract:
         """A frame's groups, the contract's terms for them, the law of their noise, and what is
         remembered of the frames before."""
         groups, noise, past = self._store.groups(frame), context.noise, context.past
-        tolerance, most = context.tolerance or self._slack, allowance(self._settings, frame.layout)
-        if context.louder:  # half its noise is what it differs from them by
-            luma, chroma = tolerance.change
-            tolerance = replace(tolerance, change=(2 * luma, 2 * chroma))
+        most = allowance(self._settings, frame.layout)
+        apart, repeats = noise.kept * (1 + context.louder), 2 * noise.kept - 1
+        tolerance = replace(context.tolerance or self._slack, apart=apart, repeats=repeats)
         terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most)
         known = past.memory if past.memory.fits(groups) else Memory()
         return groups, terms, law_of(noise, terms, groups), known
@@ -216,9 +215,9 @@ def _allowed(
             results.append(result)
         changes.append(shown - group)
     if memory.means:
-        # A codec copies noise into later frames: of its files they prove nothing.
-        proved = [] if terms.tolerance.lasting else [*memory.results, *results]
-        proved = proved[-AHEAD * len(groups) :]
+        # A codec copies noise into later frames, a camera keeps some: there they prove nothing.
+        again = terms.tolerance.lasting or terms.tolerance.repeats > 1
+        proved = [] if again else [*memory.results, *results][-AHEAD * len(groups) :]
         memory = memory._replace(removed=means, ages=ages, results=proved)
     return _Allowed(changes, memory, sums)
 
@@ -242,7 +241,7 @@ def _variance(by_law: Tensor, quiet: Tensor | None, terms: Terms, kind: int) -> 
     tolerance = terms.tolerance
     variance = by_law * tolerance.noise[kind]
     if quiet is not None:
-        changes = quiet * tolerance.change[kind]
+        changes = quiet * (tolerance.change[kind] * tolerance.apart)
         if tolerance.lasting:
             changes = torch.maximum(changes, tolerance.lasting * variance * (quiet > 0))
         variance = torch.minimum(variance, changes)
