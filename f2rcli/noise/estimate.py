@@ -201,9 +201,9 @@ class PlaneMap:
         """The noise's variance over half of what frames differ by: more than 1 where a frame keeps
         noise of the one before, as after a camera's own denoising. In eighths: a GPU records its
         work anew for another number."""
-        seen = self._seen()
-        noise, worth = self.variance[seen], self._worth()[seen]
-        apart = float(np.sum(worth * np.minimum(noise, self._as_white(self.bound)[seen])))
+        _, noise, worth = self._told()
+        bound = self._as_white(self.bound)[self._seen()]
+        apart = float(np.sum(worth * np.minimum(noise, bound)))
         return max(round(8 * float(np.sum(worth * noise)) / apart) / 8, 1.0) if apart > 0 else 1.0
 
     @property

@@ -146,21 +146,21 @@ def test_one_neighbour_is_enough() -> None:
 
 def test_the_share_of_new_noise_only_lowers_and_its_sureness_is_told() -> None:
     plane = read(lattice, (3, 3, 3)).planes[0]
-    assert plane.share.max() <= 1.02
+    assert plane.share.max() <= 1
     assert (plane.error > 0).all()
     assert 0 < plane.unsure < np.inf
 
 
-@pytest.mark.parametrize(("draw", "within"), [(hills, 0.3), (lambda _: page(0), 0.3)])
-def test_noise_that_frames_keep_is_more_than_they_differ_by(draw: Draw, within: float) -> None:
+@pytest.mark.parametrize("draw", [hills, lambda _: page(0)])
+def test_noise_that_frames_keep_is_more_than_they_differ_by(draw: Draw) -> None:
     """As after a camera's own denoising, which leaves 0.6 of the noise of the frame before."""
     rng, kept = np.random.default_rng(6), [np.zeros(SIZE)]
     for _ in range(12):
         kept.append(0.6 * kept[-1] + 0.8 * rng.normal(0, 8, SIZE))
     found = read(lambda time: draw(time) + kept[time - 3], (0, 0, 0))
-    assert in_codes(found, 0) == pytest.approx(8, rel=within)
-    assert found.planes[0].kept > 1.6  # 2.5, if all of it were seen
-    assert found.noise(VIDEO, clipped=False).kept > 1.6
+    assert in_codes(found, 0) == pytest.approx(8, rel=0.1)
+    assert found.planes[0].kept == pytest.approx(2.5, rel=0.15)
+    assert found.noise(VIDEO, clipped=False).kept >= found.planes[0].kept
     assert read(draw, (8, 8, 8)).noise(VIDEO, clipped=False).kept == 1
 
 

@@ -104,6 +104,7 @@ class Contract:
         remembered of the frames before."""
         groups, noise, past = self._store.groups(frame), context.noise, context.past
         most = allowance(self._settings, frame.layout)
+        # half of a louder frame's noise is what it differs from calmer ones by
         apart, repeats = noise.kept * (1 + context.louder), 2 * noise.kept - 1
         tolerance = replace(context.tolerance or self._slack, apart=apart, repeats=repeats)
         terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most)
