@@ -27,7 +27,7 @@ from noisy_clips import psnr  # noqa: E402  # which imports f2rcli as well
 from f2rcli import methods  # noqa: E402  # of this checkout
 from f2rcli.engine.stream import Engine, denoise_stream  # noqa: E402
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout  # noqa: E402
-from tests.engine.conftest import engine_for, info_of  # noqa: E402
+from tests.engine.made import engine_for, info_of  # noqa: E402
 from tests.engine.pretend_gpu import Launches, pretending  # noqa: E402
 
 LAYOUT = PlaneLayout(

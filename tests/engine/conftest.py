@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine.stream import Engine, EngineSettings, load_engine, looked_ahead
+from f2rcli.engine.stream import Engine, looked_ahead
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.model import NoiseModel
+from tests.engine.made import engine_for as engine_for
+from tests.engine.made import info_of as info_of
 
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 GRAY8 = PlaneLayout(family=Family.GRAY, bits=8)
@@ -58,25 +60,6 @@ def noisy_clip(count: int, *, sigma: float = 25, seed: int = 0, **size: int) -> 
     clean = clean_clip(count, seed=seed, **size)
     noise = np.random.default_rng(seed + 1).normal(0, sigma / 255, clean.shape)
     return to_frames(clean + noise)
-
-
-def info_of(frames: list[Frame], *, interlaced: bool = False) -> ClipInfo:
-    first = frames[0]
-    return ClipInfo(
-        name="synthetic",
-        width=first.width,
-        height=first.height,
-        layout=first.layout,
-        frames=len(frames),
-        duration=None,
-        rate=Fraction(25),
-        time_base=first.time_base,
-        interlaced=interlaced,
-    )
-
-
-def engine_for(frames: list[Frame], *, interlaced: bool = False, **settings: object) -> Engine:
-    return load_engine(EngineSettings(**settings), info_of(frames, interlaced=interlaced))  # type: ignore[arg-type]
 
 
 def psnr(frames: list[Frame], clean: np.ndarray) -> float:
