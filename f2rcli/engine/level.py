@@ -122,7 +122,7 @@ class NoiseTracker:
         """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
         networks through a space of their own, with noise that is never weak."""
         counted = self.sensor or self.layout.levels is not None
-        return not counted and mean_sigma8(self.measured) < WEAK8
+        return not counted and mean_sigma8(self.of_picture(self.planes)) < WEAK8
 
     def into(self, planes: list[Tensor]) -> list[Tensor]:
         """A frame's planes (H, W) as networks see them."""

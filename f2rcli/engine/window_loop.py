@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import Terms, law_of, variances_by, without
@@ -30,9 +29,6 @@ T = TypeVar("T")
 
 # Of frames that are restored before an excerpt though nothing stands still.
 QUICK_PIXELS = 1_000_000
-# What windows hold of a picture's: cuts are known by then, and motion has its look.
-NO_LUMA = torch.empty(0, 0)
-
 
 Motions = tuple[LazyFlow | None, ...]  # into the frames right beside a centre
 
@@ -82,10 +78,7 @@ class Restorer:
         self.method = engine.new_method(noise.layout)
         self.worker = worker if isinstance(self.method, Following) else HERE
         self.packing = Packing(noise.layout, self.method.stride)
-        # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
-        fits = not engine.coded and isinstance(self.method, Following)
-        learns = fits and engine.settings.contract and noise.weak
-        self.past = Past(shares=NoiseShares() if learns else None)
+        self.past = Past(shares=self._new_shares())
         self.left = 0  # frames of the last picture that are not given out yet
         self.hurry = False  # whether nothing may be begun before what is begun is finished
         self.seen = 0  # pictures
@@ -93,6 +86,13 @@ class Restorer:
         self._told: dict[int, PlaneNoise] = {}
         self._done: tuple[int, int, Past] | None = None  # index of the last centre, of its oldest
         self._started = deque[Started]()  # windows that are begun and not finished
+
+    def _new_shares(self) -> NoiseShares | None:
+        """Shares of the noise there is now, yet to be learnt, where it is weak. A codec makes noise
+        look weaker than what is left of it: shares of that mean nothing."""
+        engine, fits = self.engine, isinstance(self.method, Following)
+        learns = fits and not engine.coded and engine.settings.contract and self.noise.weak
+        return NoiseShares() if learns else None
 
     # The loop: windows of pictures of one shot, each begun, and finished while the next is begun.
 
@@ -119,8 +119,7 @@ class Restorer:
         """The next picture, as windows hold it."""
         frame = copies[0]
         prepared = self._prepared(frame, self.pass_by(copies))
-        look = thumbnail(prepared.luma)
-        return PreparedPicture(copies, replace(prepared, luma=NO_LUMA), look, grain(frame))
+        return PreparedPicture(copies, prepared, thumbnail(prepared.look[0, 0]), grain(frame))
 
     def _prepared(self, frame: Frame, index: int) -> Prepared:
         told = self._told.setdefault(index, self.noise.told)
@@ -147,7 +146,7 @@ class Restorer:
         self.method.forget_from(shown[0].prepared.index)
         for one in shown:
             self._told.pop(index := one.prepared.index)
-            one.prepared = replace(self._prepared(one.copies[0], index), luma=NO_LUMA)
+            one.prepared = self._prepared(one.copies[0], index)
         return True
 
     def pass_by(self, copies: Copies) -> int:
@@ -181,6 +180,7 @@ class Restorer:
         motions = self._motions(window)
         self._look(window, motions)
         if self._prepared_again(window):
+            self.past = replace(self.past, shares=self._new_shares())
             view = window.map(lambda one: one.prepared)
             begun = [begin(view, self.noise.told)]
             motions = self._motions(window)

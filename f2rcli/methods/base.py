@@ -29,8 +29,7 @@ class Prepared:
     index: int  # place in the clip, duplicates not counted
     noisy: Tensor  # (1, C, h, w) float32, packed planes or channels, on the method's device
     coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
-    luma: Tensor  # (H, W): brightness of `coarse`, for cuts
-    look: Tensor  # (1, 1, H / 2, W / 2): the same, that motion is looked for in
+    look: Tensor  # (1, 1, H / 2, W / 2): brightness of `coarse`, for motion and cuts
     kept: Tensor | None = None  # what else the method needs of the frame
 
 

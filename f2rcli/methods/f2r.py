@@ -81,7 +81,7 @@ class F2R(Method, Following):
         name = "prepared", id(self.networks), told
         coarse, luma, live = self._graphs(name, partial(self._prepared, told), noisy)
         shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu()
-        return Prepared(index, noisy, coarse, shown, halved(shown[None, None]), live)
+        return Prepared(index, noisy, coarse, halved(shown[None, None]), live)
 
     def _prepared(self, told: PlaneNoise, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The coarse frame, its brightness, and where it may hold noise."""

@@ -127,6 +127,6 @@ def _rated(
     centre: int, looks: Sequence[Tensor], known: Sequence[Flow]
 ) -> list[tuple[Flow, Tensor]]:
     """`DeviceFlows.rated` as a function of tensors: of looks, and flows between adjacent frames."""
-    flows, frames = DeviceFlows(), [Prepared(i, one, one, one, one) for i, one in enumerate(looks)]
+    flows, frames = DeviceFlows(), [Prepared(i, one, one, one) for i, one in enumerate(looks)]
     flows._known = dict(zip(map(_key, _both_ways(frames)), known, strict=True))
     return FlowBook.rated(flows, Window.of(frames, centre))

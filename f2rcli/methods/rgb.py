@@ -96,4 +96,4 @@ class RgbMethod(Method):
 def as_prepared(index: int, noisy: Tensor, coarse: Tensor) -> Prepared:
     """A picture and its estimate, with what cuts and motion are looked for in."""
     luma = coarse[0].detach().mean(0).float().cpu()
-    return Prepared(index, noisy, coarse, luma, halved(luma[None, None]))
+    return Prepared(index, noisy, coarse, halved(luma[None, None]))

@@ -19,7 +19,7 @@ from f2rcli.noise.estimate import (
     single_frame_sigma,
     squares_of,
 )
-from f2rcli.noise.model import FramePlanes, PlaneNoise, blend, white_shares
+from f2rcli.noise.model import HARDLY_ANY, FramePlanes, PlaneNoise, blend, white_shares
 
 # Times as grainy as the frame that was looked at last, from which on one is looked at; seen on
 # pairs of rows.
@@ -56,7 +56,13 @@ def followed(
     if shares.max() <= 0:
         return start
     model = blend(start.model, seen.model, shares.clip(0, 1))
-    return replace(start, model=model, kept=seen.kept)
+    # A start without noise tells nothing of the scales that it lies at.
+    known = [sigma > HARDLY_ANY for sigma in start.model.sigma]
+    both = zip(known, start.shares, seen.shares, strict=True)
+    return replace(
+        start, model=model, shares=tuple(own if sure else now for sure, own, now in both),
+        kept=seen.kept,
+    )  # fmt: skip
 
 
 def _found(

@@ -54,7 +54,7 @@ def measured_shares(flat: Singles) -> Shares:
     """The share of the noise's variance in every band, from what two adjacent frames differ by,
     (H, W), NaN outside flat places."""
     known = np.isfinite(flat)
-    if known.mean() < 0.02:  # too little to believe its own bands
+    if known.mean() < 0.02 or not np.any(flat[known]):  # too little to believe its own bands
         return white_shares()
     centred = np.where(known, flat - np.float32(flat[known].mean()), 0).astype(np.float32)
     seen, energy = known.astype(np.float32), []

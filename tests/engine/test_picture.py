@@ -186,8 +186,12 @@ def test_every_frame_loses_the_noise_that_it_has(sigmas: tuple[float, ...], tmp_
         assert psnr(mixed[frame], light[frame]) > psnr(even[frame], light[frame]) - 2.5, frame
 
 
-def test_a_title_without_noise_stays_beside_a_noisy_film(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fades", [False, True])
+def test_a_title_without_noise_stays_beside_a_noisy_film(fades: bool, tmp_path: Path) -> None:
     title = footage.graphics(HEIGHT, WIDTH, 1) * 6
+    if fades:  # from black, without a word on it
+        title = [[0 * y + 30 + 9 * t, *(0 * c + 128 for c in both)]
+                 for t, (y, *both) in enumerate(title)]  # fmt: skip
     film = footage.noisy(clean("leaves"), 20, 3)
     done = luma_of(footage.write(tmp_path / "title.mkv", title + film))
     assert np.array_equal(done[:6], np.rint(gray(title)).clip(1, 254))

@@ -83,7 +83,7 @@ def test_a_stream_computes_the_first_stage_once_per_triple() -> None:
 @torch.no_grad()
 def test_noise_of_small_flat_pictures_is_no_cut() -> None:
     method, flat = tiny(), 0.5 + 0.1 * torch.randn(6, 1, 1, 64, 96).expand(-1, -1, 3, -1, -1)
-    looks = [thumbnail(method.prepared(i, frame).luma) for i, frame in enumerate(flat)]
+    looks = [thumbnail(method.prepared(i, frame).look[0, 0]) for i, frame in enumerate(flat)]
     assert all(same_shot(*pair) for pair in pairwise(looks))
 
 
