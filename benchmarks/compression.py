@@ -79,12 +79,9 @@ def main() -> None:
             rows = [gained(clip, CODECS[name], Path(folder), settings) for clip in clips.values()]
             clean = [row for row, clip in zip(rows, clips.values(), strict=True) if is_clean(clip)]
             least = ", ".join(f"{x:+.2f}" for x in np.min(clean or rows, 0)[2:])
-            print(f"| {name} | {line(np.mean(rows, 0))} | {least} |", flush=True)
-
-
-def line(row: NDArray[np.float64]) -> str:
-    """PSNR, sigma and gains as cells of a table."""
-    return f"{row[0]:.2f} | {row[1]:.1f} | " + " | ".join(f"{x:+.2f}" for x in row[2:])
+            before, sigma, *gains = np.mean(rows, 0)
+            cells = f"{name} | {before:.2f} | {sigma:.1f}", *(f"{x:+.2f}" for x in gains), least
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def is_clean(clip: Clip) -> bool:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.frames import ClipInfo, Family, Floats, Frame, PlaneLayout
 from f2rcli.noise.synthesis.law import Law, noisy_clip, repeatable
 from f2rcli.noise.synthesis.spec import parse
 
@@ -23,14 +24,23 @@ Clip = NDArray[np.uint8]  # (T, H, W, 3) RGB
 Pictures = Iterable[NDArray[np.generic]]
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 RATE = Fraction(25)  # of clips that state none
-# Sigma, where noise is not even: by time, distance from the middle and column, 0..1 each.
-UNEVEN: dict[str, Callable[..., NDArray[np.float64]]] = {
-    "corners": lambda time, far, column: 8 + 12 * far[None] ** 2,
-    "half": lambda time, far, column: np.where(column < 0.5, 24, 6)[None, None],
-    "rising": lambda time, far, column: 4 + 26 * time,
-    "falling": lambda time, far, column: 30 - 26 * time,
-    "pulsing": lambda time, far, column: 10 + 10 * (np.arange(len(time)) % 4 == 0)[:, None, None],
+# Noise that is not even (by time, distance from the middle and column, 0..1 each) or not fine, made
+# of white noise of 1.
+UNEVEN: dict[str, Callable[..., Floats]] = {
+    "corners": lambda white, time, far, column: white * (8 + 12 * far[None] ** 2),
+    "half": lambda white, time, far, column: white * np.where(column < 0.5, 24, 6)[None, None],
+    "rising": lambda white, time, far, column: white * (4 + 26 * time),
+    "falling": lambda white, time, far, column: white * (30 - 26 * time),
+    "pulsing": lambda white, time, *_: white * np.where(np.indices(time.shape)[0] % 4, 10, 20),
+    "grain": lambda white, *_: 8 * blurred(white, 2),
+    "blotches": lambda white, *_: 8 * white + 6 * blurred(white[::-1], 3),
 }
+
+
+def blurred(white: Floats, width: float) -> Floats:
+    """Noise as strong, of a width (a Gaussian's sigma, pixels)."""
+    found = np.stack([cv2.GaussianBlur(frame, (0, 0), width) for frame in white])
+    return np.asarray(found / found.std())
 
 
 class Score(NamedTuple):
@@ -60,9 +70,9 @@ def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) 
     if noise in UNEVEN:
         time, row, column = (np.linspace(0, 1, length) for length in clean.shape[:3])
         far = np.hypot(row[:, None] - 0.5, column - 0.5) * 2**0.5
-        sigma = UNEVEN[noise](time[:, None, None], far, column)[..., None]
-        made = np.random.default_rng(0).normal(0, 1, clean.shape) * sigma + clean
-        write(plain, np.clip(np.rint(made), 0, 255).astype(np.uint8))
+        white = np.random.default_rng(0).normal(0, 1, clean.shape)
+        made = UNEVEN[noise](white, time.reshape(-1, 1, 1, 1), far[..., None], column[:, None])
+        write(plain, np.clip(np.rint(made + clean), 0, 255).astype(np.uint8))
         return plain
     law, coding, rng = parse(noise).draw_for(clip.stem, seed=0)
     if coding is None:

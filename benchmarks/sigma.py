@@ -31,9 +31,10 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent / "pretraining"))
 import material  # found by the paths above
+from noisy_clips import blurred
 
-from f2rcli.engine.measuring import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
+from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.synthesis.law import planes_of
 from f2rcli.yuv import to_rgb
@@ -46,7 +47,6 @@ RGB = PlaneLayout(family=Family.RGB, bits=8)
 YUV = PlaneLayout(
     family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
 )
-GRAY = PlaneLayout(family=Family.GRAY, bits=8)
 ROUNDING = 1 / 12
 FLOOR = 0.3  # of 255: an error that is none
 BLUR = 0.8  # pixels, of correlated noise
@@ -112,10 +112,7 @@ def white(planes: Planes, sigma: float | tuple[float, float, float], seed: int) 
 
 
 def correlated(planes: Planes, sigma: float, seed: int) -> Planes:
-    soft = [
-        np.stack([cv2.GaussianBlur(f, (0, 0), BLUR) for f in n]) for n in white(planes, 1, seed)
-    ]
-    return [noise * sigma / noise.std() for noise in soft]
+    return [sigma * blurred(noise, BLUR) for noise in white(planes, 1, seed)]
 
 
 def poisson(planes: Planes, seed: int) -> Planes:

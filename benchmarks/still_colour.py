@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # clips are written by the tests
 
+from sigma import stacked
+
 import f2rcli
 from tests.fidelity import footage
 
@@ -45,11 +47,6 @@ def main() -> None:
                 left = kept(stacked(clean), stacked(footage.read(Path(done))))
                 cells.append(f"{np.median(left):.2f}, {np.quantile(left, 0.1):.2f}" if left else "")
         print(f"| {path.stem} | {len(left)} |", " | ".join(cells), "|", flush=True)
-
-
-def stacked(clip: footage.Clip) -> Planes:
-    """The planes of all frames."""
-    return [np.stack(planes) for planes in zip(*clip, strict=True)]
 
 
 def kept(clean: Planes, done: Planes) -> list[float]:

@@ -66,19 +66,20 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
     clip, ledger = reader.info, reader.ledger
     engine = load(settings, clip, console)
     from f2rcli.engine.stream import looked_ahead
-    from f2rcli.noise.rows import in_words
+    from f2rcli.noise import report, rows
 
     noise = looked_ahead(islice(reader, PROBE_FRAMES), clip, engine)
     model = None if noise is None else noise.measured
     takes = estimated(settings, clip)
-    lines = next(iter(engine.found.lines.values()), None)
+    lines, coarse8 = next(iter(engine.found.lines.values()), []), engine.found.coarse8
     means = None if engine.found.compression is None else engine.found.compression.words()
     return {
         "engine": {"summary": summary(engine), **engine.choices},
         "cost": {"summary": takes.words(), **takes.values()},
         "noise": {
             "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
-            "means": means, "lines": None if lines is None else in_words(lines),
+            "means": means, "lines": rows.in_words(lines) or None,
+            "coarse": report.coarse_words(coarse8) or None,
         },
         "set_aside": engine.found.aside.lines(), "damage": ledger.damage(),
         "remarks": ledger.remarks,
@@ -117,7 +118,7 @@ def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
 def found_lines(seen: dict[str, Any]) -> Iterator[str]:
     """An engine's facts, for people."""
     yield f"noise     {seen['noise']['words']}"
-    for word in ("means", "lines"):
+    for word in ("means", "lines", "coarse"):
         if seen["noise"].get(word):
             yield f"{word:<9} {seen['noise'][word]}"
     yield f"engine    {seen['engine']['summary']}"
@@ -195,7 +196,7 @@ def noise(
                 "--grain-table: AV1 has grain for Y'CbCr video alone.",
                 hint="Leave it out, or measure the clip as Y'CbCr video.",
             )
-        from f2rcli.engine.measuring import measure_noise  # brings torch
+        from f2rcli.evaluation.noise import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled
 
         measurer = load(settings, reader.info, console)

@@ -47,6 +47,7 @@ class Findings:
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
+    coarse8: float = 0.0  # of 255, noise that is taken out first, at a quarter of the size
     lines: dict[int, list[RowNoise]] = field(default_factory=dict)  # rows' offsets, by lane
 
     def note(self, line: str) -> None:

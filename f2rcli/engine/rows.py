@@ -176,10 +176,6 @@ class LineRemover:
             before = centre
             yield [replace(copy, planes=planes) for copy in centre.copies]
 
-    def alone(self, frames: Sequence[Frame]) -> list[Frame]:
-        """A few different frames in a row without their lines."""
-        return [copies[0] for copies in self.corrected([frame] for frame in frames)]
-
     def looks(self, pictures: Iterable[list[Frame]]) -> Iterator[Look]:
         """Runs of frames without the lasting offsets that their shot shows."""
         before: Thumbnail | None = None

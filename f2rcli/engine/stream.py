@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from f2rcli.engine.coarse import CoarseRemover
 from f2rcli.engine.device import lent_threads, threads_given_back
 from f2rcli.engine.dim import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.engine import Engine, load_engine
@@ -116,16 +117,16 @@ def restore_stream(
 ) -> Iterator[Frame]:  # fmt: skip
     """Every frame restored that is not context. opening, marks: see `denoise_stream`; worker: runs
     the networks."""
-    whole = _begun(unique(opening), engine)
-    begun = _begun(unique(frames, worker), engine, whole.remover if whole.waiting else None)
-    waiting, pictures, _ = begun
+    whole = begun(unique(opening), engine)
+    start = begun(unique(frames, worker), engine, whole)
+    waiting, pictures, *_ = start
     if not waiting:
         return
     layout = waiting[0][0].layout
-    shown = whole if whole.waiting else begun
+    shown = whole if whole.waiting else start
     noise = NoiseTracker.of(engine, layout, [copies[0] for copies in shown.waiting])
     blend = _blend(shown, engine, noise)
-    del whole, begun, shown, opening  # which closes what was opened for it
+    del whole, start, shown, opening  # which closes what was opened for it
     pictures = chain(emptied(waiting), pictures)
     if blend == ALONE:
         yield from _restored(pictures, engine, noise, worker, marks)
@@ -135,7 +136,7 @@ def restore_stream(
         yield from given(copies, engine.found.aside)
 
 
-def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
+def _blend(begin: "Begun", engine: Engine, noise: NoiseTracker) -> Blend:
     """How to restore the frames of a stream that begins like this: as sums if photons are few."""
     opening = [copies[0] for copies in begin.waiting]
     light = None if engine.prompt else dim(opening, noise.measured)
@@ -179,30 +180,35 @@ def _restored(
         engine.found.note(f"{few}, where {clip.method.length} serve best: less noise is removed")
 
 
-class _Begun(NamedTuple):
-    """A stream of different pictures of which the first wait."""
+class Begun(NamedTuple):
+    """A stream of different pictures of which the first wait, without lines and coarse noise."""
 
     waiting: deque[Copies]
     rest: Iterator[Copies]
-    remover: LineRemover
+    lines: LineRemover
+    coarse: CoarseRemover
 
 
-def _begun(
-    pictures: Iterator[Copies], engine: Engine, remover: LineRemover | None = None
-) -> _Begun:
-    """The first pictures and the rest, without lines; by default those that they show."""
+def begun(pictures: Iterator[Copies], engine: Engine, whole: Begun | None = None) -> Begun:
+    """The first pictures and the rest. whole: the clip's own beginning, which shows its lines and
+    its noise; by default this is it."""
     waiting = deque(islice(pictures, PREROLL))
-    if remover is None:
-        remover = remover_for([copies[0] for copies in waiting], engine)
-    pictures = remover.corrected(chain(emptied(waiting), pictures))
-    return _Begun(deque(islice(pictures, PREROLL)), pictures, remover)
+    if whole is None or not whole.waiting:
+        lines = remover_for([copies[0] for copies in waiting], engine)
+        coarse = CoarseRemover(
+            engine, lambda small, first: restore_stream(small, engine.another(), first)
+        )
+    else:
+        lines, coarse = whole.lines, whole.coarse
+    pictures = coarse.corrected(lines.corrected(chain(emptied(waiting), pictures)))
+    return Begun(deque(islice(pictures, PREROLL)), pictures, lines, coarse)
 
 
 def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseTracker | None:
     """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
     in `aside` what is invalid there."""
     with lent_threads(engine.threads):
-        opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
+        opening = [copies[0] for copies in begun(to_measure(frames, info), engine).waiting]
         if not opening:
             return None
         for frame in opening:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import same_shot, thumbnail
-from f2rcli.engine.measuring import described
+from f2rcli.evaluation.noise import described
 from f2rcli.evaluation.result import CHANNELS, CLEAN, NOISY, WHOLE, MetricSeries, luma
 from f2rcli.frames import Picture
 from f2rcli.models.flow import DISFlow, Flow, inside, sample, squared

@@ -16,7 +16,7 @@ import torch
 from f2rcli import weights
 from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Share, enlarged, evidence
+from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
     HARDLY_ANY,
     KNOTS,
@@ -67,6 +67,7 @@ class PlaneMap:
     shares: Shares  # of the noise's variance, in six bands
     where: Singles  # (2, R, C), row and column of the middle, as shares of the picture's sides
     still: Mask  # (R, C), whether all of it is as it was
+    tails: Singles  # (R, C), fourth moment of what frames differ by, 1 of Gaussian noise
 
     @property
     def sigma(self) -> Singles:
@@ -205,6 +206,11 @@ class PlaneMap:
         bound = self._as_white(self.bound)[self._seen()]
         apart = float(np.sum(worth * np.minimum(noise, bound)))
         return max(round(8 * float(np.sum(worth * noise)) / apart) / 8, 1.0) if apart > 0 else 1.0
+
+    @property
+    def sparse(self) -> float:
+        """How far from Gaussian it is in most places: 1 of noise, more of snow and glitter."""
+        return float(np.median(self.tails)) if self.tails.size else 1.0
 
     @property
     def unsure(self) -> float:
@@ -387,12 +393,12 @@ def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
 
 
 def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
-    level, bound, share, error, where, still = (
+    level, bound, share, error, where, still, tails = (
         np.concatenate([getattr(each, name) for each in maps], axis=-2)
-        for name in ("level", "bound", "share", "error", "where", "still")
+        for name in ("level", "bound", "share", "error", "where", "still", "tails")
     )
     shares = np.mean([each.shares for each in maps], 0).tolist()
-    return PlaneMap(level, bound, share, error, tuple(shares), where, still)
+    return PlaneMap(level, bound, share, error, tuple(shares), where, still, tails)
 
 
 def estimate(
@@ -471,7 +477,7 @@ def _plane_map(
     """like: luma's, whose share of noise is at least this plane's."""
     if min(centre.planes[plane].shape) < BLOCK:
         none = np.empty((2, 0, 0), np.float32)
-        return PlaneMap(none[0], none, none, none, white_shares(), none, none[0] > 0)
+        return PlaneMap(none[0], none, none, none, white_shares(), none, none[0] > 0, none[0])
     seen, matched = evidence(centre, others, flows, plane)
     with torch.inference_mode():
         share, error = network()(torch.from_numpy(seen.looks)[None])
@@ -481,7 +487,7 @@ def _plane_map(
     moved = np.any(matched.moved, 0)[::BLOCK, ::BLOCK]
     found = PlaneMap(
         seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares(), where,
-        ~moved & (seen.bound[FULL] == 0),
+        ~moved & (seen.bound[FULL] == 0), _tails(seen.apart),
     )  # fmt: skip
     if like is not None and like.level.size:
         found = _as_noisy(found, like)
@@ -490,6 +496,11 @@ def _plane_map(
     trusted = enlarged(found.share[FULL] > MOSTLY, BLOCK)
     flat = np.where(trusted, seen.apart, np.float32(np.nan))
     return replace(found, shares=measured_shares(flat))
+
+
+def _tails(apart: Singles) -> Singles:
+    power, fourth = (mean(apart**n, BLOCK) for n in (2, 4))
+    return np.asarray(fourth / np.maximum(3 * power**2, np.float32(1e-20)), np.float32)
 
 
 def _as_noisy(found: PlaneMap, luma: PlaneMap) -> PlaneMap:

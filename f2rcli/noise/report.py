@@ -21,6 +21,10 @@ PLAIN, COLOURED = 0.04, 0.07  # relative error of sigma where nothing speaks aga
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
 
 
+def coarse_words(sigma8: float) -> str:
+    return f"coarse noise, in blotches, sigma {sigma8:.1f} of 255" if sigma8 else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Confidence:
     """The confidence of the measurement: an error of sigma in percent, and what limits it."""
@@ -59,6 +63,7 @@ class NoiseReport:
     edges8: float | None = None  # of blocks, that compression left; None: none found
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
     lines: Sequence[RowNoise] = ()  # rows' and columns' offsets, not in `model`
+    coarse8: float = 0.0  # of 255, noise too coarse for networks, not in `model`; 0: hardly any
 
     @property
     def confidence(self) -> Confidence:
@@ -141,6 +146,8 @@ class NoiseReport:
             yield from self._kind()
         if self.lines:
             yield "lines and bands are removed first; sigma does not include them."
+        if self.coarse8:
+            yield f"{coarse_words(self.coarse8)}, is removed first; sigma does not include it."
         if self.compressed and self.compression is not None:
             yield f"{self.compression.words()}."
         elif self.edges8 is not None:
@@ -195,6 +202,7 @@ class NoiseReport:
             },
             "blocking8": self.edges8,
             "compression8": None if self.compression is None else self.compression.sigma8,
+            "coarse8": self.coarse8,
             "lines": [one.values() for one in self.lines],
             "clipped": {"black": self.black, "white": self.white_rail},
             "flags": {

@@ -75,7 +75,7 @@ def in_words(lines: Sequence[RowNoise]) -> str:
     for one in lines:
         most[one.words] = max(most.get(one.words, 0.0), one.sigma)
     said = ", ".join(f"{name} {255 * sigma:.1f}" for name, sigma in most.items())
-    return f"{said} of 255 (standard deviations)"
+    return f"{said} of 255 (standard deviations)" if said else ""
 
 
 def shared(pairs: Iterable[Sequence[Values]]) -> float:

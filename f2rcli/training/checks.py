@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from f2rcli.engine.measuring import FRAMES
 from f2rcli.errors import InputError
+from f2rcli.evaluation.noise import FRAMES
 from f2rcli.noise.report import GRAY, NoiseReport
 from f2rcli.noise.spectrum import REACH, Spectrum
 from f2rcli.training.footage import ROUNDED, Footage, is_clipped

@@ -8,15 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.engine.measuring import (
-    FRAMES,
-    PREROLL,
-    described,
-    leveled,
-    map_of,
-    model_of_counts,
-    stated_model,
-)
+from f2rcli.engine.measuring import PREROLL, map_of, model_of_counts, stated_model
+from f2rcli.evaluation.noise import FRAMES, described, leveled
 from f2rcli.frames import Family, Floats
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.filters import inner_mean

@@ -10,7 +10,7 @@ import pytest
 
 from f2rcli.engine import stream
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.engine.measuring import measure_noise
+from f2rcli.evaluation.noise import measure_noise
 from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise import model as bands

@@ -8,7 +8,7 @@ import pytest
 
 from f2rcli import weights
 from f2rcli.engine import stream
-from f2rcli.engine.measuring import measure_noise
+from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import clean_clip, engine_for, estimate_noise, info_of

@@ -9,9 +9,9 @@ import pytest
 import tifffile
 import torch
 
-from f2rcli.engine.measuring import measure_noise
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.errors import InputError, OutputError
+from f2rcli.evaluation.noise import measure_noise
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.planes import Layout, unpack

@@ -1,0 +1,172 @@
+"""Noise too coarse for networks, taken out of frames at a quarter of their size before they are
+restored.
+
+Networks look at places of some ten pixels. Blotches as wide as that, as film, enlargement and
+cameras' own denoising leave them, are scene to them: told the truth, they take out hardly any. In
+pictures of a quarter of the size they are as fine as other noise, so these are restored as a clip
+of their own, and what they lose the frames lose, but for what white noise would hold there (cf.
+Facciolo, Pierazzo and Morel, Conservative scale recomposition for multiscale denoising, 2017).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, groupby, islice
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.level import LOOK_EVERY
+from f2rcli.engine.measuring import PREROLL, map_of
+from f2rcli.engine.worker import Copies
+from f2rcli.frames import Frame, Plane, Singles
+from f2rcli.noise.bound import mean
+from f2rcli.noise.estimate import LEAST_BIN, NoiseMap, diagonal
+from f2rcli.noise.model import picture_of
+from f2rcli.noise.report import coarse_words
+from f2rcli.window import with_next
+from f2rcli.yuv import code_span, planes_of, with_changes
+
+LOOKED_AT = 3  # frames in a row
+SMALLER = 4  # times, each way: half of that leaves 1 to 2 dB of blotches, twice as much up to 1.5
+BITS = 16  # of small pictures: their means are finer than codes
+# Of 255, that noise of small pictures is at least, two standard errors below what is read: of 65
+# clean filmed clips one is read more.
+LEAST8 = 1.6
+# Fourth moment of what small pictures differ by, of Gaussian noise 1: coarse noise has up to 1.3,
+# waves, traffic and drawn snow 1.6 to 3.1.
+SPARSE = 1.5
+# Times the deviation of white noise as strong, from which on noise is coarse. At 2.3 times networks
+# alone come nearer (0.2 dB at sigma 30, ten filmed clips), at 2.7 this does (0.4 to 2 dB).
+MORE = 2.5
+
+
+class Coarse(NamedTuple):
+    """The coarse noise of a few frames."""
+
+    shares: tuple[float, ...]  # by plane, of what small pictures lose: what frames do
+    sigma8: float  # of the plane that holds most of it
+
+
+# Restores small pictures, one for one, whose noise is measured on others.
+Restore = Callable[[Iterable[Frame], Sequence[Frame]], Iterator[Frame]]
+
+
+class CoarseRemover:
+    """Takes coarse noise out of a clip's pictures, where there is any. It is looked for every few
+    pictures, by an excerpt at those of the whole run."""
+
+    def __init__(self, engine: Engine, restore: Restore) -> None:
+        self._engine, self._restore = engine, restore
+        self._first: list[Frame] = []  # small pictures of the clip, that the noise is measured on
+
+    def corrected(self, pictures: Iterable[Copies]) -> Iterator[Copies]:
+        """Pictures without it."""
+        if self._engine.prompt or self._engine.settings.sigma is not None:
+            yield from pictures  # results may not wait; all there is to know is declared
+            return
+        for coarse, seen in groupby(self._looked_at(pictures), lambda one: one[1] is not None):
+            if coarse:
+                small = (shrunk(found[0][0], source=found) for found in seen)
+                first = list(islice(small, PREROLL))
+                self._first = self._first or first
+                yield from map(_less, self._restore(chain(first, small), self._first))
+            else:
+                yield from (copies for copies, _ in seen)
+
+    def _looked_at(self, pictures: Iterable[Copies]) -> Iterator[tuple[Copies, Coarse | None]]:
+        """Pictures with what is known of their coarse noise. What a shot had once is left to the
+        small clip to follow: it rises and falls, and may be seen less surely."""
+        number, coarse, found = -1, None, self._engine.found
+        shown: Thumbnail | None = None
+        for copies, following in with_next(pictures, LOOKED_AT - 1):
+            look = thumbnail(picture_of(copies[0]).luma)
+            begins = shown is None or not same_shot(shown, look)
+            number = (copies[0].index or 0) if shown is None else number + 1
+            shown, coarse = look, None if begins else coarse
+            if begins or (number % LOOK_EVERY == 0 and len(following) == LOOKED_AT - 1):
+                seen = [one[0] for one in (copies, *following)]
+                coarse = _more(coarse, coarse_noise(seen, coded=self._engine.coded))
+            if coarse is not None and not found.coarse8:
+                found.coarse8 = coarse.sigma8
+                found.note(f"removed before anything else: {coarse_words(coarse.sigma8)}")
+            yield copies, coarse
+
+
+def _more(before: Coarse | None, now: Coarse | None) -> Coarse | None:
+    """Of two looks at one shot, the larger shares."""
+    if before is None or now is None:
+        return before or now
+    return Coarse(tuple(map(max, before.shares, now.shares)), before.sigma8)
+
+
+def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
+    """That of a few frames in a row; None: hardly any, too small a picture to tell, or sensors'
+    counts, which have none. coded: see `estimate`."""
+    if frames[0].layout.keeps_means:
+        return None
+    small = map_of([picture_of(shrunk(frame)) for frame in frames], coded=coded)
+    if small is None or small.planes[0].level.size < LEAST_BIN:
+        return None
+    rough = [_in_flat_places(plane) for plane in planes_of(frames[0])]  # enough of white noise
+    if not any(_shares(small, rough)):
+        return None
+    whole = map_of([picture_of(frame) for frame in frames], coded=coded)
+    shares = _shares(small, [plane.law().sigma[0] for plane in whole.planes] if whole else rough)
+    found = zip(small.planes, shares, strict=True)
+    sigma = max((plane.law().sigma[0] for plane, share in found if share), default=0.0)
+    return Coarse(shares, 255 * sigma) if sigma else None
+
+
+def _shares(small: NoiseMap, own: Sequence[float]) -> tuple[float, ...]:
+    """Of the noise of small pictures, what white noise as strong as each plane's own does not hold;
+    0 where that is most of it, or where it may be scene."""
+    found = []
+    for plane, white in zip(small.planes, own, strict=True):
+        sigma = plane.law().sigma[0]
+        sure = sigma * np.exp(-2 * plane.unsure) > LEAST8 / 255 and plane.sparse < SPARSE
+        coarse = sure and sigma > MORE / SMALLER * white
+        found.append(1 - white / (SMALLER * sigma) if coarse else 0.0)
+    return tuple(found)
+
+
+def _in_flat_places(plane: Singles) -> float:
+    """The finest diagonal detail of the flattest quarter of a plane."""
+    power = mean(np.square(diagonal(plane)))
+    return float(np.quantile(power, 0.25)) ** 0.5
+
+
+def _less(small: Frame) -> Copies:
+    """The picture of a small one that was restored, without its share of what that lost."""
+    copies, coarse = small.source
+    frame: Frame = copies[0]
+    pairs = zip(planes_of(shrunk(frame)), planes_of(small), coarse.shares, strict=True)
+    lost = [np.float32(share) * (after - before) for before, after, share in pairs]
+    changes = [
+        np.asarray(cv2.resize(one, plane.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+        for one, plane in zip(lost, frame.planes, strict=False)
+    ]
+    planes = with_changes(frame, changes).planes
+    return [replace(copy, planes=planes) for copy in copies]
+
+
+def shrunk(frame: Frame, source: Any = None) -> Frame:
+    """A frame at a quarter of its size: means of its samples. source: the new one's."""
+    layout = replace(frame.layout, bits=BITS, alpha=False)
+    rows, columns = (  # of chroma, which has as many samples fewer
+        -(-size // (SMALLER << log2))
+        for size, log2 in zip(frame.planes[0].shape, layout.log2_chroma[::-1], strict=True)
+    )
+    planes = list[Plane]()
+    for index, plane in enumerate(planes_of(frame)):
+        wide, high = (0, 0) if index else layout.log2_chroma
+        size = columns << wide, rows << high
+        mean = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        zero, span = code_span(layout, index)
+        planes.append(np.rint(zero + span * mean).clip(0, 2**BITS - 1).astype(np.uint16))
+    return replace(
+        frame, planes=tuple(planes), layout=layout, context=False, aside=(), stored=(),
+        source=source, quantiser8=0.0,
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""The noise of a clip in full, for people: which pixels, channels and frames share it, beside the
+level that a run tells.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from statistics import fmean
+
+import cv2
+import numpy as np
+
+from f2rcli import yuv
+from f2rcli.engine.device import lent_threads
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.measuring import (
+    PREROLL,
+    between,
+    ends_at_codes,
+    of_one_shot,
+    opening_noise,
+    spread,
+)
+from f2rcli.engine.stream import begun
+from f2rcli.engine.worker import to_measure
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout
+from f2rcli.models.flow import DISFlow, Flow
+from f2rcli.noise.bound import BLOCK
+from f2rcli.noise.estimate import NoiseMap, estimate
+from f2rcli.noise.model import FramePlanes, PlaneNoise, side_by_side
+from f2rcli.noise.report import NoiseReport
+from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
+
+FRAMES = 10  # unique frames that a report looks at
+WINDOWS = 3  # of them, that are compared with their neighbours
+SOFT = 2.0  # pixels, of that blur
+HALF_CODE = 0.5 / 255
+UNSEEN = Temporal(None, None)  # of frames that could not be compared
+
+
+def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseReport | None:
+    """Measure the noise of a clip on its first FRAMES different frames (fields, if it is
+    interlaced), as a run finds it: without lines and coarse noise.
+
+    None where there is too little evidence: fewer than three different frames of one shot, or
+    frames of a few hundred pixels. Hot and dead samples are counted in the engine's `aside`.
+    """
+    with lent_threads(engine.threads):
+        start = begun(to_measure(frames, info), engine)
+        seen = [copies[0] for copies in islice(chain(start.waiting, start.rest), FRAMES)]
+        for frame in seen:
+            engine.found.aside.add(frame.aside)
+        found = _in_full(seen, info.layout, engine)
+        lines, coarse8 = start.lines.lines, engine.found.coarse8
+        return found and replace(found, lines=lines, coarse8=coarse8)
+
+
+def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:
+    """A report with the level of `f2r denoise` and `f2r info`."""
+    shown = [FramePlanes.of_channels(list(yuv.to_rgb(frame))) for frame in frames]
+    found = described(shown, full_range=ends_at_codes(layout))
+    if found is None:
+        return None
+    opening = opening_noise(frames[:PREROLL], coded=engine.coded)
+    return replace(
+        leveled(found, opening.planes, layout), edges8=opening.edges8,
+        unsure=0.0 if opening.found is None else opening.found.unsure,
+        clipped=found.black + found.white_rail, compression=opening.compression,
+    )  # fmt: skip
+
+
+def leveled(report: NoiseReport, planes: PlaneNoise, layout: PlaneLayout) -> NoiseReport:
+    """A report on pictures with the level that was read in their file's planes."""
+    model = planes.picture(layout, len(report.model.sigma))
+    share = fmean(model.sigma) / max(fmean(report.model.sigma), 1e-12)
+    by_frame = tuple(sigma * share for sigma in report.by_frame)
+    points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in report.points)
+    return replace(report, model=model, planes=planes, by_frame=by_frame, points=points)
+
+
+def described(pictures: Sequence[FramePlanes], *, full_range: bool = True) -> NoiseReport | None:
+    """The noise of pictures of R, G and B (or gray, or a mosaic's four planes) that follow each
+    other; None for fewer than three of one shot, or for pictures of a few hundred pixels.
+
+    full_range: whether their ends are those of the codes.
+    """
+    together = of_one_shot(pictures)
+    inner = between(together)
+    if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
+        return None
+    places = spread(inner, WINDOWS)
+    flows = [_flows(pictures, place) for place in places]
+    maps = [estimate(_three(pictures, i), to) for i, to in zip(places, flows, strict=True)]
+    found = NoiseMap.joined(maps)
+    clipped = full_range or found.cut_off(pictures)
+    law = side_by_side([plane.law(clipped=clipped) for plane in found.planes])
+    by_frame = tuple(fmean(p.law(clipped=clipped).sigma[0] for p in one.planes) for one in maps)
+    patches = [
+        Differences.of(_three(pictures, i), to, law).patches(one)
+        for i, to, one in zip(places, flows, maps, strict=True)
+    ]
+    spectrum = spectrum_of(np.concatenate(patches))
+    temporal = UNSEEN
+    if (pair := next((i for i in inner if i + 1 in inner), None)) is not None:
+        both = (
+            Differences.of(_three(pictures, i), _flows(pictures, i, soft=SOFT), law)
+            for i in (pair, pair + 1)
+        )
+        temporal = temporal_correlation(*both)
+    black, rail = _rails(pictures)
+    points = tuple(plane.points() for plane in found.planes)
+    cut = black + rail if clipped else 0.0
+    return NoiseReport(
+        law, points, spectrum, temporal, black, rail, by_frame, len(pictures), found.unsure, cut
+    )
+
+
+def _three(pictures: Sequence[FramePlanes], place: int) -> list[FramePlanes]:
+    """A picture, the one before and the one after."""
+    return [pictures[i] for i in (place, place - 1, place + 1)]
+
+
+def _flows(pictures: Sequence[FramePlanes], place: int, soft: float = 0.0) -> list[Flow]:
+    """From a picture into both neighbours. soft: by how much lumas are blurred, so that motion does
+    not follow a fixed pattern."""
+    lumas = [one.luma for one in _three(pictures, place)]
+    if soft:
+        lumas = [np.asarray(cv2.GaussianBlur(one, (0, 0), soft), np.float32) for one in lumas]
+    return [DISFlow()(lumas[0], one) for one in lumas[1:]]
+
+
+def _rails(pictures: Sequence[FramePlanes]) -> tuple[float, float]:
+    """The shares of samples that lie on black and on white, within half an 8-bit code."""
+    planes = [plane for one in pictures for plane in one.planes]
+    return (
+        fmean(float((plane <= HALF_CODE).mean()) for plane in planes),
+        fmean(float((plane >= 1 - HALF_CODE).mean()) for plane in planes),
+    )

@@ -1,0 +1,97 @@
+"""Noise too coarse for networks goes at a quarter of the size, and nothing else does."""
+
+from functools import cache
+from itertools import chain
+
+import cv2
+import numpy as np
+import pytest
+
+from f2rcli.engine.stream import Engine, denoise_stream
+from f2rcli.evaluation.noise import measure_noise
+from f2rcli.frames import Family, Frame, PlaneLayout
+from tests.engine.made import engine_for, info_of
+from tests.fidelity import footage
+from tests.fidelity.footage import Clip
+
+HEIGHT, WIDTH, FRAMES = 256, 384, 8
+YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
+# Kind of noise: its deviation and that of coarse noise, of luma and of colours, and how wide that
+# is; the gain in dB of luma and of Cb.
+KINDS = {
+    "grain": ((0, 8), (0, 8), 2, (6.3, 8.2)),
+    "blotches": ((6, 6), (6, 6), 3, (7.3, 9.0)),
+    "colours": ((6, 0), (0, 8), 4, (11.2, 6.1)),
+}
+
+
+@cache
+def clean() -> Clip:
+    return footage.leaves(HEIGHT, WIDTH, FRAMES, seed=2, sky=True)
+
+
+def noisy(luma: tuple[float, float], colours: tuple[float, float], width: float) -> list[Frame]:
+    rng = np.random.default_rng(1)
+
+    def one(plane: np.ndarray, white: float, coarse: float) -> np.ndarray:
+        wide = cv2.GaussianBlur(rng.normal(0, 1, plane.shape), (0, 0), width)
+        noise = white * rng.normal(0, 1, plane.shape) + coarse * wide / wide.std()
+        return np.clip(np.rint(plane + noise), 0, 255).astype(np.uint8)
+
+    return [
+        Frame(planes=(one(y, *luma), *(one(c, *colours) for c in both)), layout=YUV, pts=t)
+        for t, (y, *both) in enumerate(clean())
+    ]
+
+
+def run(frames: list[Frame]) -> tuple[list[Frame], Engine]:
+    engine = engine_for(frames, model="lite", threads=1)
+    return list(denoise_stream(iter(frames), info_of(frames), engine)), engine
+
+
+def gained(frames: list[Frame], done: list[Frame], plane: int) -> float:
+    """In dB."""
+    before, after = (
+        np.mean([np.square(f.planes[plane] - t[plane]) for f, t in zip(some, clean(), strict=True)])
+        for some in (frames, done)
+    )
+    return float(10 * np.log10(before / after))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_coarse_noise_goes_by_as_many_decibels_as_it_did(kind: str) -> None:
+    *noise, bars = KINDS[kind]
+    frames = noisy(*noise)
+    done, engine = run(frames)
+    both = [gained(frames, done, plane) for plane in (0, 1)]
+    print(kind, both)
+    assert np.all(np.array(both) > bars)
+    assert any("coarse noise" in note for note in engine.found.notes)
+    report = measure_noise(frames, info_of(frames), engine_for(frames, threads=1))
+    assert report is not None
+    assert report.coarse8 == engine.found.coarse8
+    assert any("is removed first" in line for line in report.meaning())
+
+
+def test_snow_is_no_coarse_noise() -> None:
+    rng, snow = np.random.default_rng(2), []
+    for frame in noisy((3, 0), (3, 0), 1):
+        luma = frame.planes[0].copy()
+        for x, y in rng.integers(4, (WIDTH - 4, HEIGHT - 4), (600, 2)):
+            cv2.circle(luma, (int(x), int(y)), 1, 220, -1)
+        snow.append(Frame(planes=(luma, *frame.planes[1:]), layout=YUV, pts=frame.pts))
+    assert not run(snow)[1].found.coarse8
+
+
+def test_shots_without_coarse_noise_beside_one_with_it_stay() -> None:
+    scenes = (footage.graphics(HEIGHT, WIDTH, 7),
+              footage.speckle(HEIGHT, WIDTH, 9, soft=True, moving=False))  # fmt: skip
+    quiet = [
+        [Frame(planes=tuple(np.rint(p).astype("u1") for p in ps), layout=YUV) for ps in scene]
+        for scene in scenes
+    ]
+    loud = noisy(*KINDS["blotches"][:3])
+    done, _ = run([*quiet[0], *loud, *quiet[1]])
+    assert gained(loud, done[7:15], 0) > 7
+    for before, after in zip(chain(*quiet), chain(done[:7], done[15:]), strict=True):
+        assert np.abs(after.planes[0].astype(float) - before.planes[0]).mean() < 0.2
