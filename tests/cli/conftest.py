@@ -79,7 +79,11 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def f2r(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run a command line in this process."""
+    return caller(capfd)
+
+
+def caller(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """What runs a command line in this process."""
 
     def call(*arguments: object) -> Done:
         capfd.readouterr()

@@ -251,14 +251,16 @@ def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, cod
     )
 
 
-def test_hdr10_metadata_of_a_header_comes_over(tools, tmp_path: Path) -> None:
-    """FFV1 has no place for it: Matroska's header has."""
+@pytest.mark.parametrize("codec", ["ffv1", "mjpeg"])
+def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(
+    tools, tmp_path: Path, codec: str
+) -> None:
     source = tools.write_clip(
         tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     with open_reader(source) as reader:
-        plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(codec="ffv1"))
+        plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(codec=codec))
     assert any(line.startswith("HDR10 mastering metadata (") for line in plan.dropped)
 
 

@@ -253,16 +253,6 @@ def test_dynamic_metadata_is_listed_as_dropped(tools, tmp_path: Path) -> None:
     assert [line.split(" (")[0] for line in dropped] == ["Dolby Vision metadata", "HDR10+ metadata"]
 
 
-def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
-        size=(128, 96), options={"x265-params": HDR},
-    )  # fmt: skip
-    with open_reader(source) as reader:
-        plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(codec="mjpeg"))
-    assert any(line.startswith("HDR10") for line in plan.dropped)
-
-
 @pytest.mark.parametrize("name", ["alpha_prores4444.mov", "alpha_vp9.webm"])
 def test_alpha_survives(tools, odd, tmp_path: Path, name: str) -> None:
     source = odd(name)

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 
 from f2rcli import weights
-from f2rcli.cli.app import run
 from f2rcli.errors import (
     EXIT_FAILURE,
     EXIT_INPUT,
@@ -28,6 +27,7 @@ from f2rcli.training import folder
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.folder import Event, EventKind, TrainResult
 from f2rcli.weights import Header
+from tests.cli.conftest import Done, caller
 from tests.training.clips import pictures, write_clip
 
 HEADER = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={})
@@ -60,12 +60,6 @@ class Session:
         return result
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     fake = Session()
@@ -84,13 +78,7 @@ def f2r(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in CLIPS:
         (tmp_path / name).write_bytes(b"not looked into")
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return Done(code, *capfd.readouterr())
-
-    return call
+    return caller(capfd)
 
 
 @pytest.fixture
