@@ -19,7 +19,7 @@ import numpy as np
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import LOOK_EVERY
-from f2rcli.engine.measuring import PREROLL, map_of
+from f2rcli.engine.measuring import PREROLL, map_of, of_one_shot
 from f2rcli.engine.worker import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.bound import mean
@@ -107,7 +107,8 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
     counts, which have none. coded: see `estimate`."""
     if frames[0].layout.keeps_means:
         return None
-    small = map_of([picture_of(shrunk(frame)) for frame in frames], coded=coded)
+    pictures = [picture_of(shrunk(frame)) for frame in frames]
+    small = map_of(pictures, coded=coded) if any(of_one_shot(pictures)[:1]) else None
     if small is None or small.planes[0].level.size < LEAST_BIN:
         return None
     rough = [_in_flat_places(plane) for plane in planes_of(frames[0])]  # enough of white noise

@@ -33,16 +33,13 @@ from f2rcli.errors import (
 from f2rcli.io import open_reader
 from f2rcli.units import size
 from tests.cli.conftest import Done, drifting, rgb, write_clip
+from tests.fidelity.footage import psnr
 from tests.io.conftest import packets_of
 from tests.io.conftest import write_clip as with_sound
 from tests.io.raw_files import bytes_read, tags, write_burst
 from tests.io.rich import write_rich
 
 Run = Callable[..., Done]
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
 
 def events(done: Done) -> list[dict]:

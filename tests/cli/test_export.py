@@ -24,6 +24,7 @@ from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Space
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
 from tests.cli.conftest import Done
+from tests.fidelity.footage import psnr
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -288,11 +289,6 @@ def by_engine(frames: list[Codes]) -> list[Codes]:
     )
     done = denoise_stream(given, info, load_engine(settings, info))
     return [np.stack(frame.planes, -1) for frame in done]
-
-
-def psnr(some: list[Codes], others: list[Codes]) -> float:
-    apart = np.mean([(a.astype(float) - b) ** 2 for a, b in zip(some, others, strict=True)])
-    return float(10 * np.log10(255**2 / max(apart, 1e-9)))
 
 
 def test_the_example_restores_a_clip_as_f2r_does(

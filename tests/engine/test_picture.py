@@ -15,7 +15,7 @@ from f2rcli import weights
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.io import open_reader
 from tests.fidelity import footage
-from tests.fidelity.footage import Clip
+from tests.fidelity.footage import Clip, psnr
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 HEIGHT, WIDTH, FRAMES = 96, 128, 7
@@ -38,10 +38,6 @@ def luma_of(path: Path, *, contract: bool = True) -> np.ndarray:
         engine = load_engine(settings, reader.info)
         frames = denoise_stream(reader, reader.info, engine)
         return np.stack([frame.planes[0].astype(float) for frame in frames])
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / max(np.square(np.asarray(a, float) - b).mean(), 1e-4)))
 
 
 def coarse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

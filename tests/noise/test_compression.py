@@ -15,6 +15,7 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
 from f2rcli.io.video.decoder import OF_HEADER, stated
 from f2rcli.noise.coding import LEAST8, MOST8, MOST_EDGE8, compression_of, find_edges, own_share
+from tests.fidelity.footage import psnr
 
 LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 
@@ -177,8 +178,7 @@ def test_errors_of_compression_are_taken_out_and_gray_stays_gray(
 
 
 def luma_psnr(frames: list[Frame], truth: list[np.ndarray]) -> float:
-    apart = [f.planes[0] - t.astype(float) for f, t in zip(frames, truth, strict=True)]
-    return float(10 * np.log10(255**2 / np.mean(np.square(apart))))
+    return psnr([frame.planes[0] for frame in frames], truth)
 
 
 @pytest.mark.parametrize(("codec", "gain"), [("mpeg4", 0.2), ("libx264", 0.1)])
