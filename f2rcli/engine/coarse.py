@@ -23,13 +23,14 @@ from f2rcli.engine.measuring import PREROLL, map_of, of_one_shot
 from f2rcli.engine.worker import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.bound import mean
-from f2rcli.noise.estimate import LEAST_BIN, NoiseMap, diagonal
+from f2rcli.noise.estimate import NoiseMap, diagonal
 from f2rcli.noise.model import picture_of
 from f2rcli.noise.report import coarse_words
 from f2rcli.window import with_next
 from f2rcli.yuv import code_span, planes_of, with_changes
 
 LOOKED_AT = 3  # frames in a row
+FEWEST = 16  # blocks of a small picture: one of 424x240 has 18, of 360x240 drawings were misread
 SMALLER = 4  # times, each way: half of that leaves 1 to 2 dB of blotches, twice as much up to 1.5
 BITS = 16  # of small pictures: their means are finer than codes
 # Of 255, that noise of small pictures is at least, two standard errors below what is read: of 65
@@ -109,7 +110,7 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
         return None
     pictures = [picture_of(shrunk(frame)) for frame in frames]
     small = map_of(pictures, coded=coded) if any(of_one_shot(pictures)[:1]) else None
-    if small is None or small.planes[0].level.size < LEAST_BIN:
+    if small is None or small.planes[0].level.size < FEWEST:
         return None
     rough = [_in_flat_places(plane) for plane in planes_of(frames[0])]  # enough of white noise
     if not any(_shares(small, rough)):

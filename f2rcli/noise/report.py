@@ -22,7 +22,8 @@ LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change le
 
 
 def coarse_words(sigma8: float) -> str:
-    return f"coarse noise, in blotches, sigma {sigma8:.1f} of 255" if sigma8 else ""
+    """Noise too coarse for networks, for people; of none nothing."""
+    return f"noise in blotches, sigma {sigma8:.1f} of 255" if sigma8 else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_coarse_noise_goes_by_as_many_decibels_as_it_did(kind: str) -> None:
     done, engine = run(frames)
     both = [gained(frames, done, plane) for plane in (0, 1)]
     assert np.all(np.array(both) > bars)
-    assert any("coarse noise" in note for note in engine.found.notes)
+    assert any("in blotches" in note for note in engine.found.notes)
     report = measure_noise(frames, info_of(frames), engine_for(frames, threads=1))
     assert report is not None
     assert report.coarse8 == engine.found.coarse8
