@@ -83,6 +83,9 @@ class CoarseRemover:
         number, coarse, found = -1, None, self._engine.found
         shown: Thumbnail | None = None
         for copies, following in with_next(pictures, LOOKED_AT - 1):
+            if copies[0].layout.keeps_means:  # sensors' counts have none
+                yield copies, None
+                continue
             look = thumbnail(picture_of(copies[0]).luma)
             begins = shown is None or not same_shot(shown, look)
             number = (copies[0].index or 0) if shown is None else number + 1
@@ -104,10 +107,8 @@ def _more(before: Coarse | None, now: Coarse | None) -> Coarse | None:
 
 
 def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
-    """That of a few frames in a row; None: hardly any, too small a picture to tell, or sensors'
-    counts, which have none. coded: see `estimate`."""
-    if frames[0].layout.keeps_means:
-        return None
+    """That of a few frames in a row; None: hardly any, or too small a picture to tell. coded: see
+    `estimate`."""
     pictures = [picture_of(shrunk(frame)) for frame in frames]
     small = map_of(pictures, coded=coded) if any(of_one_shot(pictures)[:1]) else None
     if small is None or small.planes[0].level.size < FEWEST:
