@@ -11,7 +11,7 @@ Facciolo, Pierazzo and Morel, Conservative scale recomposition for multiscale de
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, groupby, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,10 +31,10 @@ from f2rcli.yuv import code_span, planes_of, with_changes
 
 LOOKED_AT = 3  # frames in a row
 FEWEST = 16  # blocks of a small picture: one of 424x240 has 18, of 360x240 drawings were misread
-SMALLER = 4  # times, each way: half of that leaves 1 to 2 dB of blotches, twice as much up to 1.5
+SMALLER = 4  # times, each way: at half or twice of that blotches lose 0.2 to 2 dB less
 BITS = 16  # of small pictures: their means are finer than codes
 # Of 255, that noise of small pictures is at least, two standard errors below what is read: of 65
-# clean filmed clips one is read more.
+# clean clips two are read up to 1.9 there, of which `SPARSE` tells.
 LEAST8 = 1.6
 # Fourth moment of what small pictures differ by, of Gaussian noise 1: coarse noise has up to 1.3,
 # waves, traffic and drawn snow 1.6 to 3.1.
@@ -70,7 +70,7 @@ class CoarseRemover:
             return
         for coarse, seen in groupby(self._looked_at(pictures), lambda one: one[1] is not None):
             if coarse:
-                small = (shrunk(found[0][0], source=found) for found in seen)
+                small = map(_small, seen)
                 first = list(islice(small, PREROLL))
                 self._first = self._first or first
                 yield from map(_less, self._restore(chain(first, small), self._first))
@@ -141,12 +141,18 @@ def _in_flat_places(plane: Singles) -> float:
     return float(np.quantile(power, 0.25)) ** 0.5
 
 
+def _small(seen: tuple[Copies, Coarse | None]) -> Frame:
+    """A small picture; its `source` is what it is of, and itself."""
+    small = shrunk(seen[0][0])
+    return replace(small, source=(*seen, small))
+
+
 def _less(small: Frame) -> Copies:
     """The picture of a small one that was restored, without its share of what that lost."""
-    copies, coarse = small.source
+    copies, coarse, before = small.source
     frame: Frame = copies[0]
-    pairs = zip(planes_of(shrunk(frame)), planes_of(small), coarse.shares, strict=True)
-    lost = [np.float32(share) * (after - before) for before, after, share in pairs]
+    both = zip(planes_of(before), planes_of(small), coarse.shares, strict=True)
+    lost = [np.float32(share) * (after - whole) for whole, after, share in both]
     changes = [
         np.asarray(cv2.resize(one, plane.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
         for one, plane in zip(lost, frame.planes, strict=False)
@@ -155,8 +161,8 @@ def _less(small: Frame) -> Copies:
     return [replace(copy, planes=planes) for copy in copies]
 
 
-def shrunk(frame: Frame, source: Any = None) -> Frame:
-    """A frame at a quarter of its size: means of its samples. source: the new one's."""
+def shrunk(frame: Frame) -> Frame:
+    """A frame at a quarter of its size: means of its samples."""
     layout = replace(frame.layout, bits=BITS, alpha=False)
     rows, columns = (  # of chroma, which has as many samples fewer
         -(-size // (SMALLER << log2))
@@ -171,5 +177,5 @@ def shrunk(frame: Frame, source: Any = None) -> Frame:
         planes.append(np.rint(zero + span * mean).clip(0, 2**BITS - 1).astype(np.uint16))
     return replace(
         frame, planes=tuple(planes), layout=layout, context=False, aside=(), stored=(),
-        source=source, quantiser8=0.0,
+        source=None, quantiser8=0.0,
     )  # fmt: skip
