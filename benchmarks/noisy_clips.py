@@ -26,7 +26,7 @@ RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 RATE = Fraction(25)  # of clips that state none
 # Noise that is not even (by time, distance from the middle and column, 0..1 each) or not fine, made
 # of white noise of 1.
-UNEVEN: dict[str, Callable[..., Floats]] = {
+MADE: dict[str, Callable[..., Floats]] = {
     "corners": lambda white, time, far, column: white * (8 + 12 * far[None] ** 2),
     "half": lambda white, time, far, column: white * np.where(column < 0.5, 24, 6)[None, None],
     "rising": lambda white, time, far, column: white * (4 + 26 * time),
@@ -64,14 +64,14 @@ def read(path: Path, frames: int | None = None) -> Clip:
 def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) -> Path:
     """Write the noisy version of a clip's first frames into a folder; returns its path.
 
-    noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264, or one of UNEVEN.
+    noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264, or one of MADE.
     """
     clean, plain = read(clip, frames), folder / f"{clip.stem}.{noise}.mkv"
-    if noise in UNEVEN:
+    if noise in MADE:
         time, row, column = (np.linspace(0, 1, length) for length in clean.shape[:3])
         far = np.hypot(row[:, None] - 0.5, column - 0.5) * 2**0.5
         white = np.random.default_rng(0).normal(0, 1, clean.shape)
-        made = UNEVEN[noise](white, time.reshape(-1, 1, 1, 1), far[..., None], column[:, None])
+        made = MADE[noise](white, time.reshape(-1, 1, 1, 1), far[..., None], column[:, None])
         write(plain, np.clip(np.rint(made + clean), 0, 255).astype(np.uint8))
         return plain
     law, coding, rng = parse(noise).draw_for(clip.stem, seed=0)

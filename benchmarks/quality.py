@@ -1,6 +1,6 @@
 """Quality on clean clips with noise made on the spot, blind, through the command line.
 
-    python benchmarks/quality.py CLIPS [--noise g20 ..., or UNEVEN of noisy_clips.py] [--frames 8]
+    python benchmarks/quality.py CLIPS [--noise g20 ..., or MADE of noisy_clips.py] [--frames 8]
         [--only NAME] [--threads 1] [--options ...]
 
 CLIPS is a folder of clean clips (MKV) that were kept out of training. Their noisy versions are

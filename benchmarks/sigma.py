@@ -133,11 +133,6 @@ def gray(luma: Codes, chroma: float = 128.0) -> Planes:
     return [luma, flat, flat.copy()]
 
 
-def stacked(clip: footage.Clip) -> Planes:
-    """The planes of a clip over time."""
-    return [np.stack(plane) for plane in zip(*clip, strict=True)]
-
-
 def snowy(planes: Planes) -> Planes:
     """Flakes of a few pixels, anew in every frame, so that every block has some."""
     rng = np.random.default_rng(9)
@@ -226,10 +221,10 @@ def cases(folder: Path, size: int, frames: int) -> Iterator[Case]:
     for soft, word in ((False, "white"), (True, "soft")):
         for moves, how in ((False, "still"), (True, "moving")):
             shown = footage.speckle(size, wide, frames, soft=soft, moving=moves)
-            planes = stacked(shown)
+            planes = footage.stacked(shown)
             yield Case(f"{word} texture {how}, 10", YUV, planes, white(planes, 10, 17))
             yield Case(f"{word} texture {how}, 2", YUV, planes, white(planes, 2, 18))
-    drawn = stacked(footage.graphics(size, wide, frames))
+    drawn = footage.stacked(footage.graphics(size, wide, frames))
     for sigma in (0, 2, 10):
         yield Case(f"graphics {sigma}", YUV, drawn, white(drawn, sigma, 19))
     for word, planes in (("slats", slats(frames, size)), ("pixel art", pixel_art(frames, size))):

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # clips are written by the tests
 
-from sigma import stacked
 
 import f2rcli
 from tests.fidelity import footage
@@ -44,7 +43,7 @@ def main() -> None:
             source = footage.write(Path(folder) / "noisy.mkv", noisy)
             for model in given.models:
                 done = f2rcli.denoise(str(source), f"{folder}/{model}.mkv", model=model)
-                left = kept(stacked(clean), stacked(footage.read(Path(done))))
+                left = kept(footage.stacked(clean), footage.stacked(footage.read(Path(done))))
                 cells.append(f"{np.median(left):.2f}, {np.quantile(left, 0.1):.2f}" if left else "")
         print(f"| {path.stem} | {len(left)} |", " | ".join(cells), "|", flush=True)
 

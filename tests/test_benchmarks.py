@@ -20,6 +20,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import cost  # noqa: E402  # found by the path above
 import fidelity  # noqa: E402
 import noisy_clips  # noqa: E402
+import quality  # noqa: E402
 
 LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
 
@@ -39,6 +40,16 @@ def test_shipped_weights_keep_to_their_budget(name: str) -> None:
     for layout in networks.layouts:
         parts = cost.budget(networks, LAYOUTS[layout], chosen.header.length)
         assert sum(one.gmac_per_mpx for one in parts.values()) <= LIMIT
+
+
+def test_the_last_table_has_a_row_per_noise() -> None:
+    reached = {
+        noise: {"noisy": quality.Score(20, 0.3), "f2r": quality.Score(30.5, 0.9)}
+        for noise in quality.NOISES
+    }
+    rows = quality.summary(reached, 10).splitlines()[3:]
+    assert [row.split("|")[1].strip() for row in rows] == list(quality.NOISES)
+    assert rows[0] == "| g20 | 20.00 / 0.300 | 30.50 / 0.900 |"
 
 
 @pytest.mark.parametrize(("noise", "suffix"), [("g30", ".mkv"), ("h264", ".mp4")])

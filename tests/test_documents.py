@@ -24,6 +24,17 @@ def test_every_page_that_is_named_is_there() -> None:
     assert not missing
 
 
+def test_no_section_of_an_unknown_page_is_cited() -> None:
+    """As "methods 9.4" or a test called e4: numbers of a page that readers do not have."""
+    cited = re.compile(r"\bmethods,? (section )?\d|def test_[a-z]\d_")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in texts()
+        if (match := cited.search(path.read_text(encoding="utf-8")))
+    ]
+    assert not found
+
+
 def test_every_row_of_a_table_stands_in_one() -> None:
     """Markdown prints a row that follows a paragraph, or one of other columns, as text."""
     stray = []

@@ -1,5 +1,6 @@
 """The list of tests that the default run leaves out is of tests that are there."""
 
+import re
 import tomllib
 
 import pytest
@@ -18,3 +19,10 @@ def test_what_is_left_out_is_there_and_so_is_what_stays_of_it(pytestconfig: pyte
             if name.partition("::")[0] in files:
                 assert name in found
                 assert found[name].issuperset(cases), name
+
+
+def test_what_stays_in_place_of_it_is_there() -> None:
+    """Files that the list names beside a test."""
+    text = conftest.SLOW.read_text(encoding="utf-8")
+    for name in re.findall(r"# .*?([\w/]*test_\w+\.py)", text):
+        assert any(conftest.SLOW.parent.rglob(name)), name

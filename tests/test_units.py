@@ -16,6 +16,13 @@ def test_sizes(count: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("bits", "text"), [(900, "900 bit/s"), (128_000, "128 kbit/s"), (4_200_000, "4.2 Mbit/s")]
+)
+def test_bit_rates(bits: float, text: str) -> None:
+    assert units.bit_rate(bits) == text
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"), [(0.64, "0.64 s"), (59.99, "59.99 s"), (59.996, "1:00"), (3723, "1:02:03")]
 )
 def test_durations(seconds: float, text: str) -> None:

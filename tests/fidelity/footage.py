@@ -92,6 +92,11 @@ def read(path: Path, frames: int | None = None) -> Clip:
     return clip
 
 
+def stacked(clip: Clip) -> Planes:
+    """The planes of a clip over time, (T, H, W) each."""
+    return [np.stack(planes) for planes in zip(*clip, strict=True)]
+
+
 def halved(folder: Path, frames: int, height: int = 192, width: int = 256) -> dict[str, Clip]:
     """The beginnings of a folder's clips by name, halved against their own noise, and cropped."""
     found = {}
