@@ -176,7 +176,8 @@ def cumulant_gain(stack: Floats, step: float) -> Gain | None:
     if count < 6:  # frames whose noise has a shape to see
         return None
     apart = stack - stack.mean(0)
-    two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
+    square = apart * apart
+    two, three, four = (one.sum(0) for one in (square, square * apart, square * square))
     weights = np.eye(count) - 1 / count  # of frames, in the rest of each
     of_two, of_three, of_four = ((weights[0] ** n).sum() for n in (2, 3, 4))
     # In pairs of frames, so that places that differ in variance do not look like a wide shape.
