@@ -15,7 +15,7 @@ from torch import Tensor
 
 from f2rcli import methods
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.measuring import Opening, opening_noise, stated_model
+from f2rcli.engine.measuring import Opening, into, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Flow
@@ -93,12 +93,23 @@ class NoiseTracker:
         """What methods are told of it by now: strength above 1 claims that much more noise."""
         if self.space is None:
             return self.planes.scaled(self.excess)
-        return PlaneNoise.even(self.space.sigma, self.layout, clipped=False).scaled(self.excess)
+        even = PlaneNoise.even(self.space.sigma, self.layout, clipped=False)
+        return even.scaled(self.excess * self._change)
+
+    @property
+    def _change(self) -> float:
+        """What the noise of counts is by now, times that of the start."""
+        now, even = self.lately.now, self.start.even
+        if now is None or even is None:
+            return 1.0
+        return mean_sigma8(now.model) / mean_sigma8(even.noise.model)
 
     @property
     def planes(self) -> PlaneNoise:
         """That of the file's planes as it was seen lately, together with a codec's errors."""
         noise, coded = self.lately.now or self.start.planes, self.lately.compression
+        if self.start.even is not None:
+            noise = replace(self.start.planes.scaled(self._change), kept=noise.kept)
         return noise if coded is None else together(noise, coded, self.layout)
 
     @property
@@ -179,7 +190,8 @@ class NoiseTracker:
         if begins:
             self.lately = self.lately._replace(now=None)
         changed = self.lately.now is None or not as_grainy(grain, self.lately.grain)
-        known = self.declared or self.sensor or self.errors is not None
+        unseen = self.sensor and self.start.even is None
+        known = self.declared or unseen or self.errors is not None
         return not known and (changed or index % LOOK_EVERY == 0)
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
@@ -193,7 +205,9 @@ class NoiseTracker:
         """See how strong the noise is in a frame beside one or two neighbours of its shot, or none.
         flows: from it into these, where they are known; grains: of each frame."""
         start, shown = self.start.planes, [picture_of(one) for one in frames]
-        now = followed(start, shown, flows, grains, self.layout, coded=self.engine.coded)
+        if (even := self.start.even) is not None:
+            start, shown = even.noise, [into(even.space, one) for one in shown]
+        now = followed(start, shown, flows, grains, coded=self.engine.coded)
         self.lately = self.lately._replace(now=now, grain=grains[0])
 
     def by_now(self, frame: Frame) -> PlaneNoise:

@@ -6,17 +6,33 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame, PlaneLayout, Singles
 from f2rcli.noise.coding import Compression, compression_of, find_edges
-from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
+from f2rcli.noise.estimate import NoiseMap, PlaneMap, estimate, single_frame_sigma, squares_of
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of
 from f2rcli.noise.photons import counted_model
+from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 
 PREROLL = 6  # frames, no two alike, that the noise is measured on
 SHORTEST = 3  # frames of a shot whose photons are counted
 CENTRES = 2  # of them, whose noise is read beside both neighbours
+
+
+class Even(NamedTuple):
+    """A space where the noise of counts of light is nearly as strong everywhere, and what it is
+    there."""
+
+    space: VarianceStabiliser
+    noise: PlaneNoise
+
+
+def into(space: VarianceStabiliser, counts: FramePlanes) -> FramePlanes:
+    """A picture of counts as it is in a space."""
+    planes = space.into(torch.from_numpy(np.stack(counts.planes))[None])
+    return FramePlanes.of_channels(list(planes[0].numpy()))
 
 
 class Opening(NamedTuple):
@@ -26,6 +42,7 @@ class Opening(NamedTuple):
     found: NoiseMap | None  # block by block; None: single frames alone were looked at
     edges8: float | None = None  # of blocks, that compression left
     compression: Compression | None = None  # its errors, not in `planes`; None: hardly any
+    even: Even | None = None  # what looks see counts in
 
 
 def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
@@ -33,45 +50,80 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
     wrote the file."""
     layout = frames[0].layout
     pictures = [picture_of(frame) for frame in frames]
-    found = map_of(pictures, coded=coded)
+    found = map_of(pictures, coded=coded, whole=not layout.counts_light)
     if found is None:
         each = [[single_frame_sigma(plane) for plane in one.planes] for one in pictures]
         sigmas = tuple(map(min, zip(*each, strict=True)))
         law = NoiseModel((0.0,) * len(sigmas), sigmas, sigmas)
         planes = PlaneNoise.of(law, clipped=layout.full_range)
     else:
-        planes = found.noise(layout, clipped=ends_at_codes(layout) or found.cut_off(pictures))
-    edges8 = compression = None
+        clipped = ends_at_codes(layout) or found.cut_off(pictures)
+        planes = found.noise(chroma=pictures[0].chroma, clipped=clipped)
     if layout.counts_light:
-        model = model_of_counts(pictures, found, planes.model, dark=layout.levels is not None)
-        planes = replace(planes, model=model, places=(), kept=1.0)  # their space knows neither
-    else:
-        edges8 = find_edges([one.luma for one in pictures])
-        compression = compression_of(frames, edges8)
-    return Opening(planes, found, edges8, compression)
+        return of_counts(pictures, Opening(planes, found), dark=layout.levels is not None)
+    edges8 = find_edges([one.luma for one in pictures])
+    return Opening(planes, found, edges8, compression_of(frames, edges8))
 
 
-def model_of_counts(
-    pictures: Sequence[FramePlanes], found: NoiseMap | None, seen: NoiseModel, *, dark: bool
+def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> Opening:
+    """The noise of counts of light, from what was `seen` of it: the law of the blocks of its map
+    (without one as it was seen in single frames), or of photons where these tell it.
+
+    dark: whether black may lie above 0. The network that reads noise has learnt from noise that is
+    nearly as strong everywhere: it looks where that of counts would be, were all that frames differ
+    by noise.
+    """
+    if seen.found is None:
+        law = _of_photons(pictures, seen.planes.model)
+        return Opening(replace(seen.planes, model=law), None)
+    whole = [plane.whole for plane in seen.found.planes]
+    most = max(float(plane.max()) for one in pictures for plane in one.planes)
+    low = lowest([torch.from_numpy(one.planes[0]) for one in pictures]) if dark else None
+    space = VarianceStabiliser.of(NoiseMap(tuple(whole)).lines(most, dark=dark), low=low)
+    shown = [into(space, one) for one in pictures]
+    there = map_of(shown, coded=False, whole=False, like=pictures)
+    assert there is not None  # as theirs is not
+    found = NoiseMap(tuple(map(PlaneMap.seen_as, whole, there.planes)))
+    law, noise = found.lines(most, dark=dark), there.noise(chroma=False, clipped=False, places=())
+    if noise.kept == 1 and there.white:  # photons are new in every sample
+        law = _of_photons(pictures, law, [plane.sparse for plane in whole])
+    planes = replace(noise, model=law, clipped=seen.planes.clipped)
+    return Opening(planes, found, even=Even(space, noise))
+
+
+def _of_photons(
+    pictures: Sequence[FramePlanes], law: NoiseModel, tails: Sequence[float] = ()
 ) -> NoiseModel:
-    """The law of counts of light: that of the blocks of a map (without one as `seen` in single
-    frames), or of photons where these tell it. dark: whether black may lie above 0."""
-    law = seen if found is None else found.of_counts(dark=dark)
-    shot = [picture.planes for picture in _first_shot(pictures)]
-    return counted_model(shot, law) or law
+    """The law of photons, or the one that is known. tails: fourth moments of what frames differ by;
+    of N photons a pixel it is 1 + 1 / (6 N), and where it is not half of that, something else than
+    photons comes and goes."""
+    counted = counted_model([picture.planes for picture in _first_shot(pictures)], law)
+    if counted is None:
+        return law
+    expected = [
+        1 + gain**2 / (6 * s**2) for gain, s in zip(counted.gain, counted.sigma, strict=True)
+    ]
+    return counted if all(t > e / 2 for t, e in zip(tails, expected, strict=False)) else law
 
 
-def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
-    """What a few frames say beside their neighbours of the same shot; None: no two are of one."""
-    together = of_one_shot(pictures)
+def map_of(
+    pictures: Sequence[FramePlanes], *, coded: bool, whole: bool = True,
+    like: Sequence[FramePlanes] | None = None,
+) -> NoiseMap | None:  # fmt: skip
+    """What a few frames say beside their neighbours of the same shot; None: no two are of one.
+    whole: whether all of a large picture is looked at, which tells what places differ by; like:
+    pictures that tell which are of one shot, by default these."""
+    together = of_one_shot(like or pictures)
     if not any(together) or min(pictures[0].planes[0].shape) < 16:
         return None
     inner = between(together)
     begins = together.index(True)
-    wanted = 1 if squares_of(pictures[begins].luma) else CENTRES  # a large one tells as much
+    squares = squares_of(pictures[begins].luma)
+    wanted = 1 if squares and whole else CENTRES  # a large one tells as much
     groups = [[i, i - 1, i + 1] for i in spread(inner, wanted)] or [[begins, begins + 1]]
     shown = ([pictures[place] for place in places] for places in groups)
-    maps = [estimate(one, [None] * (len(one) - 1), coded=coded) for one in shown]
+    parts = () if whole else squares
+    maps = [estimate(one, [None] * (len(one) - 1), parts, coded=coded) for one in shown]
     return NoiseMap.joined(maps)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from f2rcli import weights
-from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles
+from f2rcli.frames import Floats, Mask, Singles
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
@@ -51,7 +51,9 @@ CHANCE, SURELY = 0.12, 0.35
 # side of each.
 PLACES, FEWEST, CELL_BLOCKS = 12, 3, 4
 BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
-
+# Times the fourth moment of most blocks, from where on what frames differ by is not noise alone
+# there: molecules that blink have 2 and more, chance makes 1.2 of 256 samples.
+SPARSE = 1.5
 
 Square = tuple[slice, slice]  # rows and columns of luma: multiples of 2 * BLOCK
 
@@ -158,14 +160,18 @@ class PlaneMap:
         levels, powers = binned(*told) if told[0].size else (np.empty(0),) * 2
         return tuple(zip(levels.tolist(), np.sqrt(powers).tolist(), strict=True))
 
-    def line(self, *, dark: bool = False) -> NoiseModel:
-        """Variance as a line over brightness, as sensors' counts have it. dark: whether light may
-        begin above 0, as in files that do not say where black is."""
-        seen = self.bound[FULL] > 0
+    def line(self, most: float, *, dark: bool = False) -> NoiseModel:
+        """Variance as a line over brightness, as sensors' counts have it. most: the brightest
+        sample, which may be the most that the sensor tells: noise is cut off there. dark: whether
+        light may begin above 0, as in files that do not say where black is."""
+        seen, variance = self.bound[FULL] > 0, self.variance
         if not seen.any():
             return NoiseModel.gaussian(0.0, 1)
-        level = self.level[seen].astype(np.float64)
-        variance = self.variance[seen]
+        margin = 2 * float(np.quantile(variance[seen], 0.9)) ** 0.5
+        whole = seen & (self.level < most - margin)
+        whole &= self.tails < SPARSE * np.median(self.tails[seen])
+        seen = whole if whole.sum() >= 0.2 * seen.sum() else seen  # a fifth of the blocks will do
+        level, variance = self.level[seen].astype(np.float64), variance[seen]
         worth, spread = self._worth()[seen], float(np.ptp(level))
         gain, read2 = 0.0, float(np.average(variance, weights=worth))
         for _ in range(3 if spread > LEAST_SPREAD else 0):
@@ -182,20 +188,19 @@ class PlaneMap:
         samples = int(seen.sum()) * BLOCK**2
         return NoiseModel((gain,), (read2**0.5,), (sigma,), samples, None, begins)
 
-    def of_counts(self) -> "PlaneMap":
-        """The same of sensors' counts. In a few blocks the network has nothing to compare with, and
-        statistics speak alone."""
-        # The network has not seen the noise of sensors' counts: where it finds half of the bound,
-        # all of it is. Nor has it in the finest band, where a gain comes out a fifth too low: all
-        # bands speak for it.
-        bound, share, error = (one[[FULL, FULL]] for one in (self.bound, self.share, self.error))
-        live = self.bound[FULL] > 0
+    @property
+    def whole(self) -> "PlaneMap":
+        """As if all that frames differ by, in all bands, were noise."""
+        bound, error = (one[[FULL, FULL]] for one in (self.bound, self.error))
+        return replace(self, bound=bound, error=error, share=np.ones_like(self.share))
+
+    def seen_as(self, even: "PlaneMap") -> "PlaneMap":
+        """With what the network says where noise is even. In a few blocks it has nothing to compare
+        with, and statistics speak alone."""
         if self.level.size < LEAST_BIN:
-            share = np.ones_like(share)
-        elif live.any():
-            typical = _quantile(share[FULL][live], self._worth()[live], 0.5)
-            share = (share / typical).clip(0, 1) if typical >= 0.5 else share
-        return replace(self, bound=bound, share=share, error=error)
+            return self.whole
+        share, error = (one[[FULL, FULL]] for one in (even.share, even.error))
+        return replace(self.whole, share=share, error=error, tails=even.tails)
 
     @property
     def kept(self) -> float:
@@ -311,6 +316,21 @@ class NoiseMap:
         """The largest of the planes'."""
         return max(plane.unsure for plane in self.planes)
 
+    @property
+    def shares(self) -> tuple[Shares, ...]:
+        """Of every plane."""
+        return tuple(plane.shares for plane in self.planes)
+
+    @property
+    def kept(self) -> float:
+        """The largest of the planes'."""
+        return max(plane.kept for plane in self.planes)
+
+    @property
+    def white(self) -> bool:
+        """Whether neighbouring samples have noise of their own, in every plane."""
+        return all(plane.finest > COLOURED[0] for plane in self.planes)
+
     def places(self, *, clipped: bool) -> tuple[Grid, ...]:
         """Of every plane, see `PlaneNoise`."""
         rows, columns = (
@@ -329,33 +349,31 @@ class NoiseMap:
         return sum(p.uneven for p in evened) < sum(p.uneven for p in self.planes)
 
     def noise(
-        self, layout: PlaneLayout, *, clipped: bool, places: tuple[Grid, ...] | None = None
+        self, *, chroma: bool, clipped: bool, places: tuple[Grid, ...] | None = None
     ) -> PlaneNoise:
-        """The law of every plane. clipped: whether black and white cut it off; never chroma.
-        places: where they are known."""
-        yuv = layout.family is Family.YUV
-        cut = [clipped and not (yuv and index) for index in range(len(self.planes))]
+        """The law of every plane. chroma: see `FramePlanes`; clipped: whether black and white cut
+        it off, never chroma; places: where they are known."""
+        cut = [clipped and not (chroma and index) for index in range(len(self.planes))]
 
         def laws(planes: Iterable[PlaneMap]) -> NoiseModel:
             return side_by_side([p.law(clipped=off) for p, off in zip(planes, cut, strict=True)])
 
         places = self.places(clipped=clipped) if places is None else places
-        kept = max(plane.kept for plane in self.planes)
-        model, shares = laws(self.planes), tuple(one.shares for one in self.planes)
+        model = laws(self.planes)
         if places:  # the sigma of all of the picture stays
             model = replace(laws(map(PlaneMap.evened, self.planes, places)), sigma=model.sigma)
-        return PlaneNoise(model, shares, clipped, places, kept=kept)
+        return PlaneNoise(model, self.shares, clipped, places, kept=self.kept)
 
-    def of_counts(self, *, dark: bool) -> NoiseModel:
+    def lines(self, most: float, *, dark: bool) -> NoiseModel:
         """The law of every plane of a sensor's counts. Both greens of a mosaic have one: networks
         learnt from greens that agree, and two laws would part them in the space that they see.
 
-        dark: see `PlaneMap.line`.
+        most, dark: see `PlaneMap.line`.
         """
         planes = list(self.planes)
         if len(planes) == 4:
             planes[1] = planes[3] = _stacked(planes[1::2])
-        return side_by_side([plane.of_counts().line(dark=dark) for plane in planes])
+        return side_by_side([plane.line(most, dark=dark) for plane in planes])
 
     def cut_off(self, pictures: Sequence[FramePlanes]) -> bool:
         """Whether black and white cut the noise off before the file was made, as far as the first

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.frames import Frame
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import (
@@ -28,7 +28,7 @@ GRAINIER, GRAIN_ROWS = 1.15, 128
 
 def followed(
     start: PlaneNoise, shown: Sequence[FramePlanes], flows: Sequence[Flow | None],
-    grains: Sequence[float], layout: PlaneLayout, *, coded: bool,
+    grains: Sequence[float], *, coded: bool,
 ) -> PlaneNoise:  # fmt: skip
     """The noise of the start, moved towards that of a look as far as they differ by more than
     chance, plane by plane; without what places differed by, where that explains a look no more.
@@ -45,7 +45,8 @@ def followed(
         start = replace(start, clipped=False)
     if start.places and not found.explained(start.places):
         start = start.everywhere()
-    seen = found.noise(layout, clipped=start.clipped, places=start.places)
+    chroma = shown[0].chroma
+    seen = found.noise(chroma=chroma, clipped=start.clipped, places=start.places)
     shares = np.zeros(len(found.planes))
     for index, plane in enumerate(found.planes):
         if not plane.level.size:

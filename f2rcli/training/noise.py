@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.engine.measuring import PREROLL, map_of, model_of_counts, stated_model
+from f2rcli.engine.measuring import PREROLL, Opening, map_of, of_counts, stated_model
 from f2rcli.evaluation.noise import FRAMES, described, leveled
 from f2rcli.frames import Family, Floats
 from f2rcli.io.files import disk_errors, replacing
@@ -99,9 +99,10 @@ def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
         return report
     if clip.stated is not None:
         return replace(report, model=stated_model(clip.stated, pictures[0].planes))
-    found = map_of(pictures[:PREROLL], coded=False)
-    dark = clip.levels is not None
-    return replace(report, model=model_of_counts(pictures, found, report.model, dark=dark))
+    found = map_of(pictures[:PREROLL], coded=False, whole=False)
+    seen = Opening(PlaneNoise.of(report.model, clipped=False), found)
+    counted = of_counts(pictures, seen, dark=clip.levels is not None)
+    return replace(report, model=counted.planes.model)
 
 
 def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
@@ -113,7 +114,9 @@ def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
     found = map_of(frames, coded=clip.coded)
     if found is None:
         return None
-    return found.noise(clip.form, clipped=found.cut_off(frames), places=())  # excerpts have none
+    return found.noise(
+        chroma=frames[0].chroma, clipped=found.cut_off(frames), places=()
+    )  # excerpts have none
 
 
 def _spectra(clip: Footage, numbers: range) -> tuple[Spectrum, ...]:

@@ -1,10 +1,13 @@
 """Stacks of photon counts: black and gain are found, and dim and bright places are restored."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from scipy import ndimage
 
 import f2rcli
 from f2rcli.engine import stream
@@ -113,3 +116,63 @@ def test_spots_that_blink_keep_their_light() -> None:
         for spot in [spots[s]]
     ]
     assert np.mean(kept) > 0.9
+
+
+def softened(stack: np.ndarray) -> np.ndarray:
+    """Every frame, blurred a little."""
+    return ndimage.gaussian_filter(stack, (0, 0.7, 0.7))
+
+
+def averaged(stack: np.ndarray) -> np.ndarray:
+    """The running mean of three frames."""
+    return ndimage.uniform_filter1d(stack, 3, axis=0, mode="nearest")
+
+
+def brightened(stack: np.ndarray) -> np.ndarray:
+    """As one that bleached, and was made as bright as at first."""
+    gains = np.exp(np.arange(len(stack)) / len(stack) * 1.2)
+    return BLACK + (stack - BLACK) * gains[:, None, None]
+
+
+def cells(count: int) -> np.ndarray:
+    """Photons (count, 128, 160) of cells that rest."""
+    rng = np.random.default_rng(9)
+    rows, columns = np.mgrid[:128, :160]
+    shown = np.full((128, 160), 2.0)
+    for row, column, size in rng.uniform((0, 0, 3), (128, 160, 8), (25, 3)):
+        shown += 25 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * size**2))
+    return np.repeat(shown[None], count, 0)
+
+
+@pytest.mark.parametrize("before", [softened, averaged, brightened])
+def test_noise_goes_from_a_stack_that_was_worked_on(
+    before: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """Its noise is shared by neighbours, by frames, or grows."""
+    light, rng = cells(24), np.random.default_rng(6)
+    noisy = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
+    clean, given = before(BLACK + GAIN * light), np.float32(before(noisy))
+    done = f2rcli.denoise(given)
+    assert np.square(done - clean).mean() < np.square(given - clean).mean() / 15
+
+
+def test_molecules_that_blink_are_not_taken_for_the_noise_of_bright_places() -> None:
+    """Only where they are do frames differ by more than the noise of 100 electrons."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:128, :128]
+    light = np.full((8, 128, 128), 100.0)
+    for frame in light:
+        for row, column in rng.uniform(8, 120, (9, 2)):
+            spot = np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * 2.0**2))
+            frame += rng.choice([200, 500, 2000]) * spot / spot.sum()
+    codes = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(300.0, 1500.0))
+    frames = [
+        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
+        for t, plane in enumerate(np.rint(codes).astype(np.uint16))
+    ]
+    model = estimate_noise(frames, info_of(frames), engine_for(frames))
+    assert model is not None
+    brightest = torch.full((1, 1, 1, 1), (BLACK + GAIN * 180 - 300) / 1200)
+    assert 1200 * model.sigma[0] == pytest.approx((GAIN**2 * 100 + READ**2) ** 0.5, rel=0.04)
+    assert 1200 * float(model.level(brightest)) < 1.6 * 1200 * model.sigma[0]

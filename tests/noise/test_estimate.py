@@ -160,8 +160,8 @@ def test_noise_that_frames_keep_is_more_than_they_differ_by(draw: Draw) -> None:
     found = read(lambda time: draw(time) + kept[time - 3], (0, 0, 0))
     assert in_codes(found, 0) == pytest.approx(8, rel=0.1)
     assert found.planes[0].kept == pytest.approx(2.5, rel=0.15)
-    assert found.noise(VIDEO, clipped=False).kept >= found.planes[0].kept
-    assert read(draw, (8, 8, 8)).noise(VIDEO, clipped=False).kept == 1
+    assert found.noise(chroma=True, clipped=False).kept >= found.planes[0].kept
+    assert read(draw, (8, 8, 8)).noise(chroma=True, clipped=False).kept == 1
 
 
 def test_the_same_frames_give_the_same_map() -> None:
@@ -183,8 +183,7 @@ def test_an_unsure_look_does_not_count_where_places_differed_before() -> None:
     law = model.NoiseModel.gaussian(8 / 255, 1)
     grid = tuple(map(tuple, rng.choice([0.5, 1.4], (3, 4)).tolist()))
     start = replace(model.PlaneNoise.of(law, clipped=False), places=(grid,))
-    gray = PlaneLayout(family=Family.GRAY, bits=8)
-    found = followed(start, shown, [None], [1.0, 1.0], gray, coded=False)
+    found = followed(start, shown, [None], [1.0, 1.0], coded=False)
     assert found.model.sigma8 == pytest.approx(start.model.sigma8, rel=0.02)
 
 
