@@ -5,34 +5,32 @@ independent noise, as counts are by a coin (thinning). One part is restored as t
 in sums of one, two, four or eight frames, by networks and by a Gaussian filter; the other judges,
 which nobody has seen. Where cells move, long sums smear them, and the judge sees that.
 
-Frames get what the sums show, linear between their middles, and what single frames hold besides: a
-frame less its estimate is looked at in places as wide as a cell, and what noise alone hardly ever
-does there is light.
+Frames get what the sums show, linear between their middles, but where single frames, restored as
+well, show something else: what moves or flashes is not in sums.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, tee
 from math import sqrt
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, SPARSE
-from f2rcli.engine.contract.means import Real
 from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.level import NoiseTracker
+from f2rcli.engine.level import NoiseTracker, SeenLately
 from f2rcli.engine.window_loop import beside
 from f2rcli.engine.worker import Copies
 from f2rcli.frames import Frame, Plane, Singles
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.following import grain
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Shares, coloured
 from f2rcli.window import windows
 from f2rcli.yuv import code_span, planes_of
 
@@ -151,7 +149,9 @@ CHOSEN_ON = 4 * SIZES[-1]  # frames
 WIDTHS = (1.0, 1.5, 2.0)  # pixels, of Gaussian filters
 SQUARE = 128  # pixels, of the square of large frames that is looked at
 SEEN = 0.8  # of the light, that is restored; the rest judges
-FEW = 5.0  # electrons a pixel, read noise counted as light: from there on frames are not summed
+# Electrons a pixel, read noise counted as light, from which on frames are not summed: at 24 that
+# brings `lite` 1.4 dB of simulated cells, `full` nothing from 16 on.
+FEW = 40.0
 LEAST_FRAMES = 8
 TINY = 1e-6  # electrons that stand for none
 
@@ -167,6 +167,7 @@ class Blend:
     size: int = 1  # frames
     share: float = 1.0  # of the networks
     width: float = 0.0  # pixels, standard deviation of the filter
+    apart: float = 0.0  # what it and single frames differ by at rest, see `apart_by`
 
     def of(self, restored: Frame) -> Frame:
         """A sum's frame as networks restored it, and as the filter does."""
@@ -186,39 +187,61 @@ class Light(NamedTuple):
 
     gain: float
     zero: float
+    shares: Shares  # of the noise's variance, in six bands
+
+    @classmethod
+    def of(cls, noise: PlaneNoise) -> "Light":
+        """That of noise which is a line."""
+        model, gain = noise.model, noise.model.gain[0]
+        return cls(gain, model.pedestal[0] - model.read[0] ** 2 / gain, noise.shares[0])
 
     def variance(self, plane: Singles) -> Singles:
         """The noise variance of every sample."""
         return self.gain * np.maximum(plane - np.float32(self.zero), 0)
 
 
-def dim(frames: Sequence[Frame], model: NoiseModel) -> Light | None:
-    """The light of frames of a stack, if that is so little that their sums may be restored better,
-    and noise grows with it."""
-    layout, gain = frames[0].layout, model.gain[0]
-    if layout.levels is None or not layout.counts_light or model.curve is not None or gain <= 0:
-        return None
-    light = Light(gain, model.pedestal[0] - model.read[0] ** 2 / gain)
+def _follow(noise: NoiseTracker, number: int, seen: Sequence[Frame], *, begins: bool) -> None:
+    """Look at the noise of a picture beside its neighbours, now and then."""
+    grains = [grain(one) for one in seen]
+    if noise.looks(number, grains[0], begins=begins):
+        noise.look(seen, [None] * (len(seen) - 1), grains)
+
+
+def dim(frames: Sequence[Frame], noise: PlaneNoise) -> bool:
+    """Whether frames of a stack have so little light that their sums may be restored better, and
+    noise grows with it. Frames that keep noise of those before were summed already."""
+    layout, model = frames[0].layout, noise.model
+    counted = layout.levels is not None and layout.counts_light and noise.kept == 1
+    if not counted or model.curve is not None or model.gain[0] <= 0:
+        return False
+    light = Light.of(noise)
     mean = float(np.mean([planes_of(frame)[0].mean() for frame in frames]))
-    return light if (mean - light.zero) / gain < FEW else None
+    return (mean - light.zero) / light.gain < FEW
 
 
-def chosen(frames: Sequence[Frame], light: Light, model: NoiseModel, restore: Restore) -> Blend:
+def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Blend:
     """The blend that restores a stack's first `frames`, in a row and all different, best; ALONE if
-    too few. model: their noise; restore: see `Restore`."""
+    too few. restore: see `Restore`."""
     if len(frames) < LEAST_FRAMES:
         return ALONE
-    square = _square([planes_of(frame)[0] for frame in frames])
-    rng = np.random.default_rng(0)
-    parts = [_split(frame, square, light, rng) for frame in frames]
-    best, least = ALONE, np.inf
+    square, model = _square([planes_of(frame)[0] for frame in frames]), noise.measured
+    rng, parts = np.random.default_rng(0), list[tuple[Frame, Singles]]()
+    for place, frame in enumerate(frames):
+        near = (*frames[max(place - 1, 0) : place], *frames[place + 1 : place + 2])
+        _follow(noise, place, (frame, *near), begins=not place)
+        parts.append(_split(frame, square, Light.of(noise.planes), rng))
+    noise.recall(SeenLately())
+    best, least, alone = ALONE, np.inf, None
     for size in SIZES:
         if 2 * size > len(frames):
             break
-        blend, error = _best(parts, size, model, restore)
-        if error > least:  # longer sums would smear even more
+        tried = _best(parts, size, model, restore)
+        if tried.error > least:  # longer sums would smear even more
             break
-        best, least = blend, error
+        alone = tried.networks if alone is None else alone
+        shown = [planes_of(frame)[0] for frame, _ in parts]
+        powers = [apart_by(*three) for three in zip(tried.shown, alone, shown, strict=True)]
+        best, least = replace(tried.blend, apart=float(np.median(powers))), tried.error
     return best
 
 
@@ -231,36 +254,46 @@ def _sums_restored(
     return restore(([one.frame] for one in sums), sqrt(1 / (share * size)))
 
 
+class Tried(NamedTuple):
+    """A blend, and what it shows of the pictures it was tried on, in units of white."""
+
+    blend: Blend
+    error: float  # mean square, the judges' own noise included
+    shown: Singles  # (T, H, W)
+    networks: Singles  # the same of networks alone
+
+
 def _best(
     parts: Sequence[tuple[Frame, Singles]], size: int, model: NoiseModel, restore: Restore
-) -> tuple[Blend, float]:
-    """The blend of sums of a size that comes closest to the judges, and its mean square error, in
-    which the judges' own noise counts as much for every blend.
+) -> Tried:
+    """The blend of sums of a size that comes closest to the judges, whose own noise counts as much
+    for every blend.
 
     parts: what is restored, and its judge.
     """
     pictures = ([frame] for frame, _ in parts)
     restored = list(_sums_restored(pictures, size, model, restore, SEEN))
     judges = np.stack([judge for _, judge in parts])
-    networks = _off(restored, Blend(size), judges)
-    best, least = Blend(size), float(np.mean(np.square(networks)))
+    networks = _shown_by(restored, Blend(size))
+    best = Tried(Blend(size), float(np.mean(np.square(networks - judges))), networks, networks)
     for width in WIDTHS:
-        filtered = _off(restored, Blend(size, 0.0, width), judges)
-        apart = networks - filtered
-        share = -float(np.mean(filtered * apart)) / max(float(np.mean(np.square(apart))), TINY)
+        smooth = _shown_by(restored, Blend(size, 0.0, width))
+        apart = networks - smooth
+        share = float(np.mean((judges - smooth) * apart)) / max(float(np.mean(apart**2)), TINY)
         share = min(max(share, 0.0), 1.0)
-        error = float(np.mean(np.square(filtered + share * apart)))
-        if error < least:
-            best, least = Blend(size, share, width), error
-    return best, least
+        shown = smooth + np.float32(share) * apart
+        error = float(np.mean(np.square(shown - judges)))
+        if error < best.error:
+            best = Tried(Blend(size, share, width), error, shown, networks)
+    return best
 
 
-def _off(restored: Sequence[Frame], blend: Blend, judges: Singles) -> NDArray[np.float64]:
-    """By how much every picture is off its judge, in units of white: (T, H, W)."""
+def _shown_by(restored: Sequence[Frame], blend: Blend) -> Singles:
+    """What a blend shows of every picture, in units of white: (T, H, W)."""
     black, span = code_span(restored[0].layout)
     shown = between(map(blend.of, restored))
     codes = np.stack([one.plane for one in shown]).astype(np.float64)
-    return (codes - black) / span - judges
+    return np.asarray((codes - black) / span, np.float32)
 
 
 def _split(
@@ -268,7 +301,8 @@ def _split(
 ) -> tuple[Frame, Singles]:
     """A square of a frame with SEEN of its light, and the rest: independent, of the same mean."""
     plane = planes_of(frame)[0][square]
-    apart = np.sqrt(light.variance(plane)) * _coins(light.variance(plane) / light.gain**2, rng)
+    coins = _coins(light.variance(plane) / light.gain**2, rng)
+    apart = np.sqrt(light.variance(plane)) * coloured(coins, light.shares)
     part = plane + apart * np.float32(sqrt((1 - SEEN) / SEEN))
     judge = plane - apart * np.float32(sqrt(SEEN / (1 - SEEN)))
     black, span = code_span(frame.layout)
@@ -296,37 +330,49 @@ def _square(planes: Sequence[Singles]) -> tuple[slice, slice]:
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
-CELL = 3.0  # pixels
-SEEN_FOR_SURE = 3.0  # standard deviations: of 700 places of noise alone one has so much
-ALIKE = 9  # pixels, over which the noise is as strong
+PLACE = 9  # pixels a side, within which something moves or rests
+# Times the power that both ways differ by at rest: two standard deviations. At 9 a transient at 3
+# electrons keeps 0.69 of its height for 0.74, at 2 still cells lose 0.8 dB.
+MOVED = 4.0
 
 
-def missed(left: Real, variance: Real) -> Real:
-    """The light that an estimate misses at every sample of a frame (H, W), by what it leaves of it;
-    variance: of the frame's noise."""
-    noise = np.maximum(cv2.blur(variance, (ALIKE, ALIKE)), LEAST)
-    wide = np.asarray(cv2.GaussianBlur(left, (0, 0), CELL), left.dtype)
-    power = np.square(wide) * np.float32(4 * np.pi * CELL**2) / noise
-    return wide * np.maximum(1 - np.float32(SEEN_FOR_SURE**2) / np.maximum(power, LEAST), 0)
+def apart_by(sums: Singles, alone: Singles, own: Singles) -> Singles:
+    """Power of what two ways to show a picture differ by, place by place, beside that of its own
+    noise."""
+    parts = (np.square(one - alone) for one in (sums, own))
+    apart, noise = (cv2.blur(np.asarray(part, np.float32), (PLACE, PLACE)) for part in parts)
+    return np.asarray(apart / np.maximum(noise, LEAST), np.float32)
 
 
 def restored_in_sums(
     pictures: Iterable[Copies], blend: Blend, engine: Engine, noise: NoiseTracker, restore: Restore
 ) -> Iterator[Copies]:
-    """Every picture with what restored sums show of it, as far as the residual contract allows; its
-    copies are as they were but for their samples."""
-    restored = _sums_restored(pictures, blend.size, noise.measured, restore)
-    past, estimates = Past(), between(map(blend.of, restored))
-    for window in windows(estimates, 3, lambda a, b: a.shown.shot == b.shown.shot):
-        (frame, *copies), plane = window.centre.shown.copies, window.centre.plane
+    """Every picture with what restored sums show of it, or what it shows by itself where that is
+    something else, as far as the residual contract allows; its copies are as they were but for
+    their samples."""
+    own, pictures = tee(pictures)
+    restored, alone = tee(_sums_restored(pictures, blend.size, noise.measured, restore))
+    if blend.size > 1:
+        alone = _sums_restored(own, 1, noise.measured, restore)
+    else:
+        del own
+    singles, past = between(alone), Past()
+    both = windows(between(map(blend.of, restored)), 3, lambda a, b: a.shown.shot == b.shown.shot)
+    for window in both:
+        frame, *copies = window.centre.shown.copies
         near = tuple(one.shown.copies[0] for one in beside(window))
         if not window.before:
             past = Past()
+        _follow(noise, window.centre.shown.number, (frame, *near), begins=not window.before)
         black, span = code_span(frame.layout)
-        own, estimate = planes_of(frame)[0], np.asarray((plane - black) / span, np.float32)
-        variance = np.square(noise.planes.level(0, estimate))
-        estimate = estimate + missed(own - estimate, variance)
+        estimate, single = (
+            np.asarray((plane - black) / span, np.float32)
+            for plane in (window.centre.plane, next(singles).plane)
+        )
+        power = apart_by(estimate, single, planes_of(frame)[0])
+        moved = np.maximum(1 - np.float32(MOVED * blend.apart) / np.maximum(power, LEAST), 0)
+        estimate = estimate + moved * (single - estimate)
         context = FrameContext(noise.planes, near, (None,) * len(near), past, SPARSE)
-        change = torch.from_numpy(estimate - own).to(engine.torch_device)
+        change = torch.from_numpy(estimate - planes_of(frame)[0]).to(engine.torch_device)
         done = engine.contract.to_frame(frame, [change], context)
         yield [done, *(replace(copy, planes=done.planes) for copy in copies)]

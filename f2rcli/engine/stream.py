@@ -139,12 +139,11 @@ def restore_stream(
 def _blend(begin: "Begun", engine: Engine, noise: NoiseTracker) -> Blend:
     """How to restore the frames of a stream that begins like this: as sums if photons are few."""
     opening = [copies[0] for copies in begin.waiting]
-    light = None if engine.prompt else dim(opening, noise.measured)
-    if light is None:
+    if engine.prompt or not dim(opening, noise.planes):
         return ALONE
     begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
     opening = [copies[0] for copies in begin.waiting]
-    return chosen(opening, light, noise.measured, _restore(engine, noise, HERE))
+    return chosen(opening, noise, _restore(engine, noise, HERE))
 
 
 def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
@@ -155,7 +154,10 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
         copies = next(source, None)
         if copies is None:
             return iter(())
-        other, start = engine.another(), Opening(noise.planes.scaled(factor), None)
+        other, even = engine.another(), noise.start.even
+        if even is not None:
+            even = even._replace(noise=even.noise.scaled(factor))
+        start = Opening(noise.planes.scaled(factor), None, even=even)
         known = NoiseTracker(other, copies[0].layout, start, noise.low)
         return _restored(chain([copies], source), other, known, worker)
 

@@ -21,7 +21,7 @@ from f2rcli.engine.worker import HERE, Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.noise.following import as_grainy, grain
-from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares
+from f2rcli.noise.model import PlaneNoise, coloured
 from f2rcli.window import Window, windows
 from f2rcli.yuv import with_changes
 
@@ -339,16 +339,7 @@ def _noisier(frame: Frame, levels: list[Singles], noise: PlaneNoise, seed: int) 
     """A frame with noise of these standard deviations added, rounded and cut off as files do."""
     rng = np.random.default_rng(seed)
     changes = [
-        _coloured(rng.standard_normal(level.shape, np.float32), shares) * level
+        coloured(rng.standard_normal(level.shape, np.float32), shares) * level
         for level, shares in zip(levels, noise.shares, strict=True)
     ]
     return with_changes(frame, changes)
-
-
-def _coloured(white: Singles, shares: Shares) -> Singles:
-    """White noise with its variance over the bands as given."""
-    if shares == white_shares():
-        return white
-    gains = np.sqrt(np.array(shares) / white_shares()).astype(np.float32)
-    parts = [gain * band for gain, band in zip(gains, six_bands(white), strict=True)]
-    return np.sum(parts, axis=0, dtype=np.float32)

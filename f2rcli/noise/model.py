@@ -50,6 +50,15 @@ def white_shares() -> Shares:
     return shares_of(impulse)
 
 
+def coloured(white: Singles, shares: Shares) -> Singles:
+    """White noise with its variance over the bands as given."""
+    if shares == white_shares():
+        return white
+    gains = np.sqrt(np.array(shares) / white_shares()).astype(np.float32)
+    parts = [gain * band for gain, band in zip(gains, six_bands(white), strict=True)]
+    return np.sum(parts, axis=0, dtype=np.float32)
+
+
 def measured_shares(flat: Singles) -> Shares:
     """The share of the noise's variance in every band, from what two adjacent frames differ by,
     (H, W), NaN outside flat places."""

@@ -66,6 +66,20 @@ def test_a_cell_that_flashes_for_a_frame_keeps_most_of_its_light() -> None:
     assert done[[2, 14]][:, cell].mean() < 1.5
 
 
+def test_what_moves_or_flashes_after_the_first_frames_stays_in_a_dim_stack() -> None:
+    """Sums are chosen while it rests: where it does no more, single frames tell more."""
+    rests, moves = scene(40, 0.0), scene(12, 3.0)
+    light = 3 * np.concatenate([rests, moves])
+    rows, columns = np.mgrid[:64, :64] - 32
+    spot = np.exp(-(rows**2 + columns**2) / (2 * 1.3**2))
+    light[36] += 9 * spot
+    done = (f2rcli.denoise(counted(light).astype(np.float32)) - BLACK) / GAIN
+    alone = gaussian_filter((counted(light) - BLACK) / GAIN, (0, 1.5, 1.5))
+    small = spot > 0.3
+    assert np.square(done - light)[42:].mean() < 0.9 * np.square(alone - light)[42:].mean()
+    assert (done[36] - done[35])[small].mean() > 0.6 * (light[36] - light[35])[small].mean()
+
+
 def test_every_frame_of_a_dim_excerpt_comes_once_and_in_order(coarse_alone: None) -> None:
     frames = [
         replace(f, index=t, context=t < 8)
