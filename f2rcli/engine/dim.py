@@ -1,9 +1,9 @@
-"""Stacks of a few photons a pixel: frames are summed before networks see them.
+"""Stacks of few photons a pixel: sums of frames are restored beside single ones.
 
 How many, what restores a stack's first frames best tells. Every sample is split in two of
 independent noise, as counts are by a coin (thinning). One part is restored as the stack would be,
-in sums of one, two, four or eight frames, by networks and by a Gaussian filter; the other judges,
-which nobody has seen. Where cells move, long sums smear them, and the judge sees that.
+in sums of one, two, four or eight frames; the other judges, which nobody has seen. Where cells
+move, long sums smear them, and the judge sees that.
 
 Frames get what the sums show, linear between their middles, but where single frames, restored as
 well, show something else: what moves or flashes is not in sums.
@@ -123,6 +123,12 @@ class Estimated(NamedTuple):
     plane: Plane
 
 
+def in_white(estimated: Estimated) -> Singles:
+    """The plane in units of white."""
+    black, span = code_span(estimated.shown.copies[0].layout)
+    return np.asarray((estimated.plane.astype(np.float64) - black) / span, np.float32)
+
+
 def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
     """Every picture of restored `Sum.frame`s in order: linear between middles of a shot's sums."""
     before: Frame | None = None
@@ -146,7 +152,6 @@ def _mixed(before: Frame | None, after: Frame, number: int) -> Plane:
 
 SIZES = (1, 2, 4, 8)  # frames of a sum
 CHOSEN_ON = 4 * SIZES[-1]  # frames
-WIDTHS = (1.0, 1.5, 2.0)  # pixels, of Gaussian filters
 SQUARE = 128  # pixels, of the square of large frames that is looked at
 SEEN = 0.8  # of the light, that is restored; the rest judges
 # Electrons a pixel, read noise counted as light, from which on frames are not summed: at 24 that
@@ -159,27 +164,15 @@ TINY = 1e-6  # electrons that stand for none
 Restore = Callable[[Iterable[Copies], float], Iterator[Frame]]
 
 
-@dataclass(frozen=True, slots=True)
-class Blend:
-    """The way a dim stack's frames are restored: as sums of so many, by networks, and for the rest
-    by a Gaussian filter of the counts."""
+class Way(NamedTuple):
+    """How a stack's frames are restored: by sums of so many, which where nothing moves differ by so
+    much from what single frames show (see `apart_by`)."""
 
     size: int = 1  # frames
-    share: float = 1.0  # of the networks
-    width: float = 0.0  # pixels, standard deviation of the filter
-    apart: float = 0.0  # what it and single frames differ by at rest, see `apart_by`
-
-    def of(self, restored: Frame) -> Frame:
-        """A sum's frame as networks restored it, and as the filter does."""
-        if self.share == 1:
-            return restored
-        counts: Sum = restored.source
-        smooth = cv2.GaussianBlur(counts.mean, (0, 0), self.width)
-        plane = self.share * restored.planes[0] + (1 - self.share) * smooth
-        return replace(restored, planes=(plane,))
+    apart: float = 0.0
 
 
-ALONE = Blend()
+ALONE = Way()
 
 
 class Light(NamedTuple):
@@ -219,29 +212,33 @@ def dim(frames: Sequence[Frame], noise: PlaneNoise) -> bool:
     return (mean - light.zero) / light.gain < FEW
 
 
-def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Blend:
-    """The blend that restores a stack's first `frames`, in a row and all different, best; ALONE if
-    too few. restore: see `Restore`."""
+def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Way:
+    """What restores a stack's first `frames`, in a row and all different, best; ALONE if too few.
+    restore: see `Restore`."""
     if len(frames) < LEAST_FRAMES:
         return ALONE
     square, model = _square([planes_of(frame)[0] for frame in frames]), noise.measured
-    rng, parts = np.random.default_rng(0), list[tuple[Frame, Singles]]()
+    rng, parts, judges = np.random.default_rng(0), list[Frame](), list[Singles]()
     for place, frame in enumerate(frames):
         near = (*frames[max(place - 1, 0) : place], *frames[place + 1 : place + 2])
         _follow(noise, place, (frame, *near), begins=not place)
-        parts.append(_split(frame, square, Light.of(noise.planes), rng))
+        part, judge = _split(frame, square, Light.of(noise.planes), rng)
+        parts.append(part)
+        judges.append(judge)
     noise.recall(SeenLately())
-    best, least, alone = ALONE, np.inf, None
+    own = [planes_of(part)[0] for part in parts]
+    best, least, alone = ALONE, np.inf, list[Singles]()
     for size in SIZES:
         if 2 * size > len(frames):
             break
-        tried = _best(parts, size, model, restore)
-        if tried.error > least:  # longer sums would smear even more
+        restored = _sums_restored(([part] for part in parts), size, model, restore, SEEN)
+        shown = list(map(in_white, between(restored)))
+        error = float(np.mean(np.square(np.subtract(shown, judges))))
+        if error > least:  # longer sums would smear even more
             break
-        alone = tried.networks if alone is None else alone
-        shown = [planes_of(frame)[0] for frame, _ in parts]
-        powers = [apart_by(*three) for three in zip(tried.shown, alone, shown, strict=True)]
-        best, least = replace(tried.blend, apart=float(np.median(powers))), tried.error
+        alone = alone or shown
+        powers = [apart_by(*three) for three in zip(shown, alone, own, strict=True)]
+        best, least = Way(size, float(np.median(powers))), error
     return best
 
 
@@ -252,48 +249,6 @@ def _sums_restored(
     variance = float(np.mean(np.square(model.sigma))) / share
     sums = summed(pictures, size, variance)
     return restore(([one.frame] for one in sums), sqrt(1 / (share * size)))
-
-
-class Tried(NamedTuple):
-    """A blend, and what it shows of the pictures it was tried on, in units of white."""
-
-    blend: Blend
-    error: float  # mean square, the judges' own noise included
-    shown: Singles  # (T, H, W)
-    networks: Singles  # the same of networks alone
-
-
-def _best(
-    parts: Sequence[tuple[Frame, Singles]], size: int, model: NoiseModel, restore: Restore
-) -> Tried:
-    """The blend of sums of a size that comes closest to the judges, whose own noise counts as much
-    for every blend.
-
-    parts: what is restored, and its judge.
-    """
-    pictures = ([frame] for frame, _ in parts)
-    restored = list(_sums_restored(pictures, size, model, restore, SEEN))
-    judges = np.stack([judge for _, judge in parts])
-    networks = _shown_by(restored, Blend(size))
-    best = Tried(Blend(size), float(np.mean(np.square(networks - judges))), networks, networks)
-    for width in WIDTHS:
-        smooth = _shown_by(restored, Blend(size, 0.0, width))
-        apart = networks - smooth
-        share = float(np.mean((judges - smooth) * apart)) / max(float(np.mean(apart**2)), TINY)
-        share = min(max(share, 0.0), 1.0)
-        shown = smooth + np.float32(share) * apart
-        error = float(np.mean(np.square(shown - judges)))
-        if error < best.error:
-            best = Tried(Blend(size, share, width), error, shown, networks)
-    return best
-
-
-def _shown_by(restored: Sequence[Frame], blend: Blend) -> Singles:
-    """What a blend shows of every picture, in units of white: (T, H, W)."""
-    black, span = code_span(restored[0].layout)
-    shown = between(map(blend.of, restored))
-    codes = np.stack([one.plane for one in shown]).astype(np.float64)
-    return np.asarray((codes - black) / span, np.float32)
 
 
 def _split(
@@ -345,34 +300,30 @@ def apart_by(sums: Singles, alone: Singles, own: Singles) -> Singles:
 
 
 def restored_in_sums(
-    pictures: Iterable[Copies], blend: Blend, engine: Engine, noise: NoiseTracker, restore: Restore
+    pictures: Iterable[Copies], way: Way, engine: Engine, noise: NoiseTracker, restore: Restore
 ) -> Iterator[Copies]:
     """Every picture with what restored sums show of it, or what it shows by itself where that is
     something else, as far as the residual contract allows; its copies are as they were but for
     their samples."""
-    own, pictures = tee(pictures)
-    restored, alone = tee(_sums_restored(pictures, blend.size, noise.measured, restore))
-    if blend.size > 1:
-        alone = _sums_restored(own, 1, noise.measured, restore)
-    else:
-        del own
-    singles, past = between(alone), Past()
-    both = windows(between(map(blend.of, restored)), 3, lambda a, b: a.shown.shot == b.shown.shot)
-    for window in both:
+    sums, singles = (
+        between(_sums_restored(shown, size, noise.measured, restore))
+        for shown, size in zip(tee(pictures), (way.size, 1), strict=True)
+    )
+    past = Past()
+    for window in windows(sums, 3, lambda a, b: a.shown.shot == b.shown.shot):
         frame, *copies = window.centre.shown.copies
         near = tuple(one.shown.copies[0] for one in beside(window))
         if not window.before:
             past = Past()
         _follow(noise, window.centre.shown.number, (frame, *near), begins=not window.before)
-        black, span = code_span(frame.layout)
-        estimate, single = (
-            np.asarray((plane - black) / span, np.float32)
-            for plane in (window.centre.plane, next(singles).plane)
+        own, estimate, single = (
+            planes_of(frame)[0],
+            in_white(window.centre),
+            in_white(next(singles)),
         )
-        power = apart_by(estimate, single, planes_of(frame)[0])
-        moved = np.maximum(1 - np.float32(MOVED * blend.apart) / np.maximum(power, LEAST), 0)
-        estimate = estimate + moved * (single - estimate)
+        power = apart_by(estimate, single, own)
+        moved = np.maximum(1 - np.float32(MOVED * way.apart) / np.maximum(power, LEAST), 0)
         context = FrameContext(noise.planes, near, (None,) * len(near), past, SPARSE)
-        change = torch.from_numpy(estimate - planes_of(frame)[0]).to(engine.torch_device)
-        done = engine.contract.to_frame(frame, [change], context)
+        change = torch.from_numpy(estimate + moved * (single - estimate) - own)
+        done = engine.contract.to_frame(frame, [change.to(engine.torch_device)], context)
         yield [done, *(replace(copy, planes=done.planes) for copy in copies)]

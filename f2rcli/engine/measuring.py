@@ -83,12 +83,15 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     shown = [into(space, one) for one in pictures]
     there = map_of(shown, coded=False, whole=False, like=pictures)
     assert there is not None  # as theirs is not
-    found = NoiseMap(tuple(map(PlaneMap.seen_as, whole, there.planes)))
-    law, noise = found.lines(most, dark=dark), there.noise(chroma=False, clipped=False, places=())
-    if noise.kept == 1 and there.white:  # photons are new in every sample
+    even, planes, found = None, replace(seen.planes, places=(), kept=1.0), NoiseMap(tuple(whole))
+    if all(plane.told for plane in there.planes):
+        even = Even(space, there.noise(chroma=False, clipped=False, places=()))
+        planes = replace(even.noise, clipped=planes.clipped)
+        found = NoiseMap(tuple(map(PlaneMap.seen_as, whole, there.planes)))
+    law = found.lines(most, dark=dark)
+    if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
         law = _of_photons(pictures, law, [plane.sparse for plane in whole])
-    planes = replace(noise, model=law, clipped=seen.planes.clipped)
-    return Opening(planes, found, even=Even(space, noise))
+    return Opening(replace(planes, model=law), found, even=even)
 
 
 def _of_photons(

@@ -11,7 +11,7 @@ import torch
 
 from f2rcli.engine.coarse import CoarseRemover
 from f2rcli.engine.device import lent_threads, threads_given_back
-from f2rcli.engine.dim import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
+from f2rcli.engine.dim import ALONE, CHOSEN_ON, Restore, Way, chosen, dim, restored_in_sums
 from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import PREROLL, Opening
@@ -125,18 +125,18 @@ def restore_stream(
     layout = waiting[0][0].layout
     shown = whole if whole.waiting else start
     noise = NoiseTracker.of(engine, layout, [copies[0] for copies in shown.waiting])
-    blend = _blend(shown, engine, noise)
+    way = _way(shown, engine, noise)
     del whole, start, shown, opening  # which closes what was opened for it
     pictures = chain(emptied(waiting), pictures)
-    if blend == ALONE:
+    if way.size == 1:
         yield from _restored(pictures, engine, noise, worker, marks)
         return
     restore = _restore(engine, noise, worker)
-    for copies in restored_in_sums(pictures, blend, engine, noise, restore):
+    for copies in restored_in_sums(pictures, way, engine, noise, restore):
         yield from given(copies, engine.found.aside)
 
 
-def _blend(begin: "Begun", engine: Engine, noise: NoiseTracker) -> Blend:
+def _way(begin: "Begun", engine: Engine, noise: NoiseTracker) -> Way:
     """How to restore the frames of a stream that begins like this: as sums if photons are few."""
     opening = [copies[0] for copies in begin.waiting]
     if engine.prompt or not dim(opening, noise.planes):

@@ -194,11 +194,15 @@ class PlaneMap:
         bound, error = (one[[FULL, FULL]] for one in (self.bound, self.error))
         return replace(self, bound=bound, error=error, share=np.ones_like(self.share))
 
+    @property
+    def told(self) -> bool:
+        """Whether the network is sure in half of the blocks. In a few it has nothing to compare
+        with."""
+        errors = self.error[FULL][self.bound[FULL] > 0]
+        return bool(errors.size >= LEAST_BIN and np.median(errors) < SURELY)
+
     def seen_as(self, even: "PlaneMap") -> "PlaneMap":
-        """With what the network says where noise is even. In a few blocks it has nothing to compare
-        with, and statistics speak alone."""
-        if self.level.size < LEAST_BIN:
-            return self.whole
+        """With what the network says where noise is even."""
         share, error = (one[[FULL, FULL]] for one in (even.share, even.error))
         return replace(self.whole, share=share, error=error, tails=even.tails)
 

@@ -1,6 +1,5 @@
 """Stacks of a few photons a pixel: frames are summed, as many as restore them best."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 import f2rcli
 from f2rcli.engine import stream
 from f2rcli.frames import Family, Frame, PlaneLayout
-from tests.engine.conftest import engine_for, info_of
+from tests.engine.conftest import engine_for, estimate_noise, info_of
 
 GAIN, BLACK = 8.0, 100.0
 LAYOUT = PlaneLayout(family=Family.GRAY, bits=16, levels=(60.0, 260.0))
@@ -36,7 +35,15 @@ def scene(count: int, speed: float, side: int = 64) -> np.ndarray:
     return 1 + 0.8 * np.array(shown)
 
 
-Filter = Callable[[np.ndarray], np.ndarray]
+@pytest.mark.parametrize("side", [40, 96])
+def test_photons_tell_the_gain_where_the_network_that_reads_noise_is_unsure(side: int) -> None:
+    """Texture fills the picture, and there are few blocks of it."""
+    layout = replace(LAYOUT, levels=(64.0, 208.0))
+    for seed in range(3):
+        frames = frames_of(counted(2 * scene(8, 0.0, side), seed), layout)
+        model = estimate_noise(frames, info_of(frames), engine_for(frames))
+        assert model is not None
+        assert 144 * model.gain[0] == pytest.approx(GAIN, rel=0.3)
 
 
 @pytest.mark.parametrize("speed", [0.0, 1.0])
