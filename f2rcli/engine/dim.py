@@ -185,7 +185,7 @@ class Light(NamedTuple):
     @classmethod
     def of(cls, noise: PlaneNoise) -> "Light":
         """That of noise which is a line."""
-        model, gain = noise.model, noise.model.gain[0]
+        model, gain = noise.model, max(noise.model.gain[0], TINY)  # 0 while a shutter is closed
         return cls(gain, model.pedestal[0] - model.read[0] ** 2 / gain, noise.shares[0])
 
     def variance(self, plane: Singles) -> Singles:

@@ -85,9 +85,10 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     assert there is not None  # as theirs is not
     even, planes, found = None, replace(seen.planes, places=(), kept=1.0), NoiseMap(tuple(whole))
     if all(plane.told for plane in there.planes):
-        even = Even(space, there.noise(chroma=False, clipped=False, places=()))
-        planes = replace(even.noise, clipped=planes.clipped)
         found = NoiseMap(tuple(map(PlaneMap.seen_as, whole, there.planes)))
+        if all(plane.noisy for plane in there.planes):  # a few codes look like graphics to it
+            even = Even(space, there.noise(chroma=False, clipped=False, places=()))
+            planes = replace(even.noise, clipped=planes.clipped)
     law = found.lines(most, dark=dark)
     if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
         law = _of_photons(pictures, law, [plane.sparse for plane in whole])

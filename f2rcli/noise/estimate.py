@@ -201,6 +201,12 @@ class PlaneMap:
         errors = self.error[FULL][self.bound[FULL] > 0]
         return bool(errors.size >= LEAST_BIN and np.median(errors) < SURELY)
 
+    @property
+    def noisy(self) -> bool:
+        """Whether in half of the blocks half of what frames differ by is noise."""
+        shares = self.share[FULL][self.bound[FULL] > 0]
+        return bool(shares.size and np.median(shares) > 0.5)
+
     def seen_as(self, even: "PlaneMap") -> "PlaneMap":
         """With what the network says where noise is even."""
         share, error = (one[[FULL, FULL]] for one in (even.share, even.error))

@@ -156,6 +156,24 @@ def test_noise_goes_from_a_stack_that_was_worked_on(
     assert np.square(done - clean).mean() < np.square(given - clean).mean() / 15
 
 
+@pytest.mark.parametrize("photons", [0.02, 0.1, 1.0])
+def test_photons_of_a_code_each_are_noise_though_a_picture_holds_few_codes(photons: float) -> None:
+    light = photons * cells(16)[:, :96, :96]
+    codes = np.random.default_rng(3).poisson(light).astype(np.float32)
+    done = f2rcli.denoise(codes)
+    assert np.square(done - light).mean() < np.square(codes - light).mean() / 20
+
+
+def test_frames_without_light_among_others_stay_as_they_are() -> None:
+    light, rng = cells(24), np.random.default_rng(4)
+    light[[2, 3, 8, 16]] = 0
+    codes = (BLACK + GAIN * rng.poisson(light)).astype(np.float32)
+    done = f2rcli.denoise(codes)
+    assert np.abs(done[[2, 3, 8, 16]] - BLACK).max() < 1
+    errors = [np.square(one[4:8] - BLACK - GAIN * light[4:8]).mean() for one in (done, codes)]
+    assert errors[0] < errors[1] / 10
+
+
 def test_molecules_that_blink_are_not_taken_for_the_noise_of_bright_places() -> None:
     """Only where they are do frames differ by more than the noise of 100 electrons."""
     rng = np.random.default_rng(0)
