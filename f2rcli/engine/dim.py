@@ -234,11 +234,10 @@ def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Wa
         restored = _sums_restored(([part] for part in parts), size, model, restore, SEEN)
         shown = list(map(in_white, between(restored)))
         error = float(np.mean(np.square(np.subtract(shown, judges))))
-        if error > least:  # longer sums would smear even more
-            break
         alone = alone or shown
-        powers = [apart_by(*three) for three in zip(shown, alone, own, strict=True)]
-        best, least = Way(size, float(np.median(powers))), error
+        if error < least:
+            powers = [apart_by(*three) for three in zip(shown, alone, own, strict=True)]
+            best, least = Way(size, float(np.median(powers))), error
     return best
 
 
