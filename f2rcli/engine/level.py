@@ -52,8 +52,9 @@ class SeenLately(NamedTuple):
 class NoiseTracker:
     """A stream's noise: what was found at its start, and what the last look said.
 
-    Sensor values go to networks through a `VarianceStabiliser` for the noise that was found, and
-    their noise is not looked at again: a sensor's law stays as it is while brightness changes.
+    Sensor values go to networks through a `VarianceStabiliser` for the noise that was found. A
+    sensor's law stays as it is while brightness changes; looks tell by how much all of it does, as
+    where a stack was made as bright as before it bleached.
     """
 
     def __init__(

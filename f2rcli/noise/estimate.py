@@ -163,7 +163,8 @@ class PlaneMap:
     def line(self, most: float, *, dark: bool = False) -> NoiseModel:
         """Variance as a line over brightness, as sensors' counts have it. most: the brightest
         sample, which may be the most that the sensor tells: noise is cut off there. dark: whether
-        light may begin above 0, as in files that do not say where black is."""
+        light may begin above 0, as in files that do not say where black is. Blocks of sparse
+        differences tell nothing."""
         seen, variance = self.bound[FULL] > 0, self.variance
         if not seen.any():
             return NoiseModel.gaussian(0.0, 1)

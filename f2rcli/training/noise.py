@@ -114,9 +114,8 @@ def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
     found = map_of(frames, coded=clip.coded)
     if found is None:
         return None
-    return found.noise(
-        chroma=frames[0].chroma, clipped=found.cut_off(frames), places=()
-    )  # excerpts have none
+    clipped = found.cut_off(frames)
+    return found.noise(chroma=frames[0].chroma, clipped=clipped, places=())  # excerpts have none
 
 
 def _spectra(clip: Footage, numbers: range) -> tuple[Spectrum, ...]:
