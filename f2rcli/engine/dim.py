@@ -195,9 +195,9 @@ class Light(NamedTuple):
 
 def _follow(noise: NoiseTracker, number: int, seen: Sequence[Frame], *, begins: bool) -> None:
     """Look at the noise of a picture beside its neighbours, now and then."""
-    grains = [grain(one) for one in seen]
-    if noise.looks(number, grains[0], begins=begins):
-        noise.look(seen, [None] * (len(seen) - 1), grains)
+    own, *near = seen
+    if noise.looks(number, grainy := grain(own), begins=begins):
+        noise.look(seen, [None] * len(near), [grainy, *map(grain, near)])
 
 
 def dim(frames: Sequence[Frame], noise: PlaneNoise) -> bool:

@@ -58,7 +58,8 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
         planes = PlaneNoise.of(law, clipped=layout.full_range)
     else:
         clipped = ends_at_codes(layout) or found.cut_off(pictures)
-        planes = found.noise(chroma=pictures[0].chroma, clipped=clipped)
+        places = () if layout.counts_light else None  # their law says what noise goes by
+        planes = found.noise(chroma=pictures[0].chroma, clipped=clipped, places=places)
     if layout.counts_light:
         return of_counts(pictures, Opening(planes, found), dark=layout.levels is not None)
     edges8 = find_edges([one.luma for one in pictures])
@@ -76,22 +77,22 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     if seen.found is None:
         law = _of_photons(pictures, seen.planes.model)
         return Opening(replace(seen.planes, model=law), None)
-    whole = [plane.whole for plane in seen.found.planes]
+    found = whole = NoiseMap(tuple(plane.whole for plane in seen.found.planes))
     most = max(float(plane.max()) for one in pictures for plane in one.planes)
     low = lowest([torch.from_numpy(one.planes[0]) for one in pictures]) if dark else None
-    space = VarianceStabiliser.of(NoiseMap(tuple(whole)).lines(most, dark=dark), low=low)
+    space = VarianceStabiliser.of(whole.lines(most, dark=dark), low=low)
     shown = [into(space, one) for one in pictures]
     there = map_of(shown, coded=False, whole=False, like=pictures)
     assert there is not None  # as theirs is not
-    even, planes, found = None, replace(seen.planes, places=(), kept=1.0), NoiseMap(tuple(whole))
+    even, planes = None, replace(seen.planes, kept=1.0)
     if all(plane.told for plane in there.planes):
-        found = NoiseMap(tuple(map(PlaneMap.seen_as, whole, there.planes)))
+        found = NoiseMap(tuple(map(PlaneMap.seen_as, whole.planes, there.planes)))
         if all(plane.noisy for plane in there.planes):  # a few codes look like graphics to it
             even = Even(space, there.noise(chroma=False, clipped=False, places=()))
             planes = replace(even.noise, clipped=planes.clipped)
     law = found.lines(most, dark=dark)
     if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
-        law = _of_photons(pictures, law, [plane.sparse for plane in whole])
+        law = _of_photons(pictures, law, [plane.sparse for plane in whole.planes])
     return Opening(replace(planes, model=law), found, even=even)
 
 
