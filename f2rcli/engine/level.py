@@ -242,7 +242,7 @@ def _declared(sigma: float, found: Opening, engine: Engine, layout: PlaneLayout)
     if found.found is None or contradicted:
         return own
     seen = found.planes
-    return replace(own, shares=seen.shares, places=seen.places, kept=seen.kept)
+    return replace(own, shares=seen.shares, places=seen.places, kept=seen.kept, gamut=seen.gamut)
 
 
 def mean_sigma8(model: NoiseModel) -> float:

@@ -15,6 +15,7 @@ from f2rcli.noise.estimate import NoiseMap, PlaneMap, estimate, single_frame_sig
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
+from f2rcli.yuv import matrices
 
 PREROLL = 6  # frames, no two alike, that the noise is measured on
 SHORTEST = 3  # frames of a shot whose photons are counted
@@ -60,6 +61,9 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
         clipped = ends_at_codes(layout) or found.cut_off(pictures)
         places = () if layout.counts_light else None  # their law says what noise goes by
         planes = found.noise(chroma=pictures[0].chroma, clipped=clipped, places=places)
+        if clipped and pictures[0].chroma:
+            matrix = matrices(layout.matrix)[0]
+            planes = replace(planes, gamut=found.colours_cut_off(pictures[0], matrix))
     if layout.counts_light:
         return of_counts(pictures, Opening(planes, found), dark=layout.levels is not None)
     edges8 = find_edges([one.luma for one in pictures])

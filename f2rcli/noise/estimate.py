@@ -267,9 +267,7 @@ class PlaneMap:
     def beyond(self) -> float:
         """Share of samples that noise which nothing cuts off has half its standard deviation
         beyond black and white: none of bars."""
-        sigma = np.maximum(self.sigma[FULL], 1e-6)
-        ends = torch.from_numpy(np.stack([self.level, 1 - self.level]) / sigma)
-        each = torch.special.ndtr(-ends - 0.5).sum(0).numpy() * self._seen()
+        each = _beyond(self.level, self.sigma[FULL]) * self._seen()
         return float(each.mean()) if each.size else 0.0
 
     def _seen(self) -> Mask:
@@ -290,6 +288,12 @@ class PlaneMap:
         are mostly upwards."""
         unsure = np.square(self._as_white(self.error)) + (SAMPLING / 2) ** 2
         return np.asarray(unsure**-2, np.float64)
+
+
+def _beyond(level: Singles, sigma: Singles | float) -> Singles:
+    """See `PlaneMap.beyond`, at every place."""
+    ends = torch.from_numpy(np.stack([level, 1 - level]) / np.maximum(sigma, 1e-6))
+    return np.asarray(torch.special.ndtr(-ends - 0.5).sum(0).numpy())
 
 
 def _of(law: NoiseModel, level: Floats) -> Floats:
@@ -393,6 +397,22 @@ class NoiseMap:
         margin = self.planes[0].law().sigma[0] / 2
         found = float(((luma < -margin) | (luma > 1 + margin)).mean())
         return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
+
+    def colours_cut_off(self, picture: FramePlanes, matrix: Singles) -> bool:
+        """The same of red, green and blue, on the grid of chroma. matrix: from Y'CbCr to these.
+        Noise that came later, as a tape's, takes them as far beyond as it is strong."""
+        luma, *chroma = picture.planes
+        size = chroma[0].shape[::-1]
+        planes = np.stack([cv2.resize(luma, size, interpolation=cv2.INTER_AREA), *chroma])
+        power = np.square([plane.law().sigma[0] for plane in self.planes])
+        power[0] *= chroma[0].size / luma.size
+        found, expected = 0.0, 0.0
+        for row in matrix:
+            colour, sigma = np.tensordot(row, planes, 1), float(np.square(row) @ power) ** 0.5
+            found += float((np.abs(colour - 0.5) > 0.5 + sigma / 2).mean())
+            light = np.asarray(cv2.blur(colour, (9, 9)), np.float32)
+            expected += float(_beyond(light, sigma).mean())
+        return expected < BEYOND or found < CUT_SHARE * expected
 
 
 def binned(level: Floats, variance: Floats, worth: Floats | None = None) -> tuple[Floats, Floats]:

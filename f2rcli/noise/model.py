@@ -307,6 +307,7 @@ class PlaneNoise:
     shares: per plane, the share of its variance in each of six bands; sums to one. The bands are
     what successive box filters of 3, 7, 15, 31 and 63 pixels part, the finest first.
     clipped: whether black and white cut the noise off (never where codes beyond them were seen).
+    gamut: whether those of red, green and blue did, and not of luma alone.
     places: per plane, what its standard deviation is times the law's, evenly over the picture; none
     where it is the same everywhere.
     """
@@ -318,6 +319,7 @@ class PlaneNoise:
     colours: NoiseModel | None = None  # of R, G and B, where theirs was stated and not the planes'
     errors: tuple[float, ...] = ()  # per plane, the share of it that is a codec's errors; none: 0
     kept: float = 1.0  # the most of the planes', see `PlaneMap.kept`
+    gamut: bool = True
 
     @classmethod
     def of(cls, model: NoiseModel, *, clipped: bool) -> "PlaneNoise":

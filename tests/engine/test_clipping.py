@@ -6,9 +6,10 @@ import torch
 
 from f2rcli.engine.contract.limits import CODED
 from f2rcli.engine.contract.residual import FrameContext
-from f2rcli.frames import Frame
+from f2rcli.engine.stream import denoise_stream
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.model import NoiseModel, PlaneNoise
-from tests.engine.conftest import GRAY8, engine_for
+from tests.engine.conftest import GRAY8, engine_for, info_of
 
 
 def test_a_coded_dark_picture_loses_most_of_the_light_that_clipping_added() -> None:
@@ -25,3 +26,28 @@ def test_a_coded_dark_picture_loses_most_of_the_light_that_clipping_added() -> N
     added, stays = (part.mean() - light.mean() for part in (coded, done))
     assert added > 4
     assert abs(stays) < 0.15 * added
+
+
+def test_colours_that_nothing_cut_off_keep_their_mean() -> None:
+    """A tape's noise comes to Y'CbCr, and takes bright colours beyond white in R, G and B."""
+    layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
+    light, rng = np.linspace(190, 222, 128 * 192).reshape(128, 192), np.random.default_rng(0)
+    clean = light, np.full((64, 96), 120.0), np.full((64, 96), 134.0)
+    frames = [
+        Frame(
+            planes=tuple(
+                np.rint(plane + rng.normal(0, sigma, plane.shape)).astype(np.uint8)
+                for plane, sigma in zip(clean, (3, 12, 12), strict=True)
+            ),
+            layout=layout,
+            pts=t,
+        )
+        for t in range(6)
+    ]
+    done = list(denoise_stream(iter(frames), info_of(frames), engine_for(frames)))
+    for index, plane in enumerate(clean):
+        noisy, restored = (
+            np.mean([one.planes[index] for one in some], 0) - plane for some in (frames, done)
+        )
+        assert abs(noisy.mean()) < 0.1
+        assert abs(restored.mean()) < 0.15

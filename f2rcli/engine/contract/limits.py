@@ -84,6 +84,7 @@ class Terms:
     clipped: bool
     tolerance: Tolerance = STRICT
     allowance: tuple[float, ...] = (1.0,)  # factors of each plane's deviation, or of all planes'
+    gamut: bool = True  # see `PlaneNoise`
 
     @property
     def chroma(self) -> bool:
@@ -294,8 +295,8 @@ def shifts_removed(
     to_range, back = _ranges(terms, shown[0])
     planes = torch.cat([resized(one, size) for one in shown])
     level = torch.cat([resized(halved(one), size) for one in variances])
-    channels = (to_range @ planes.flatten(1)).view_as(planes)
-    deviation = (to_range.square() @ level.flatten(1)).sqrt_().view_as(planes)
+    channels = (to_range @ planes.flatten(1)).view(-1, *size)
+    deviation = (to_range.square() @ level.flatten(1)).sqrt_().view(-1, *size)
     deviation *= terms.tolerance.clipped
     if here(planes) and not (torch.minimum(channels, 1 - channels) < SURE * deviation).any():
         return [], []
@@ -331,9 +332,10 @@ def _part_removed(
 
 
 def _ranges(terms: Terms, like: Tensor) -> list[Tensor]:
-    """From planes to what the file's range cut off, and back, (P, P) each: noise of Y'CbCr files
-    was cut off in red, green and blue."""
-    count = len(terms.shares)
-    yuv = terms.layout.family is Family.YUV
-    both = matrices(terms.layout.matrix) if yuv else (np.eye(count), np.eye(count))
-    return [as_constant(tuple(map(float, one.ravel())), like).view(count, count) for one in both]
+    """From planes (P) to what the file's range cut off, and back: noise of Y'CbCr files was cut off
+    in red, green and blue, if not in luma alone."""
+    own = np.eye(len(terms.shares), dtype=np.float32)
+    both = own[:1], own[:, :1]
+    if terms.gamut:
+        both = matrices(terms.layout.matrix) if terms.layout.family is Family.YUV else (own, own)
+    return [as_constant(tuple(map(float, one.ravel())), like).view(one.shape) for one in both]

@@ -107,7 +107,7 @@ class Contract:
         # half of a louder frame's noise is what it differs from calmer ones by
         apart, repeats = noise.kept * (1 + context.louder), 2 * noise.kept - 1
         tolerance = replace(context.tolerance or self._slack, apart=apart, repeats=repeats)
-        terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most)
+        terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most, noise.gamut)
         known = past.memory if past.memory.fits(groups) else Memory()
         return groups, terms, law_of(noise, terms, groups), known
 
