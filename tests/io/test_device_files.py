@@ -398,6 +398,16 @@ def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: P
             plan_output(reader, tmp_path / "out.webm", WriteOptions(audio_codec="wmv"))
 
 
+def test_an_unknown_encoder_of_sound_is_refused_for_silent_clips_as_well(
+    tools, tmp_path: Path
+) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=5, smooth=True)
+    with open_reader(source) as reader:
+        plan_output(reader, tmp_path / "out.mkv", WriteOptions(audio_codec="aac"))
+        with pytest.raises(UsageError, match="no such audio encoder"):
+            plan_output(reader, tmp_path / "out.mkv", WriteOptions(audio_codec="wmv"))
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [(".webm", "opus"), (".mkv", "flac")])
 @pytest.mark.parametrize("start", [None, 0.2])
 def test_sound_is_encoded_again_where_that_is_asked_for(

@@ -224,14 +224,22 @@ def plan_streams(
     source: SourceMetadata, container: Container, options: WriteOptions
 ) -> tuple[list[SideStream], list[Fate]]:
     """Plans of the other streams, and what becomes of each. Raises UsageError for sound and
-    subtitles that another file could hold."""
+    subtitles that another file could hold, and for a codec that does not exist, even of silence."""
     plans, fates, none = list[SideStream](), list[Fate](), f"{container.name} holds none"
+    codec = options.audio_codec
+    encoder = _SOUND.get(codec, codec) if codec else ""
+    if encoder and not is_encoder(encoder, "audio"):
+        raise UsageError(
+            f"audio_codec={codec!r}: this FFmpeg has no such audio encoder.",
+            hint="Try aac, opus, flac, mp3 or ac3.",
+        )
     for stream in source.others:
         if _rebuilt(source, container, stream):
             continue
         plan, reason = SideStream(stream=stream), None
-        if stream.type == "audio" and options.audio_codec and not container.only_pictures:
-            plan.encoder = _sound_encoder(container, stream, options.audio_codec)
+        if stream.type == "audio" and encoder and not container.only_pictures:
+            _check_sound(container, stream, encoder, f"audio_codec={codec!r}")
+            plan.encoder = encoder
         else:
             reason = refusal(container, stream)
         if reason is not None:
@@ -268,25 +276,20 @@ def _refuse(container: Container, stream: Stream) -> None:
         )
 
 
-def _sound_encoder(container: Container, stream: Stream, codec: str) -> str:
-    """FFmpeg's encoder of that name for a stream of sound. Raises UsageError."""
-    encoder, why = _SOUND.get(codec, codec), ""
-    if not is_encoder(encoder, "audio"):
-        why, hint = "this FFmpeg has no such audio encoder", "Try aac, opus, flac, mp3 or ac3."
-    elif stream.codec_context is None:
+def _check_sound(container: Container, stream: Stream, encoder: str, asked: str) -> None:
+    """Raise UsageError for an encoder that a stream of sound cannot be sent through."""
+    if stream.codec_context is None:
         why, hint = f"FFmpeg has no decoder for {stream_line(stream)}", "Leave it out."
-    else:
-        name = av.Codec(encoder, "w").canonical_name
+        raise UsageError(f"{asked}: {why}.", hint=hint)
+    name = av.Codec(encoder, "w").canonical_name
+    fits = name in container.only.get("audio", (name,))
+    try:
+        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
+    except ValueError:
+        fits = False
+    if not fits:
         hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
-        fits = name in container.only.get("audio", (name,))
-        try:
-            av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
-        except ValueError:
-            fits = False
-        why = "" if fits else f"{container.name} cannot hold it"
-    if why:
-        raise UsageError(f"audio_codec={codec!r}: {why}.", hint=hint)
-    return encoder
+        raise UsageError(f"{asked}: {container.name} cannot hold it.", hint=hint)
 
 
 def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
