@@ -156,16 +156,19 @@ class Lockstep:
             first = next(iter(frames.values()))
             before, lane = before if first.lane == lane else None, first.lane
             order = sorted(frames, key=lambda name: (name == CLEAN, name != NOISY))
-            before = FrameSet(index, {n: self._picture(n, frames[n]) for n in order}, before)
+            levels = first.layout.levels
+            before = FrameSet(
+                index, {n: self._picture(n, frames[n], levels) for n in order}, before
+            )
             yield before
 
-    def _picture(self, name: str, frame: Frame) -> Picture:
-        """A side's picture (C, H, W), read as those of all others.
+    def _picture(self, name: str, frame: Frame, levels: tuple[float, float] | None) -> Picture:
+        """A side's picture (C, H, W), read as those of all others. levels: codes of black and white
+        of a stack's reference, in this lane.
 
         From 0 to 1, as a player would show it; but not of mosaics and stacks, whose samples below
         black and above white are measurements.
         """
-        levels = self.first.layout.levels  # codes of black and white of a stack's reference
         if frame.layout.space is Space.BAYER:
             return self._cut(yuv.to_rgb(frame), scale=2)
         if levels is not None and frame.layout.levels is not None:

@@ -258,6 +258,23 @@ def test_lanes_of_a_stack_are_not_compared_with_each_other() -> None:
     assert [value is None for value in series.frames["all"]] == [True, False, True, False]
 
 
+def test_lanes_of_a_stack_are_compared_each_in_its_own_codes() -> None:
+    """The second channel is ten times as bright, with an error that is four times as large."""
+
+    class Channels(Made):
+        def __iter__(self) -> Iterator[Frame]:
+            for lane, (white, error) in enumerate(((1000.0, 1), (10000.0, 4))):
+                plane = np.full(self.size, 500 + error * int(self.noise), np.uint16)
+                layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, white))
+                yield Frame(planes=(plane,), layout=layout, lane=lane)
+
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 1000.0))
+    clean, out = (Channels(layout=layout, frames=2, noise=noise) for noise in (0, 20))
+    alone = [20 * np.log10(white / error) for white, error in ((1000, 20), (10000, 80))]
+    found = run(given(clean, out=out)).clips[0].value("out", "psnr")
+    assert found == pytest.approx(np.mean(alone), abs=1e-3)
+
+
 def test_mosaics_are_compared_plane_by_plane_from_black_to_white() -> None:
     mosaic = Mosaic(pattern="RGGB", black=(64.0,) * 4, white=(1023.0,) * 4)
     layout = PlaneLayout(family=Family.BAYER, bits=10, mosaic=mosaic)
