@@ -65,11 +65,14 @@ def _form(page: Any) -> dict[str, str]:
     return {name: str(tags[name].value) for name in names if name in tags}
 
 
-def test_what_ome_xml_says_is_kept_and_goes_along_in_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("channels", [(0, 1), (1,)])  # that planes are told of
+def test_what_ome_xml_says_is_kept_and_goes_along_in_whole(
+    channels: tuple[int, ...], tmp_path: Path
+) -> None:
     ome_types = pytest.importorskip("ome_types")
     planes = "".join(
         f'<Plane TheT="{t}" TheZ="0" TheC="{c}" DeltaT="{t}" PositionX="7" ExposureTime="0.1"/>'
-        for t in range(3) for c in range(2)
+        for t in range(3) for c in channels
     )  # fmt: skip
     xml = f"""<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Instrument
  ID="Instrument:0"><Objective ID="Objective:0" LensNA="1.2"/></Instrument><Image ID="Image:0"
@@ -93,8 +96,11 @@ def test_what_ome_xml_says_is_kept_and_goes_along_in_whole(tmp_path: Path) -> No
         assert pixels.physical_size_x == pytest.approx(0.002)
         assert (pixels.channels[0].name, pixels.channels[0].excitation_wavelength) == ("a", 488)
         assert pixels.channels[0].color.as_rgb_tuple()[:3] == (0, 255, 0)
-        assert [one.delta_t for one in pixels.planes] == [0, 0, 1, 1, 2, 2]
-        assert {(one.position_x, one.exposure_time) for one in pixels.planes} == {(7, 0.1)}
+        told = [one for one in pixels.planes if one.delta_t is not None]
+        assert {one.the_c for one in told} == set(channels)
+        assert all(one.delta_t == one.the_t for one in told)
+        assert len(told) == 3 * len(channels)
+        assert {(one.position_x, one.exposure_time) for one in told} == {(7, 0.1)}
         (note,) = found.structured_annotations.comment_annotations
         assert note.value == xml
 

@@ -158,7 +158,7 @@ class Metadata:
             at = place_of(outer, **{a: int(number_of(plane.get(f"The{a}")) or 0) for a in "TZC"})
             if at is not None:
                 planes[at] = {k: v for k, v in plane.attrib.items() if not k.startswith("The")}
-        said = pixels.attrib
+        said, every = pixels.attrib, range(math.prod(outer.values()) if planes else 0)
         stated = {axis: number_of(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"}
         steps = {a: scaled(stated[a], said.get(f"PhysicalSize{a}Unit", "µm")) for a in "XYZ"}
         bits = number_of(said.get("SignificantBits"))
@@ -172,7 +172,7 @@ class Metadata:
                 {k: v for k, v in one.attrib.items() if k not in ("ID", "SamplesPerPixel")}
                 for one in pixels.findall("Channel")
             ],
-            planes=[planes[at] for at in sorted(planes)],
+            planes=[planes.get(at, {}) for at in every],
         )
 
     # Of programs that write TIFF, as tifffile reads their metadata:

@@ -46,10 +46,11 @@ class Output:
     def of(cls, series: Series, places: Sequence[int], said: Metadata) -> "Output":
         """With what is said of its channels and pictures, where that fits them: OME's planes are
         known by time, depth and channel."""
-        fits = set(dict(series.outer)) <= set("TZC") and len(said.planes) == len(places)
+        fits = set(dict(series.outer)) <= set("TZC") and max(places) < len(said.planes)
         known = len(said.channels) == series.sizes.get("C", 1)
         said = replace(
-            said, planes=said.planes if fits else (), channels=said.channels if known else ()
+            said, planes=[said.planes[at] for at in places] if fits else (),
+            channels=said.channels if known else (),
         )
         return cls(series, tuple(places), said)
 
