@@ -143,6 +143,11 @@ def same_samples(a: Frame, b: Frame) -> bool:
     )
 
 
+def is_blank(frame: Frame) -> bool:
+    """Whether a frame is of one value everywhere, plane by plane."""
+    return all(plane.min() == plane.max() for plane in frame.planes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipInfo:
     """Facts of a clip before its frames are read."""

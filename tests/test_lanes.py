@@ -44,6 +44,13 @@ def test_levels_leave_room_on_both_sides_of_what_is_there() -> None:
     assert (np.stack(shown).max() - black) / (white - black) < 4
 
 
+def test_frames_without_a_picture_tell_nothing_of_a_lane() -> None:
+    shown = frames()
+    nothing = [np.full_like(frame, value) for frame in shown for value in (0, 65535)]
+    found, wanted = measure_lane([*nothing, *shown]), measure_lane(shown)
+    assert (found.levels, found.top) == (wanted.levels, wanted.top)
+
+
 @pytest.mark.parametrize(("value", "span"), [(0.0, 1.0), (0.3, 1.0), (-7.0, 7.0), (40.0, 40.0)])
 def test_a_lane_of_one_value_spans_as_much_as_it_is_or_one(value: float, span: float) -> None:
     levels = measure_lane([np.full((8, 8), value, np.float32)] * 3).levels

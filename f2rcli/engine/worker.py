@@ -19,8 +19,8 @@ import torch
 
 from f2rcli.engine.device import use_threads
 from f2rcli.engine.engine import Engine
-from f2rcli.frames import ClipInfo, Frame, same_samples
-from f2rcli.samples.defects import SetAside, put_back, searches
+from f2rcli.frames import ClipInfo, Frame, is_blank, same_samples
+from f2rcli.samples.defects import SetAside, all_aside, put_back, searches
 
 T = TypeVar("T")
 
@@ -128,13 +128,17 @@ LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start 
 
 def unique(frames: Iterable[Frame], worker: Worker = HERE) -> Iterator[Copies]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
-    nothing as a neighbour, and gets its original's result. Invalid samples are set aside, by the
-    worker."""
+    nothing as a neighbour, and gets its original's result. So does a frame of a stack in which
+    nothing was recorded, but that it comes back as stored: a channel may have been taken at every
+    second time point. Invalid samples are set aside, by the worker."""
     run: list[Frame] = []
     for frame in worker.done(searches(frames)):
-        if run and len(run) < LONGEST_REPEAT and same_samples(run[0], frame):
-            run.append(replace(frame, planes=run[0].planes))
-            continue
+        if run and len(run) < LONGEST_REPEAT:
+            same = same_samples(run[0], frame)
+            if same or (frame.layout.levels is not None and is_blank(frame)):
+                own = frame if same else all_aside(frame)
+                run.append(replace(own, planes=run[0].planes))
+                continue
         if run:
             yield run
         run = [frame]

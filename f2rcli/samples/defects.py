@@ -8,7 +8,7 @@ Samples that are neither single nor of one value over an area are picture, whate
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -132,6 +132,19 @@ def set_aside(frame: Frame, before: Sequence[Kept] = ()) -> Frame:
     planes = tuple(plane for plane, _ in found)
     aside = tuple(kept for _, kept in found)
     return replace(frame, planes=planes + frame.planes[count:], aside=aside)
+
+
+def all_aside(frame: Frame) -> Frame:
+    """The frame with all samples in `aside` that are not `stored`."""
+    found = list[Kept]()
+    for index, plane in enumerate(put_back(frame).planes):
+        places = np.flatnonzero(~frame.stored[index]) if frame.stored else _every(plane.size)
+        samples = plane.ravel()[places]
+        found.append(Kept(places, samples, NONE, no_numbers(samples), NOWHERE))
+    return replace(frame, aside=tuple(found))
+
+
+_every = lru_cache(1)(np.arange)  # many frames in a row may share it
 
 
 def put_back(frame: Frame) -> Frame:

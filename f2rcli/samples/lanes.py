@@ -90,7 +90,10 @@ def measure_lane(
 ) -> LaneStatistics:
     """Statistics of frames (H, W) or (H, W, S) spread over a lane; `more` from between them, read
     one by one, tell of stuck pixels. Hot samples and fill values do not count for the levels: one
-    of them would squeeze the picture into a sliver. Of a sensor with a mosaic only stuck pixels."""
+    of them would squeeze the picture into a sliver; nor do frames of one value beside others. Of a
+    sensor with a mosaic only stuck pixels."""
+    frames = [one for one in frames if not _is_even(one)] or frames
+    more = (one for one in more if not _is_even(one))
     if mosaic is not None:
         found = lasting(frames, _mean(chain(frames, more)), mosaic)
         return LaneStatistics((0.0, 1.0), found, mosaic=mosaic)
@@ -106,6 +109,10 @@ def measure_lane(
     gray = frames[0].ndim == 2
     found = lasting(whole, _mean(chain(whole, map(light_of, more)))) if gray else NOWHERE
     return LaneStatistics(_levels(np.concatenate(values)), found, *_saturation(frames))
+
+
+def _is_even(frame: Plane) -> bool:
+    return np.array_equal(frame, np.broadcast_to(frame.flat[0], frame.shape), equal_nan=True)
 
 
 def _mean(frames: Iterable[Plane]) -> Floats:

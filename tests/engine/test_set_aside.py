@@ -136,6 +136,20 @@ def test_what_was_set_aside_is_noted_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(("kind", "value"), [("stack 16", 0), ("stack float", np.nan)])
+def test_frames_of_a_stack_without_a_picture_are_passed_over(kind: str, value: float) -> None:
+    """A channel that was recorded at every second time point, with nothing between."""
+    frames = noisy(kind)
+    nothing = np.full((HEIGHT, WIDTH), value, KINDS[kind][1])
+    blank = replace(frames[0], planes=(nothing,))
+    done = denoised([one for frame in frames for one in (frame, blank)])
+    assert all(planes[0].tobytes() == nothing.tobytes() for planes in done[1::2])
+    zero, one = KINDS[kind][2]
+    for (plane,), (wanted,) in zip(done[::2], undamaged(kind), strict=True):
+        apart = np.sqrt(np.mean(np.square(plane.astype(float) - wanted)))
+        assert apart < AWAY * SIGMA * (one - zero)
+
+
 def test_fields_keep_their_hot_samples() -> None:
     frames = [
         replace(frame, planes=((frame.planes[0] // 8 + 40).astype(np.uint8),))
