@@ -177,7 +177,7 @@ class Report:
         self.method, self.weights = engine.settings.method, engine.weights.name
         self.device, self.precision = engine.device, engine.precision
         self.given_back = engine.contract.returned.share
-        self.note(*engine.found.notes)
+        self.note(*engine.found.noted(info))
         self.noise = tuple(starmap(LaneNoise.of, engine.found.noises(info)))
 
     def __str__(self) -> str:

@@ -77,13 +77,19 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
         "engine": {"summary": summary(engine), **engine.choices},
         "cost": {"summary": takes.words(), **takes.values()},
         "noise": {
-            "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
+            "sigma": sigma_of(model),
+            "words": of_first_lane(clip) + noise_words(model, clip.layout.levels),
             "means": means, "lines": rows.in_words(lines) or None,
             "coarse": report.coarse_words(coarse8) or None,
         },
         "set_aside": engine.found.aside.lines(), "damage": ledger.damage(),
         "remarks": ledger.remarks,
     }  # fmt: skip
+
+
+def of_first_lane(clip: ClipInfo) -> str:
+    """`channel 1, z 1: ` of a stack of several lanes, whose first alone is looked at."""
+    return f"{clip.lanes[0]}: " if len(clip.lanes) > 1 else ""
 
 
 def picture(clip: ClipInfo) -> dict[str, Any]:
@@ -190,7 +196,8 @@ def noise(
     check_results(ctx, [source], "plot", "grain_table")
     settings = opt.settings(ctx, EngineSettings)
     with open_reader(source, opt.settings(ctx, ReadOptions)) as reader:
-        name, ledger, layout = reader.info.name, reader.ledger, reader.info.layout
+        ledger, layout = reader.ledger, reader.info.layout
+        name = of_first_lane(reader.info) + reader.info.name
         if grain_table is not None and layout.family is not Family.YUV:
             raise UsageError(
                 "--grain-table: AV1 has grain for Y'CbCr video alone.",
@@ -212,7 +219,7 @@ def noise(
     if grain_table is not None and report.planes is not None:
         table = tabled(report.planes, layout).encode()
         write_result(ctx, "grain_table", "film grain table", table)
-    console.event("noise", file=name, **report.values())
+    console.event("noise", file=reader.info.name, **report.values())
     console.rows(*noise_report(report, name))
     return EXIT_DAMAGED if ledger.damaged else EXIT_OK
 

