@@ -46,12 +46,10 @@ class Output:
     def of(cls, series: Series, places: Sequence[int], said: Metadata) -> "Output":
         """With what is said of its channels and pictures, where that fits them: OME's planes are
         known by time, depth and channel."""
-        fits = set(dict(series.outer)) <= set("TZC") and max(places) < len(said.planes)
+        fits = set(dict(series.outer)) <= set("TZC") and max(places, default=0) < len(said.planes)
         known = len(said.channels) == series.sizes.get("C", 1)
-        said = replace(
-            said, planes=[said.planes[at] for at in places] if fits else (),
-            channels=said.channels if known else (),
-        )
+        planes = [said.planes[at] for at in places] if fits else ()
+        said = replace(said, planes=planes, channels=said.channels if known else ())
         return cls(series, tuple(places), said)
 
     @property
