@@ -29,13 +29,12 @@ from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import FramePlanes, PlaneNoise, side_by_side
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
+from f2rcli.noise.spectrum import Differences, spectrum_of, temporal_correlation
 
 FRAMES = 10  # unique frames that a report looks at
 WINDOWS = 3  # of them, that are compared with their neighbours
 SOFT = 2.0  # pixels, of that blur
 HALF_CODE = 0.5 / 255
-UNSEEN = Temporal(None, None)  # of frames that could not be compared
 
 
 def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseReport | None:
@@ -89,24 +88,22 @@ def described(pictures: Sequence[FramePlanes], *, full_range: bool = True) -> No
     if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
         return None
     places = spread(inner, WINDOWS)
-    flows = [_flows(pictures, place) for place in places]
-    maps = [estimate(_three(pictures, i), to) for i, to in zip(places, flows, strict=True)]
+    shown = [_three(pictures, place) for place in places]
+    flows = [_flows(one) for one in shown]
+    maps = [estimate(one, to) for one, to in zip(shown, flows, strict=True)]
     found = NoiseMap.joined(maps)
     clipped = full_range or found.cut_off(pictures)
     law = side_by_side([plane.law(clipped=clipped) for plane in found.planes])
     by_frame = tuple(fmean(p.law(clipped=clipped).sigma[0] for p in one.planes) for one in maps)
     patches = [
-        Differences.of(_three(pictures, i), to, law).patches(one)
-        for i, to, one in zip(places, flows, maps, strict=True)
+        Differences.of(three, to, law).patches(one)
+        for three, to, one in zip(shown, flows, maps, strict=True)
     ]
     spectrum = spectrum_of(np.concatenate(patches))
-    temporal = UNSEEN
-    if (pair := next((i for i in inner if i + 1 in inner), None)) is not None:
-        both = (
-            Differences.of(_three(pictures, i), _flows(pictures, i, soft=SOFT), law)
-            for i in (pair, pair + 1)
-        )
-        temporal = temporal_correlation(*both)
+    of_both = _three(pictures, inner[0]), pictures[inner[0] - 1 : inner[0] + 2][::-1]
+    temporal = temporal_correlation(
+        *(Differences.of(one, _flows(one, soft=SOFT), law) for one in of_both)
+    )
     black, rail = _rails(pictures)
     points = tuple(plane.points() for plane in found.planes)
     cut = black + rail if clipped else 0.0
@@ -120,10 +117,10 @@ def _three(pictures: Sequence[FramePlanes], place: int) -> list[FramePlanes]:
     return [pictures[i] for i in (place, place - 1, place + 1)]
 
 
-def _flows(pictures: Sequence[FramePlanes], place: int, soft: float = 0.0) -> list[Flow]:
-    """From a picture into both neighbours. soft: by how much lumas are blurred, so that motion does
-    not follow a fixed pattern."""
-    lumas = [one.luma for one in _three(pictures, place)]
+def _flows(frames: Sequence[FramePlanes], soft: float = 0.0) -> list[Flow]:
+    """From the first frame into the others. soft: by how much lumas are blurred, so that motion
+    does not follow a fixed pattern."""
+    lumas = [one.luma for one in frames]
     if soft:
         lumas = [np.asarray(cv2.GaussianBlur(one, (0, 0), soft), np.float32) for one in lumas]
     return [DISFlow()(lumas[0], one) for one in lumas[1:]]

@@ -95,7 +95,8 @@ class NoiseReport:
     @property
     def shared(self) -> float:
         """Standard deviation that adjacent frames share and their neighbours do not; 0: unknown."""
-        return self._deviation(self.temporal.compensated or 0.0)
+        share = self.temporal.compensated or 0.0
+        return self._deviation(share / (1 - share))
 
     @property
     def white(self) -> bool:

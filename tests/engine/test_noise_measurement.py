@@ -105,6 +105,30 @@ def test_a_fixed_pattern_is_no_independent_noise() -> None:
     assert not found.independent
 
 
+@pytest.mark.parametrize("rho", [0.3, 0.6])
+def test_noise_that_frames_keep_is_told_by_its_correlation(rho: float) -> None:
+    clip = smooth_clip(5)
+    kept = noise_like(clip, 12)
+    for frame, before in zip(kept[1:], kept, strict=False):
+        frame[:] = rho * before + (1 - rho**2) ** 0.5 * frame
+    found = measured(to_frames(clip + kept))
+    assert found is not None
+    assert found.temporal.fixed == pytest.approx(rho, abs=0.3)  # the flow's error
+    assert not found.independent
+    assert found.values()["temporal"]["fixed_pattern8"] == pytest.approx(12 * rho**0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_grain_that_is_new_in_every_frame_is_independent(width: float) -> None:
+    clip = smooth_clip(5, 160, 224)
+    grain = np.stack([
+        [cv2.GaussianBlur(plane, (0, 0), width) for plane in frame] for frame in noise_like(clip)
+    ])  # fmt: skip
+    found = measured(to_frames(clip + 12 / 255 * grain / grain.std()))
+    assert found is not None
+    assert found.independent
+
+
 @pytest.mark.parametrize(("rho", "independent"), [(-0.15, True), (0.05, True), (0.15, False)])
 def test_frames_that_differ_by_more_than_their_noise_share_none(
     report: NoiseReport, rho: float, independent: bool
