@@ -3,7 +3,8 @@
 The clip's noise is measured, and more of it drawn: the denoiser is shown y + t n', which is the
 clip a little noisier, and its results are held against y - n' / t. For Gaussian noise the errors
 of the two are independent though y is one clip (recorrupted-to-recorrupted; Pang et al., CVPR
-2021), so the squared error between them differs from that to the clean frames by a constant.
+2021), so the squared error between them differs from that to the clean frames by a constant. Noise
+that frames share undoes that: after x264 at crf 30 the input scored best, the clean clip last.
 """
 
 import math
@@ -89,8 +90,8 @@ def judge(
     black, to 1, white. At least three different frames of one shot, 64 pixels a side.
     white: the value of white, else the largest one of an integer type, and 1 for floats.
 
-    Raises InputError for clips whose noise cannot be measured, UsageError for a function that
-    returns something else.
+    Raises InputError for clips whose noise cannot be measured, or is shared by frames, UsageError
+    for a function that returns something else.
     """
     frames, white, rails = _frames(clip, white)
     pictures = [_planes(frame / np.float32(white)) for frame in frames]
@@ -154,6 +155,11 @@ def _measured(pictures: Sequence[Picture]) -> tuple[NoiseLaw, float]:
             "the clip's noise cannot be measured, or it has none.",
             hint="Take three or more different frames of one shot; pass white= where the values "
             "fill little of their type.",
+        )
+    if not report.independent:
+        raise InputError(
+            "the clip's frames share noise: the score would prefer what keeps it.",
+            hint="Judge on footage that was neither compressed nor denoised before.",
         )
     return report.law, report.confidence.percent / 100
 

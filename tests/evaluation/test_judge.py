@@ -114,6 +114,16 @@ def test_what_cannot_be_judged_is_one_clear_line(clip: Frames, words: str) -> No
     assert words == "neither" or "white=" in str(caught.value.hint)
 
 
+def test_noise_that_frames_keep_is_not_judged() -> None:
+    """A mean over frames beat a blur there, by half of the error that it had."""
+    kept = noisy(np.zeros((6, 128, 160)), 15)
+    for frame, before in zip(kept[1:], kept, strict=False):
+        frame[:] = 0.6 * before + 0.8 * frame
+    with pytest.raises(InputError, match="share noise") as caught:
+        f2rcli.judge(blur(1), (scene() + kept).astype(np.float32))
+    assert "neither compressed nor denoised" in str(caught.value.hint)
+
+
 def test_a_function_that_returns_something_else_is_told_so() -> None:
     with pytest.raises(UsageError, match="returned"):
         f2rcli.judge(lambda frames: frames[:1], noisy(scene(4), 15))
