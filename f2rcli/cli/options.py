@@ -173,6 +173,8 @@ def check_results(ctx: typer.Context, others: Iterable[str | None], *names: str)
     file of the run (`others`; of LABEL=PATH the path)."""
     for name in (name for name in names if ctx.params[name] is not None):
         path, flag = Path(ctx.params[name]), ctx.obj.flags[name]
+        if str(path) == "-":
+            raise UsageError(f"{flag} -: is a file.", hint="--json writes to standard output.")
         rest = [*others, *(ctx.params[other] for other in names if other != name)]
         own = any(same_file(path, Path(word.partition("=")[2] or word)) for word in rest if word)
         if own or path.suffix.lower() in READABLE:

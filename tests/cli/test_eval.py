@@ -97,6 +97,9 @@ def test_results_replace_nothing_unasked_and_that_is_known_before_the_work(
     assert evaluate(*sides, "--csv", out, "-y").code == EXIT_OK
     done = evaluate(*sides, "--csv", clips / "lossy.mkv", "-y")
     assert (done.code, "another file of this run" in done.err) == (EXIT_USAGE, True)
+    done = evaluate(*sides, "--csv", "-", "-y")
+    assert (done.code, "--csv -: is a file" in done.err) == (EXIT_USAGE, True)
+    assert not Path("-").exists()
 
 
 def test_folders_are_matched_by_name_and_what_is_missing_is_told(
