@@ -8,11 +8,12 @@ V-BM3D where it is installed.
 import importlib
 import importlib.metadata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from itertools import chain, groupby, islice
+from math import isnan
 from statistics import fmean
 from typing import Any, ClassVar, Protocol
 
@@ -22,7 +23,8 @@ import numpy as np
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.result import MethodFacts
+from f2rcli.evaluation.frame_set import FRAMES, NoiseLeft
+from f2rcli.evaluation.result import WHOLE, MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.estimate import single_frame_sigma
 from f2rcli.noise.synthesis.law import to_codes
@@ -97,15 +99,16 @@ class Filter(Contestant, Protocol):
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """Without a sigma, that of each lane's first frame is measured. Raises F2RError."""
+        """Without a sigma, each lane's first frames are measured as `noise_left` is, white or not.
+        Raises F2RError."""
         if info.layout.family is Family.BAYER:
             raise InputError(f"{info.name}: {self.name} cannot denoise mosaics.", hint=LEAVE_OUT)
         for _, lane in groupby(frames, key=lambda frame: frame.lane):
-            first = next(lane)
+            first = list(islice(lane, FRAMES))
             waiting: deque[Frame] = deque()
-            codes = _codes_of(chain([first], lane), waiting)  # noqa: B031  # goes on
+            codes = _codes_of(chain(first, lane), waiting)  # noqa: B031  # goes on
             frames_of_lane = None if info.frames is None else info.frames // len(info.lanes)
-            for done in self.filtered(codes, sigma8 or rough_sigma8(first), frames_of_lane):
+            for done in self.filtered(codes, sigma8 or measured_sigma8(first), frames_of_lane):
                 yield _frame(done, waiting.popleft())
             if waiting:
                 raise F2RError(f"{self.name}: failed, frames are missing.", hint=LEAVE_OUT)
@@ -311,9 +314,14 @@ def _frame(picture: Codes, like: Frame) -> Frame:
     )  # fmt: skip
 
 
-def rough_sigma8(frame: Frame) -> float:
-    """The noise of a frame by itself, mean of the channels, in 8-bit units."""
-    return 255 * fmean(map(single_frame_sigma, to_rgb(frame)))
+def measured_sigma8(frames: Sequence[Frame]) -> float:
+    """The noise of a clip's first frames, mean of the channels, in 8-bit units; where they cannot
+    be compared, of the first alone, which takes coarse noise for the scene."""
+    left = NoiseLeft()
+    for frame in frames:
+        left.add(to_rgb(frame))
+    found = left.finish().clip[WHOLE]
+    return 255 * fmean(map(single_frame_sigma, to_rgb(frames[0]))) if isnan(found) else found
 
 
 def find(names: tuple[str, ...]) -> list[Filter]:

@@ -67,10 +67,22 @@ def test_gray_clips_stay_gray_and_the_noise_is_measured_if_not_told(
     info, truth = clean(3, channels=1)
     told, frames = parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
     given = list(frames)
-    assert baselines.rough_sigma8(given[0]) == pytest.approx(20, rel=0.1)
+    assert baselines.measured_sigma8(given) == pytest.approx(20, rel=0.1)
     done = list(baseline.denoise(iter(given), told, None))
     assert all(len(frame.planes) == 1 for frame in done)
     assert error(done, truth) < 0.7 * error(given, truth)
+
+
+@pytest.mark.parametrize("baseline", EVERYONE, ids=lambda baseline: baseline.name)
+@pytest.mark.parametrize("told", [True, False])
+def test_coarse_noise_is_no_scene(baseline: baselines.Filter, *, told: bool) -> None:
+    """A single frame of it looked a quarter as noisy as it is, and was left as it was."""
+    info, truth = clean(6)
+    noise = parse("correlated:20,1")
+    made, frames = noise.add(iter(truth), info, seed=0, clipped=True)
+    given = list(frames)
+    done = list(baseline.denoise(iter(given), made, noise.sigma8 if told else None))
+    assert error(done, truth) < 0.9 * error(given, truth)
 
 
 @pytest.mark.parametrize("baseline", EVERYONE, ids=lambda baseline: baseline.name)

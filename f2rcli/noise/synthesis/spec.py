@@ -83,9 +83,10 @@ class NoiseSpec:
 
     @property
     def sigma8(self) -> float | None:
-        """Standard deviation in 8-bit units of white Gaussian noise of one strength; else None."""
+        """Standard deviation in 8-bit units of Gaussian noise of one strength; else None."""
         low, high = self.ranges[0]
-        return low if self.kind == "gaussian" and low == high else None
+        alike = self.kind in ("gaussian", "correlated") and low == high
+        return low if alike else None
 
     def add(
         self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
