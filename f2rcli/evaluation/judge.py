@@ -44,6 +44,7 @@ class Score:
     doubt8: float  # by which `error8` may be off, for all denoisers alike, if the noise is misread
     noisy8: float  # the same error of what the denoiser was shown
     sigma8: float  # the clip's noise as it was measured, in 8-bit codes
+    passed: float  # share of the noise that is still in the results
     # `error8` area by area; nan where black or white cut the noise off
     blocks: NDArray[np.float64] = field(repr=False, compare=False)
 
@@ -60,8 +61,9 @@ class Score:
     def better_than(self, other: "Score") -> tuple[float, float]:
         """How much smaller this error is, in 8-bit codes squared, and its standard error.
 
-        What is not known of the noise falls out of it: of two denoisers, judged on the same clip
-        with the same seed, the better one is told reliably. Raises UsageError for other clips.
+        What is not known of the noise falls out of it but for what one denoiser lets through and
+        the other does not, which is part of the standard error. Raises UsageError for other clips
+        or seeds.
         """
         if self.blocks.shape != other.blocks.shape or self.noisy8 != other.noisy8:
             raise UsageError(
@@ -70,7 +72,8 @@ class Score:
             )
         apart = other.blocks - self.blocks
         spread = float(np.nanstd(apart, ddof=1)) / math.sqrt(np.isfinite(apart).sum())
-        return other.error8 - self.error8, spread
+        doubt = 2 * self.doubt8 * (other.passed - self.passed)
+        return other.error8 - self.error8, math.hypot(spread, doubt)
 
 
 def judge(
@@ -107,7 +110,7 @@ def judge(
             f"function: returned {results.shape} for frames {frames.shape}.",
             hint="Return as many frames as it was given, of their size.",
         )
-    errors, variances = [], []
+    errors, variances, passed = [], [], []
     for signal, noise, picture, result in zip(signals, fresh, pictures, results, strict=True):
         level = law.level.level(signal)[0].numpy()
         apart = _planes(result / np.float32(white)) - picture
@@ -117,13 +120,15 @@ def judge(
         inside = (bright > room) & (bright < 1 - room) if rails else np.True_
         errors.append(np.where(inside, error, np.nan))
         variances.append(np.where(inside, level**2, np.nan))
+        passed.append(np.where(inside, apart * noise / TAU, np.nan))
     blocks = 255.0**2 * np.concatenate([_block_means(error) for error in errors])
     if np.isfinite(blocks).sum() < 2:
         raise InputError("the clip is black or white all over: there is nothing to judge.")
     variance = 255**2 * float(np.nanmean(variances))
     return Score(
         error8=255**2 * float(np.nanmean(errors)), doubt8=2 * doubt * variance,
-        noisy8=(1 + TAU**2) * variance, sigma8=math.sqrt(variance), blocks=blocks,
+        noisy8=(1 + TAU**2) * variance, sigma8=math.sqrt(variance),
+        passed=255**2 * float(np.nanmean(passed)) / variance, blocks=blocks,
     )  # fmt: skip
 
 

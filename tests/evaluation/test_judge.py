@@ -66,6 +66,20 @@ def test_which_of_two_is_better_is_told_whatever_is_known_of_the_noise(scores) -
     assert abs(narrow.better_than(wide)[0]) < 20  # hardly different, and said to be
 
 
+def test_noise_that_one_of_two_lets_through_is_as_unsure_as_its_strength() -> None:
+    """Grain wider than is measured well: the clean clip lost by twelve standard errors."""
+    clean = scene()
+    grain = blur(1.5)(np.random.default_rng(0).normal(0, 1, clean.shape))
+    clip = (clean + 0.06 * grain / grain.std()).astype(np.float32)
+    truth, mixed = (
+        f2rcli.judge(lambda y, share=share: clean + share * (y - clean), clip)
+        for share in (0.0, 0.3)
+    )
+    assert (truth.passed, mixed.passed) == pytest.approx((0, 0.3), abs=0.05)
+    gain, spread = truth.better_than(mixed)
+    assert gain == pytest.approx((0.3 * 0.06 * 255) ** 2 * 1.25, abs=2 * spread)
+
+
 def test_whole_numbers_are_shown_on_their_own_scale_and_colours_stay_last() -> None:
     clean = np.repeat(scene(4)[..., None], 3, axis=3)
     codes = np.rint(255 * noisy(clean, 20)).clip(0, 255).astype(np.uint8)
