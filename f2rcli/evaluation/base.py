@@ -145,7 +145,7 @@ class Comparison:
                 label = own if own not in taken else f"{own} ({len(sides) + 2})"
             if label in taken:
                 raise UsageError(
-                    f"{text}: the label {label} is taken.",
+                    f"{path}: the label {label} is taken.",
                     hint="Write LABEL=PATH with another label.",
                 )
             sides[label] = Path(path)

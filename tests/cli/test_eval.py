@@ -134,6 +134,7 @@ def test_damaged_input_is_told(evaluate: Run, damaged: Path, tmp_path: Path) -> 
         (("--benchmark", "set9", "--root", "."), EXIT_USAGE, "set9"),
         (("--benchmark", "set8", "--root", "gone"), EXIT_INPUT, "no such folder"),
         (("none=lossy.mkv", "--clean", "clean.mkv"), EXIT_USAGE, "the label none is taken"),
+        (("clean=lossy.mkv", "--noisy", "clean.mkv"), EXIT_USAGE, "error: lossy.mkv: the label"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_clear_line(
