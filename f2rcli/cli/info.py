@@ -245,7 +245,7 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
         yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
         yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
     moving, fixed = report.temporal
-    shared = "too few flat places to compare adjacent frames"
+    shared = "too few frames to compare adjacent ones"
     if moving is not None:
         shared = f"{moving:.3f} with the next frame at the same point of the scene"
         shared += "" if fixed is None else f"; {fixed:.3f} at the same pixel"

@@ -29,7 +29,7 @@ from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import FramePlanes, PlaneNoise, side_by_side
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.spectrum import Differences, spectrum_of, temporal_correlation
+from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
 
 FRAMES = 10  # unique frames that a report looks at
 WINDOWS = 3  # of them, that are compared with their neighbours
@@ -100,10 +100,12 @@ def described(pictures: Sequence[FramePlanes], *, full_range: bool = True) -> No
         for three, to, one in zip(shown, flows, maps, strict=True)
     ]
     spectrum = spectrum_of(np.concatenate(patches))
-    of_both = _three(pictures, inner[0]), pictures[inner[0] - 1 : inner[0] + 2][::-1]
-    temporal = temporal_correlation(
-        *(Differences.of(one, _flows(one, soft=SOFT), law) for one in of_both)
-    )
+    temporal = Temporal(None, None)
+    if (first := next((i for i in inner if i + 1 in inner), None)) is not None:
+        groups = [[pictures[first + n] for n in which] for which in ((0, -1, 1), (1, 2, -1))]
+        temporal = temporal_correlation(
+            *(Differences.of(group, _flows(group, soft=SOFT), law) for group in groups)
+        )
     black, rail = _rails(pictures)
     points = tuple(plane.points() for plane in found.planes)
     cut = black + rail if clipped else 0.0

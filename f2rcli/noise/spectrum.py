@@ -181,24 +181,25 @@ def spectrum_of(patches: Singles) -> Spectrum | None:
     )
 
 
-def temporal_correlation(middle: Differences, last: Differences) -> Temporal:
+def temporal_correlation(second: Differences, third: Differences) -> Temporal:
     """Correlation of the noise of adjacent frames, by a fine band alone, where little of the scene
     is that moves. If adjacent frames share noise, those two apart differ by more.
 
-    middle: a frame beside the one before and the one after; last: the one after, beside the middle
-    and the one before that. Flows follow coarse noise, so every difference has a flow of its own:
-    that of two frames by way of a third had more noise, and grain that is new in every frame seemed
-    shared by 0.06 to 0.32 (2 pixels wide, ten filmed clips; now by 0.11 at most, once by 0.24).
+    Of four frames the second, beside the first, and the third, beside the fourth and then the
+    first. No frame is in both pairs: coarse noise is like itself a few pixels on, where a frame
+    lies once it has moved. And flows follow coarse noise, so every difference has one of its own:
+    that of two frames by way of one between had more noise, and grain that is new in every frame
+    seemed shared by 0.06 to 0.32 (2 pixels wide, ten filmed clips; now by 0.15 at most).
     """
-    past, after, apart = _fine(middle.before), _fine(last.before), _fine(last.after)
-    flat = middle.flat & last.flat
-    one = _mean((past**2 + after**2) / 2, flat)
+    past, future, apart = _fine(second.before), _fine(third.before), _fine(third.after)
+    flat = second.flat & third.flat
+    one = _mean((past**2 + future**2) / 2, flat)
     two = _mean(apart**2, flat)
     shared = None if one is None or two is None else 1 - max(one, LEAST) / max(two, LEAST)
     # Slower, a fixed pattern cannot be told from the scene.
-    moving = flat & (np.abs(last.back).max(2) > 1.5)
-    fixed = _mean(past * after, moving)
-    every = _mean((past**2 + after**2) / 4, moving)
+    moving = flat & (np.abs(second.back).max(2) > 1.5)
+    fixed = _mean(past * future, moving)
+    every = _mean((past**2 + future**2) / 4, moving)
     if fixed is None or every is None:
         return Temporal(shared, None)
     return Temporal(shared, min(fixed / max(every, LEAST), 1.0))
