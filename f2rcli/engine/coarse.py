@@ -20,7 +20,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import LOOK_EVERY
 from f2rcli.engine.measuring import PREROLL, map_of, of_one_shot
-from f2rcli.engine.worker import Copies
+from f2rcli.engine.pictures import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.bound import mean
 from f2rcli.noise.estimate import NoiseMap, diagonal

@@ -26,8 +26,8 @@ from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately
+from f2rcli.engine.pictures import Copies
 from f2rcli.engine.window_loop import beside
-from f2rcli.engine.worker import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.following import grain
 from f2rcli.noise.model import NoiseModel, PlaneNoise, Shares, coloured

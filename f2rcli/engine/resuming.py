@@ -31,8 +31,8 @@ from f2rcli.engine.contract.residual import Past, Returned
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import SeenLately
+from f2rcli.engine.pictures import Copies, given, wanted
 from f2rcli.engine.window_loop import Restorer, StreamState
-from f2rcli.engine.worker import Copies, given, wanted
 from f2rcli.errors import InputError, StaleError
 from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.base import ReadOptions

@@ -15,21 +15,12 @@ from f2rcli.engine.dim import ALONE, CHOSEN_ON, Restore, Way, chosen, dim, resto
 from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import PREROLL, Opening
+from f2rcli.engine.pictures import Copies, given, one_field, to_measure, unique, woven
 from f2rcli.engine.resuming import Marks
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.engine.window_loop import Restorer
-from f2rcli.engine.worker import (
-    HERE,
-    Copies,
-    Worker,
-    given,
-    network_worker,
-    one_field,
-    to_measure,
-    unique,
-    woven,
-)
+from f2rcli.engine.worker import HERE, Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.system import give_memory_back
 from f2rcli.window import emptied, tee_releasing

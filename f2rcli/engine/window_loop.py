@@ -16,8 +16,9 @@ from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately
+from f2rcli.engine.pictures import Copies
 from f2rcli.engine.planes_store import Packing, grouped_planes
-from f2rcli.engine.worker import HERE, Copies, Worker
+from f2rcli.engine.worker import HERE, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.noise.following import as_grainy, grain

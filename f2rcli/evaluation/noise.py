@@ -21,8 +21,8 @@ from f2rcli.engine.measuring import (
     opening_noise,
     spread,
 )
+from f2rcli.engine.pictures import to_measure
 from f2rcli.engine.stream import begun
-from f2rcli.engine.worker import to_measure
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK
