@@ -61,10 +61,13 @@ def read(path: Path, frames: int | None = None) -> Clip:
         return np.stack([picture.to_ndarray(format="rgb24") for picture in pictures])
 
 
-def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) -> Path:
+def make_noisy(
+    clip: Path, noise: str, folder: Path, frames: int | None = None, times: int = 1
+) -> Path:
     """Write the noisy version of a clip's first frames into a folder; returns its path.
 
-    noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264, or one of MADE.
+    noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264, or one of MADE; times:
+    that each noisy picture comes, coded.
     """
     clean, plain = read(clip, frames), folder / f"{clip.stem}.{noise}.mkv"
     if noise in MADE:
@@ -80,7 +83,8 @@ def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) 
         return plain
     clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even
     coded, options = plain.with_suffix(".mp4"), {"crf": str(coding.crf), "preset": "medium"}
-    write(coded, _noisy(clean, law, rng), _rate(clip), coding.encoder, options, "yuv420p")
+    noisy = _noisy(clean, law, rng).repeat(times, 0)
+    write(coded, noisy, _rate(clip), coding.encoder, options, "yuv420p")
     return coded
 
 

@@ -1,7 +1,7 @@
 """Quality on clean clips with noise made on the spot, blind, through the command line.
 
     python benchmarks/quality.py CLIPS [--noise g20 ..., or MADE of noisy_clips.py] [--frames 8]
-        [--only NAME] [--threads 1] [--options ...]
+        [--times 1] [--only NAME] [--threads 1] [--options ...]
 
 CLIPS is a folder of clean clips (MKV) that were kept out of training. Their noisy versions are
 written to files (see noisy_clips.py), each goes through `f2r denoise --lossless`, and the file that
@@ -22,14 +22,15 @@ NOISES = ("g20", "g30", "g50", "pg", "corr30", "h264")
 
 
 def measure(clip: Path, noise: str, arguments: argparse.Namespace, work: Path) -> dict[str, Score]:
-    noisy = make_noisy(clip, noise, work, arguments.frames)
+    noisy = make_noisy(clip, noise, work, arguments.frames, arguments.times)
     done = work / f"{noisy.stem}.f2r.mkv"
     command = [sys.executable, "-m", "f2rcli", "denoise", noisy, "-o", done, "--lossless", "-q"]
     threads = ["--threads", str(arguments.threads)] if arguments.threads else []
     subprocess.run([*command, "--overwrite", *threads, *arguments.options], check=True)
-    given = read(noisy, arguments.frames)
+    given = read(noisy)
     clean = read(clip, arguments.frames)[:, : given.shape[1], : given.shape[2]]
-    return {"noisy": score(given, clean), "f2r": score(read(done, arguments.frames), clean)}
+    clean = clean.repeat(len(given) // len(clean), 0)
+    return {"noisy": score(given, clean), "f2r": score(read(done), clean)}
 
 
 def main() -> None:
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--noise", nargs="+", default=list(NOISES))
     parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--times", type=int, default=1, help="that a picture comes, coded")
     parser.add_argument("--threads", type=int, help="of f2r denoise; default: all cores")
     parser.add_argument("--only", default="", help="clips whose name contains this")
     parser.add_argument(

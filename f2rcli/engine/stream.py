@@ -111,7 +111,7 @@ def restore_stream(
     """Every frame restored that is not context. opening, marks: see `denoise_stream`; worker: runs
     the networks."""
     whole = begun(unique(opening), engine)
-    start = begun(unique(frames, worker), engine, whole)
+    start = begun(unique(frames, worker, prompt=engine.prompt), engine, whole)
     waiting, pictures, *_ = start
     if not waiting:
         return

@@ -357,7 +357,7 @@ def test_frames_are_taken_only_as_they_are_needed(coarse_alone: None) -> None:
             yield frame
 
     for given, _ in enumerate(denoise_stream(source(), info_of(frames), engine_for(frames))):
-        assert taken - given <= 9
+        assert taken - given <= 12  # the opening, a window of five, and what tells copies
 
 
 @pytest.mark.parametrize("sigma", [10, 30])
