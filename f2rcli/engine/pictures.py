@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import groupby, takewhile
+from itertools import chain, groupby, repeat, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ def unique(
     nothing was recorded, but that it comes back as stored: a channel may have been taken at every
     second time point. Invalid samples are set aside, by the worker."""
     run, found = list[Frame](), worker.done(searches(frames))
-    for frame, copied in ((one, False) for one in found) if prompt else with_copies(found):
+    for frame, copied in zip(found, repeat(False)) if prompt else with_copies(found):
         if run and len(run) < LONGEST_REPEAT:
             same = copied or same_samples(run[0], frame)
             if same or (frame.layout.levels is not None and is_blank(frame)):
@@ -69,8 +69,19 @@ class Step(NamedTuple):
 
 
 def with_copies(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
-    """Frames, each with whether it is the one before as a codec wrote it again: hardly anything
-    differs, though between some frames around, before and after, noise does."""
+    """Frames of a lane, each with whether it is the one before as a codec wrote it again: hardly
+    anything differs, though between some frames around, before and after, noise does. Of sensors'
+    counts, which no codec wrote, and of pictures with alpha none is."""
+    source = iter(frames)
+    for first in source:
+        layout = first.layout
+        if layout.keeps_means or layout.alpha or min(first.planes[0].shape) < BLOCK:
+            yield from zip(chain([first], source), repeat(False))
+        else:
+            yield from _with_copies(chain([first], source))
+
+
+def _with_copies(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
     before = list[Step]()
     for step, following in with_next(_steps(frames), AROUND):
         after = list(takewhile(lambda one: not one.begins, following))
@@ -80,19 +91,16 @@ def with_copies(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
         before = [] if step.begins else [*before, step][-AROUND:]
 
 
-def _steps(frames: Iterable[Frame]) -> Iterator[Step]:
-    """Sensors' counts are in no codec's files, and what alpha hides is not looked at."""
+def _steps(frames: Iterator[Frame]) -> Iterator[Step]:
     known: tuple[Singles, Thumbnail] | None = None
     for frame in frames:
-        plane, layout, seen = frame.planes[0], frame.layout, None
-        if min(plane.shape) >= BLOCK and not (layout.keeps_means or layout.alpha):
-            luma, (zero, span) = whole(plane.astype(np.float32)), code_span(layout)
-            seen = luma, (thumbnail(luma) - zero) / span
-        if known is None or seen is None or not same_shot(known[1], seen[1]):
+        luma, (zero, span) = whole(frame.planes[0].astype(np.float32)), code_span(frame.layout)
+        look = (thumbnail(luma) - zero) / span
+        if known is None or not same_shot(known[1], look):
             yield Step(frame)
         else:
-            yield Step.of(frame, seen[0] - known[0])
-        known = seen
+            yield Step.of(frame, luma - known[0])
+        known = luma, look
 
 
 def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[Copies]:

@@ -365,15 +365,18 @@ class LaneWriter:
             yield
 
     def _different(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Frames that show something new, numbered without the others."""
-        for frame in frames:
+        """Frames that show something new, numbered without the others. Copies that a codec wrote
+        again have the noise of their originals, which would be learnt as scene."""
+        from f2rcli.engine.pictures import with_copies  # brings torch
+
+        own = map(self._field, frames)
+        for frame, copied in with_copies(own) if self.noisy else zip(own, itertools.repeat(False)):
             clean = None if self.noisy else self._field(frame.source)
-            frame = self._field(frame)
             self.layout, source = frame.layout, clean or frame
             look = hashlib.blake2b(digest_size=16)
             for plane in source.planes[: source.layout.colour_planes]:
                 look.update(np.ascontiguousarray(plane).data)
-            if look.digest() in self._seen:
+            if copied or look.digest() in self._seen:
                 self.copies += 1
                 continue
             self._seen.add(look.digest())

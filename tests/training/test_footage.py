@@ -51,6 +51,14 @@ def test_cuts_end_shots_and_copies_are_left_out(tmp_path: Path) -> None:
     assert footage.shots == (range(5), range(5, 10))
 
 
+def test_copies_that_a_codec_wrote_again_are_left_out(tmp_path: Path) -> None:
+    rng, clip = np.random.default_rng(0), pictures(6)
+    twice = np.repeat(clip + rng.normal(0, 0.04, clip.shape), 2, 0)
+    twice[1::2] += (rng.random(clip.shape) < 0.05) / 255
+    (footage,) = opened(write_clip(tmp_path / "a.mkv", twice, sigma=0))
+    assert footage.shape[0] == 6
+
+
 def test_fields_are_clips_of_their_own(tmp_path: Path) -> None:
     clip = pictures(5)
     path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
