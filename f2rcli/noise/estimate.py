@@ -226,7 +226,8 @@ class PlaneMap:
     @property
     def sparse(self) -> float:
         """How far from Gaussian it is in most places: 1 of noise, more of snow and glitter."""
-        return float(np.median(self.tails)) if self.tails.size else 1.0
+        tails = self.tails[self.bound[FULL] > 0]
+        return float(np.median(tails)) if tails.size else 1.0
 
     @property
     def unsure(self) -> float:

@@ -27,6 +27,7 @@ PARTS = 6  # a side, of a picture, by which the error of its gain is found
 SURE = 3.0  # standard errors of a gain
 DARKEST = 0.01  # of the blocks: light may begin there; no variance is below theirs
 LEAST_SPREAD = 0.1  # of the brightness of blocks, that other frames share
+NO_READ = 0.04  # electrons squared of read noise: the quietest sensors have twice as much
 FEW = 3.0  # photons: of fewer, what frames differ by tells less than counting does
 # Of fewer codes an electron rounding hides the noise's shape, and adds to its variance or takes
 # from it as light lies between two codes or on one: the gain may be anything below.
@@ -77,8 +78,9 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
 
 
 def _line(frames: Sequence[NDArray[np.float32]], *, few: bool) -> PhotonLine | None:
-    bright, variance, others = (np.concatenate(p) for p in zip(*_blocks(frames, few), strict=True))
-    # Of blocks without light no sample may differ: half must have a variance at all.
+    every = tuple(np.concatenate(p) for p in zip(*_blocks(frames, few), strict=True))
+    lit = every[2] > every[2].min()  # where no other frame has a count, there is no light
+    bright, variance, others = (one[lit] for one in every)
     if bright.size < FEWEST or np.mean(variance > 0) < 0.5:
         return None
     weight, mean = np.ones_like(bright), float(variance.mean())
@@ -96,7 +98,7 @@ def _line(frames: Sequence[NDArray[np.float32]], *, few: bool) -> PhotonLine | N
         weight = fair / at**2
     stack = np.asarray(frames, np.float64)
     stack -= stack.mean((1, 2), keepdims=True)
-    dark = float(np.quantile(others, DARKEST))
+    dark = float(np.quantile(every[2], DARKEST))
     step = float(np.diff(np.unique(frames[0])).min(initial=np.inf))
     shape = cumulant_gain(stack, step)
     if not _uneven(others, mean / ((len(frames) - 2) * BLOCK**2), others.size // (len(frames) - 1)):
@@ -104,7 +106,7 @@ def _line(frames: Sequence[NDArray[np.float32]], *, few: bool) -> PhotonLine | N
             return None
         level, middle = float(stack.var(0, ddof=1).mean()), float(others.mean())
         return PhotonLine(*shape, middle, level, max(dark, middle - level / shape[0]), step)
-    parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)
+    parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)[lit]
     each = [
         _fitted(*(one[parts != part] for one in (bright, variance, others, weight)))[0]
         for part in np.unique(parts)
@@ -246,13 +248,13 @@ def counted_model(
     # A camera may multiply some of its colours.
     if all(abs(a.gain - gain) <= SURE * b for a, b in zip(found, errors, strict=True)):
         found = [replace(line, gain=gain) for line in found]
-    if not all(line.dark > line.zero for line in found):
+    if any(line.dark < line.zero - NO_READ * line.gain for line in found):
         return None
     means = [float(np.mean([planes[i] for planes in frames])) for i in range(len(found))]
     light = [max(mean - line.zero, 0) for mean, line in zip(means, found, strict=True)]
     return NoiseModel(
         tuple(line.gain for line in found),
-        tuple((line.gain * (line.dark - line.zero)) ** 0.5 for line in found),
+        tuple((line.gain * max(line.dark - line.zero, 0)) ** 0.5 for line in found),
         tuple((line.gain * one) ** 0.5 for one, line in zip(light, found, strict=True)),
         model.samples,
         dark=tuple(line.dark for line in found),

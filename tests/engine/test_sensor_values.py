@@ -164,6 +164,16 @@ def test_photons_of_a_code_each_are_noise_though_a_picture_holds_few_codes(photo
     assert np.square(done - light).mean() < np.square(codes - light).mean() / 20
 
 
+@pytest.mark.parametrize("photons", [0.1, 1.0, 3.0])
+def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> None:
+    """Counting detectors give not one count where there is no light."""
+    light = photons * np.clip(cells(16)[:, :112, :112] - 20, 0, None)
+    codes = np.random.default_rng(5).poisson(light).astype(np.uint16)
+    assert np.mean(codes == 0) > 0.9
+    done = f2rcli.denoise(codes).astype(float)
+    assert np.square(done - light).mean() < np.square(codes - light).mean() / 6
+
+
 def test_frames_without_light_among_others_stay_as_they_are() -> None:
     light, rng = cells(24), np.random.default_rng(4)
     light[[2, 3, 8, 16]] = 0
