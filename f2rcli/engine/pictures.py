@@ -11,7 +11,7 @@ import numpy as np
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.worker import HERE, Worker
 from f2rcli.frames import ClipInfo, Frame, Singles, is_blank, same_samples
-from f2rcli.noise.bound import BLOCK, bent, mean, whole
+from f2rcli.noise.bound import BLOCK, bent, mean
 from f2rcli.samples.defects import SetAside, all_aside, put_back, searches
 from f2rcli.window import with_next
 from f2rcli.yuv import code_span
@@ -26,6 +26,7 @@ LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start 
 # but copies is taken for one, and all but 3 of those whose noise is stronger than 5 codes.
 MOSTLY, ANYWHERE = 0.5, 1.0
 AROUND = 3  # frames on either side of a copy that tell their noise
+PART = 4  # rows of blocks, of which one is looked at: only of copies the rest
 
 
 def unique(
@@ -52,20 +53,37 @@ def unique(
 
 
 class Step(NamedTuple):
-    """From one frame to the next: root mean squares of what luma differs by, in codes."""
+    """From one frame to the next: what a part of luma differs by, in codes."""
 
     frame: Frame
-    mostly: float = 0.0  # in 95 of 100 blocks
-    most: float = 0.0  # in any
-    noise: float = 0.0  # of the finest detail, in a quarter of the blocks
     begins: bool = True  # whether a shot does, as far as the frame before tells
+    blocks: Singles = np.zeros((1, 1), np.float32)  # (R, C), root mean squares
+    noise: float = 0.0  # the same of the finest detail, in a quarter of the blocks
 
     @classmethod
-    def of(cls, frame: Frame, apart: Singles) -> "Step":
-        """By what luma of a shot differs by (H, W)."""
-        blocks, fine = (np.sqrt(mean(one * one, BLOCK)) for one in (apart, bent(apart)))
-        mostly, noise = float(np.quantile(blocks, 0.95)), float(np.quantile(fine, 0.25))
-        return cls(frame, mostly, float(blocks.max()), noise, begins=False)
+    def of(cls, frame: Frame, before: Frame) -> "Step":
+        """From the frame before, of one shot."""
+        apart = _apart(frame, before, PART)
+        return cls(frame, False, _rms(apart), float(np.quantile(_rms(bent(apart)), 0.25)))
+
+
+def _apart(frame: Frame, before: Frame, step: int = 1) -> Singles:
+    """What luma differs by, in whole blocks of every so many rows of them."""
+    height, width = (size // BLOCK * BLOCK for size in frame.planes[0].shape)
+    first, second = (
+        one.planes[0][:height, :width].reshape(-1, BLOCK, width)[::step].reshape(-1, width)
+        for one in (frame, before)
+    )
+    return np.subtract(first, second, dtype=np.float32)
+
+
+def _rms(apart: Singles) -> Singles:
+    return np.sqrt(mean(apart * apart, BLOCK))
+
+
+def _hardly_differs(blocks: Singles, noise: float) -> bool:
+    most = float(np.quantile(blocks, 0.95)) < MOSTLY * noise
+    return most and float(blocks.max()) < ANYWHERE * noise
 
 
 def with_copies(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
@@ -83,24 +101,25 @@ def with_copies(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
 
 def _with_copies(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
     before = list[Step]()
+    last: Frame | None = None
     for step, following in with_next(_steps(frames), AROUND):
         after = list(takewhile(lambda one: not one.begins, following))
         noise = min((max(one.noise for one in side) for side in (before, after) if side), default=0)
-        copied = step.mostly < MOSTLY * noise and step.most < ANYWHERE * noise
-        yield step.frame, copied and not step.begins
-        before = [] if step.begins else [*before, step][-AROUND:]
+        copied = not step.begins and _hardly_differs(step.blocks, noise)
+        if copied and last is not None:  # the rest of it as well
+            copied = _hardly_differs(_rms(_apart(step.frame, last)), noise)
+        yield step.frame, copied
+        before, last = [] if step.begins else [*before, step][-AROUND:], step.frame
 
 
 def _steps(frames: Iterator[Frame]) -> Iterator[Step]:
-    known: tuple[Singles, Thumbnail] | None = None
+    before: tuple[Frame, Thumbnail] | None = None
     for frame in frames:
-        luma, (zero, span) = whole(frame.planes[0].astype(np.float32)), code_span(frame.layout)
-        look = (thumbnail(luma) - zero) / span
-        if known is None or not same_shot(known[1], look):
-            yield Step(frame)
-        else:
-            yield Step.of(frame, luma - known[0])
-        known = luma, look
+        zero, span = code_span(frame.layout)
+        look = (thumbnail(frame.planes[0]) - zero) / span
+        shot = before is not None and same_shot(before[1], look)
+        yield Step.of(frame, before[0]) if before is not None and shot else Step(frame)
+        before = frame, look
 
 
 def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[Copies]:
