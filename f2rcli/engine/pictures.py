@@ -100,16 +100,16 @@ def with_copies(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
 
 
 def _with_copies(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
-    before = list[Step]()
+    before = list[float]()  # noise
     last: Frame | None = None
     for step, following in with_next(_steps(frames), AROUND):
-        after = list(takewhile(lambda one: not one.begins, following))
-        noise = min((max(one.noise for one in side) for side in (before, after) if side), default=0)
+        after = [one.noise for one in takewhile(lambda one: not one.begins, following)]
+        noise = min((max(side) for side in (before, after) if side), default=0.0)
         copied = not step.begins and _hardly_differs(step.blocks, noise)
         if copied and last is not None:  # the rest of it as well
             copied = _hardly_differs(_rms(_apart(step.frame, last)), noise)
         yield step.frame, copied
-        before, last = [] if step.begins else [*before, step][-AROUND:], step.frame
+        before, last = [] if step.begins else [*before, step.noise][-AROUND:], step.frame
 
 
 def _steps(frames: Iterator[Frame]) -> Iterator[Step]:
