@@ -20,10 +20,10 @@ Copies = list[Frame]  # every frame that shows one picture
 
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
-
 # Times the noise of frames around, that a codec's copy of a picture differs from it by at most: in
-# 95 of 100 blocks, and in any. Of 192 coded clips, every second frame of half of them a copy, none
-# but copies is taken for one, and all but 3 of those whose noise is stronger than 5 codes.
+# 95 of 100 blocks, and in any. Of 192 coded clips (4 filmed, 8 codecs; every second frame of half
+# of them a copy) nothing else is taken for one. With noise of 10 codes 4 of 280 copies are missed,
+# and all 40 of a codec that left none of it (x264 at crf 32); with noise of 3 most are.
 MOSTLY, ANYWHERE = 0.5, 1.0
 AROUND = 3  # frames on either side of a copy that tell their noise
 PART = 4  # rows of blocks, of which one is looked at: only of copies the rest
@@ -82,8 +82,8 @@ def _rms(apart: Singles) -> Singles:
 
 
 def _hardly_differs(blocks: Singles, noise: float) -> bool:
-    most = float(np.quantile(blocks, 0.95)) < MOSTLY * noise
-    return most and float(blocks.max()) < ANYWHERE * noise
+    mostly = float(np.quantile(blocks, 0.95)) < MOSTLY * noise
+    return mostly and float(blocks.max()) < ANYWHERE * noise
 
 
 def with_copies(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:

@@ -79,8 +79,10 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
 
 def _line(frames: Sequence[NDArray[np.float32]], *, few: bool) -> PhotonLine | None:
     every = tuple(np.concatenate(p) for p in zip(*_blocks(frames, few), strict=True))
-    lit = every[2] > every[2].min()  # where no other frame has a count, there is no light
-    lit |= lit.sum() == lit.size - 1  # of blocks that have some, one is the darkest
+    # Blocks that are all as dark have not a count in other frames: there is no light. One alone is
+    # but the darkest of those that have some.
+    dim = every[2] == every[2].min()
+    lit = ~dim if dim.sum() > 1 else np.ones_like(dim)
     bright, variance, others = (one[lit] for one in every)
     if bright.size < FEWEST or np.mean(variance > 0) < 0.5:
         return None
