@@ -81,7 +81,7 @@ class Ledger:
         if self.corrupt:
             counts.append(f"{count(self.corrupt)} decoded with errors")
         if self.held:
-            counts.append(f"{count(self.held)} could not be decoded; the frame before is held")
+            counts.append(f"{count(self.held)} could not be decoded; a frame beside is held")
         return counts + self.faults
 
 

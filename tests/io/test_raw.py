@@ -315,7 +315,8 @@ def test_a_monochrome_burst_is_gray_and_comes_back_as_one(tmp_path: Path) -> Non
 
 def test_exposure_time_place_and_lens_come_back(tmp_path: Path) -> None:
     """Read by ExifTool where it is installed, and by tifffile."""
-    source = write_dng(tmp_path / "a.dng")
+    words = [(33723, 4, 2, (0x0119021C, 0x66000161), True), (40091, 1, 6, b"T\0i\0\0\0", True)]
+    source = write_dng(tmp_path / "a.dng", extra=words)
     exif: dict[int, tuple[int, Any]] = {
         33434: (5, (1, 250)), 33437: (5, (28, 10)), 36867: (2, "2026:05:04 03:02:01"),
         36881: (2, "+02:00"), 37386: (5, (50, 1)), 42036: (2, "Bar 50mm f/1.8"),
@@ -332,6 +333,7 @@ def test_exposure_time_place_and_lens_come_back(tmp_path: Path) -> None:
         with tifffile.TiffFile(path) as file:
             own = file.pages.first.tags
             read, place = own[34665].value, own[34853].value
+        assert [(own[code].dtype, own[code].count) for code in (33723, 40091)] == [(4, 2), (1, 6)]
         assert read["ExposureTime"] == (1, 250)
         assert read["ExposureBiasValue"] == (-1, 3)
         assert read["FileSource"] == 3
@@ -360,6 +362,18 @@ def test_facts_of_a_shot_that_stand_in_the_first_directory_come_back(tmp_path: P
     with tifffile.TiffFile(tmp_path / "b.dng") as file:
         read = file.pages.first.tags[34665].value
     assert (read["ExposureTime"], read["FocalLength"]) == ((1, 250), (50, 1))
+
+
+@pytest.mark.parametrize("other", [[], [(50729, 5, 2, (3127, 10000, 3290, 10000), True)]])
+def test_no_white_balance_is_made_up(other: list[Any], tmp_path: Path) -> None:
+    """A DNG may have none, or state the light's colour; neutral grays are what developers took."""
+    source = write_dng(tmp_path / "a.dng", extra=other, facts={"left": {50728}})
+    louder(source, tmp_path / "b.dng", 0)
+    with rawpy.imread(str(source)) as old, rawpy.imread(str(tmp_path / "b.dng")) as new:
+        pictures = [raw.postprocess(use_camera_wb=True) for raw in (old, new)]
+    assert np.array_equal(*pictures)
+    with tifffile.TiffFile(tmp_path / "b.dng") as file:
+        assert (50729 in file.pages.first.tags) == bool(other)
 
 
 @pytest.mark.parametrize("width", [64, 63])

@@ -59,7 +59,7 @@ class RawReader(SequenceReader):
         files = clip_files(source, RAW, "raw files")
         notes = _others(Path(source)) if Path(source).is_dir() else []
         if missing := missing_numbers(files)[0]:
-            notes.append(f"{missing} numbers are missing among the file names")
+            notes.append(f"{count(missing, 'number')} missing among the file names")
         exposure, samples = first_readable(files, read_raw)
         self.first, self.provenance = exposure, exposure.tags.text(PROVENANCE)
         rate = Fraction(exposure.tags.number("FrameRate")).limit_denominator(1 << 16)
@@ -349,11 +349,11 @@ def _described(exposure: Exposure) -> Directory:
         tags[CODES["DefaultCropOrigin"]] = Type.LONG, (left, top)
         tags[CODES["DefaultCropSize"]] = Type.LONG, (width, height)
     if not exposure.gray:
-        neutral = (1 / gain for gain in exposure.mosaic.balance)
-        tags |= {
-            50721: (Type.SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)),
-            50728: (Type.RATIONAL, ratios(neutral, 1_000_000)), 50778: (Type.SHORT, _D65),
-        }  # fmt: skip
+        tags[50721] = Type.SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)
+        tags[50778] = Type.SHORT, _D65
+        if set(exposure.mosaic.balance) != {1.0}:  # else unknown
+            neutral = (1 / gain for gain in exposure.mosaic.balance)
+            tags[50728] = Type.RATIONAL, ratios(neutral, 1_000_000)
     return tags
 
 

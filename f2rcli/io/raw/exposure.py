@@ -26,17 +26,18 @@ CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG
 PROVENANCE = 65042  # a tag of our own
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
 
-# Tags of a DNG that say how its samples are to be shown: who and when, colour matrices, balance,
+# Who, when and what: XMP, IPTC, ratings, the words that Windows keeps.
+_OF_EVERY_RAW = {270, 271, 272, 306, 315, 700, 18246, 18249, 33432, 33723, *range(40091, 40096)}
+# Tags of a DNG that say how its samples are to be shown: colour matrices, balance,
 # exposure, sharpness, profile, lens, corrections. Storage, levels and pattern are written as the
 # samples now are; the noise profile is measured again; digests and previews are of former samples.
 CARRIED = frozenset({
-    270, 271, 272, 306, 315, 700, 18246, 18249, 33432, 33723, 50708, 50709, 50718,
+    *_OF_EVERY_RAW, 50708, 50709, 50718,
     *range(50721, 50740), *range(50778, 50781), 50827, *range(50831, 50835), 50879, 50931, 50932,
     50934, *range(50936, 50943), 50964, 50965, 50981, 50982, 51008, 51009, 51022, 51043, 51044,
     51058, 51081, *range(51089, 51092), 51105, *range(51107, 51111), 51112, 51125, 52525,
     *range(52529, 52536), 52537, 52538, 52543, 52544, 52551, 52552,
 })  # fmt: skip
-_OF_EVERY_RAW = {270, 271, 272, 306, 315, 700, 18246, 18249, 33432, 33723}
 # EXIF's tags, which TIFF/EP has in its first directory.
 _OF_SHOT = {33434, 33437, 34850, *range(34855, 34868), *range(36864, 36884), *range(37377, 37397),
             *range(41483, 42241)}  # fmt: skip
@@ -156,10 +157,10 @@ def packed(kind: int, value: Any) -> tuple[int, bytes]:
     """A value's count and bytes, as its type has them in a little-endian file."""
     if isinstance(value, str):
         value = value.encode("utf-8", "replace") + b"\0"
-    if isinstance(value, bytes):
-        return len(value), value
-    values = list(value) if isinstance(value, tuple | list | np.ndarray) else [value]
     form = tifffile.TIFF.DATA_FORMATS[kind]  # of one value, which are two numbers of a rational
+    if isinstance(value, bytes):
+        return len(value) // struct.calcsize(f"<{form}"), value
+    values = list(value) if isinstance(value, tuple | list | np.ndarray) else [value]
     return len(values) // int(form[0]), struct.pack(f"<{len(values)}{form[1]}", *values)
 
 
