@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Family
@@ -72,6 +73,20 @@ def test_planes_are_copies_in_native_order() -> None:
     _, planes = read_planes(noise("yuv420p10be"))
     assert all(plane.flags.owndata and plane.flags.c_contiguous for plane in planes)
     assert all(plane.dtype == np.dtype(np.uint16) and plane.dtype.isnative for plane in planes)
+
+
+def test_what_a_stream_hides_at_its_left_stays_hidden(tools, odd, tmp_path) -> None:
+    whole, cropped = odd("raw_stream.h264"), tmp_path / "cropped.h264"
+    with av.open(str(whole)) as container, cropped.open("wb") as file:
+        hide = BitStreamFilterContext(
+            "h264_metadata=crop_left=6:crop_top=4", container.streams.video[0]
+        )
+        for packet in container.demux(video=0):
+            for one in hide.filter(packet if packet.size else None):
+                file.write(bytes(one))
+    for mine, theirs in zip(tools.read_all(cropped), tools.read_all(whole), strict=True):
+        for plane, full, n in zip(mine.planes, theirs.planes, (2, 1, 1), strict=True):
+            np.testing.assert_array_equal(plane, full[2 * n :, 3 * n :])
 
 
 def test_odd_sizes_round_chroma_up() -> None:

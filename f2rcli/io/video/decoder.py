@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import Type
@@ -100,7 +101,6 @@ _PACKED = re.compile(rb"DivX\d+(b|Build)\d+p")  # in the stream of an encoder th
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
 MATROSKA = "matroska,webm"  # of which the log says where FFmpeg lost its place, or the end
 _LATE = 3  # packets of the picture within which a hole follows; parsers keep some back
-_OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
 
 AnyPacket: TypeAlias = "Packet[Stream]"  # in quotes: generic in PyAV's stubs only
@@ -143,8 +143,9 @@ def _context_of(stream: av.VideoStream) -> VideoCodecContext:
     context.thread_count = 1 if family in _REPORTING else 0
     # Every picture comes with AVVideoEncParams among its side data.
     context.options |= {"export_side_data": "venc_params"}
+    context.flags |= Flags.unaligned  # else columns that headers hide at the left are shown
     if family == "hevc":  # else it keeps back all up to the next key frame
-        context.flags |= _OUTPUT_CORRUPT
+        context.flags |= Flags.output_corrupt
     return context
 
 
