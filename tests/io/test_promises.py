@@ -75,15 +75,12 @@ def test_a_last_picture_of_h264_that_is_cut_is_told(tools, tmp_path: Path) -> No
             assert sound or reader.ledger.damaged, cut
 
 
-@pytest.mark.parametrize(
-    ("suffix", "pix_fmt", "what"),
-    [(".apng", "rgb24", "an animated PNG"), (".gif", "gray", "a GIF")],
-)
-def test_animations_do_not_say_where_they_end(tools, tmp_path: Path, suffix, pix_fmt, what) -> None:
+@pytest.mark.parametrize(("suffix", "pix_fmt"), [(".apng", "rgb24"), (".gif", "gray")])
+def test_animations_say_where_they_end(tools, tmp_path: Path, suffix: str, pix_fmt: str) -> None:
     source = tools.write_clip(tmp_path / f"a{suffix}", codec=suffix[1:], pix_fmt=pix_fmt, pts=6)
-    frames, lines = told(source)
-    assert (frames, len(lines)) == (6, 1)
-    assert lines[0].startswith(f"{what} does not say where it ends")
+    assert told(source) == (6, [])
+    source.write_bytes(source.read_bytes()[:-1])
+    assert any(line.startswith("it breaks off after") for line in told(source)[1])
 
 
 @pytest.mark.parametrize("share", [0.6, 0.8, 0.97])

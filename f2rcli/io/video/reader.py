@@ -44,9 +44,9 @@ _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
 # Formats in which nothing says how long they should be: a cut between two frames shows nowhere.
 _ENDLESS = {
     "mpegts": "a transport stream", "mpeg": "a program stream", "h264": "an elementary stream",
-    "hevc": "an elementary stream", "mpegvideo": "an elementary stream", "gif": "a GIF",
-    "apng": "an animated PNG",
+    "hevc": "an elementary stream", "mpegvideo": "an elementary stream",
 }  # fmt: skip
+_TRAILERS = {"gif": b";", "apng": b"IEND\xaeB`\x82"}  # GIF89a, 27; PNG, 11.2.5
 _UNREFERRED = "frames before the first key frame could not be decoded"
 _Y4M_FRAME = 6  # bytes before each picture of y4m: FRAME and a line's end
 
@@ -441,6 +441,9 @@ class VideoReader(Reader):
             ledger.remark(
                 f"{what} does not say where it ends: more may be missing after {last:.2f} s"
             )
+        trailer = _TRAILERS.get(form)
+        if trailer and not Path(self.source).read_bytes().rstrip(b"\0").endswith(trailer):
+            ledger.fault(f"it breaks off after {float(decoder.reached - self._first_time):.2f} s")
         if form == "yuv4mpegpipe" and (self._piped or self._again):
             size, read_to = decoder.read_to
             there = self._piped.size if self._piped else Path(self.source).stat().st_size
