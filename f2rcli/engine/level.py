@@ -90,6 +90,11 @@ class NoiseTracker:
         return noise
 
     @property
+    def dark(self) -> bool:
+        """Whether the start of a sensor's stream tells read noise alone."""
+        return self.sensor and not self.declared and not any(self.start.planes.model.gain)
+
+    @property
     def told(self) -> PlaneNoise:
         """What methods are told of it by now: strength above 1 claims that much more noise."""
         if self.space is None:

@@ -160,6 +160,18 @@ def ends_at_codes(layout: PlaneLayout) -> bool:
     return layout.full_range and not layout.float_samples
 
 
+def lit(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """The brightest shot that is long enough to count photons in; all frames where none is."""
+    shots = [[frames[0]]]
+    for frame, joined in zip(frames[1:], of_one_shot(list(map(picture_of, frames))), strict=True):
+        if joined:
+            shots[-1].append(frame)
+        else:
+            shots.append([frame])
+    long = (shot for shot in shots if len(shot) >= SHORTEST)
+    return max(long, key=lambda shot: np.mean([f.planes[0].mean() for f in shot]), default=frames)
+
+
 def _first_shot(pictures: Sequence[FramePlanes]) -> Sequence[FramePlanes]:
     """Pictures up to a cut. A shot too short to count in is none: between frames of a few photons
     noise alone looks like a cut."""

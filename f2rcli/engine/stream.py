@@ -14,7 +14,7 @@ from f2rcli.engine.device import lent_threads, threads_given_back
 from f2rcli.engine.dim import ALONE, CHOSEN_ON, Restore, Way, chosen, dim, restored_in_sums
 from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.engine.measuring import PREROLL, Opening
+from f2rcli.engine.measuring import PREROLL, Opening, lit
 from f2rcli.engine.pictures import Copies, given, one_field, to_measure, unique, woven
 from f2rcli.engine.resuming import Marks
 from f2rcli.engine.rows import LineRemover, remover_for
@@ -115,9 +115,8 @@ def restore_stream(
     waiting, pictures, *_ = start
     if not waiting:
         return
-    layout = waiting[0][0].layout
     shown = whole if whole.waiting else start
-    noise = NoiseTracker.of(engine, layout, [copies[0] for copies in shown.waiting])
+    noise = _noise_of(shown, engine)
     way = _way(shown, engine, noise)
     del whole, start, shown, opening  # which closes what was opened for it
     pictures = chain(emptied(waiting), pictures)
@@ -127,6 +126,18 @@ def restore_stream(
     restore = _restore(engine, noise, worker)
     for copies in restored_in_sums(pictures, way, engine, noise, restore):
         yield from given(copies, engine.found.aside)
+
+
+def _noise_of(begin: "Begun", engine: Engine) -> NoiseTracker:
+    """The noise of a stream that begins like this. Counts of a sensor behind a closed shutter tell
+    no gain: it is read in the light that comes later, if that is soon."""
+    opening = [copies[0] for copies in begin.waiting]
+    noise = NoiseTracker.of(engine, opening[0].layout, opening)
+    if not noise.dark or engine.prompt:
+        return noise
+    begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
+    frames = lit([copies[0] for copies in begin.waiting])
+    return NoiseTracker.of(engine, opening[0].layout, frames[:PREROLL])
 
 
 def _way(begin: "Begun", engine: Engine, noise: NoiseTracker) -> Way:
@@ -203,9 +214,7 @@ def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Noi
     """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
     in `aside` what is invalid there."""
     with lent_threads(engine.threads):
-        opening = [copies[0] for copies in begun(to_measure(frames, info), engine).waiting]
-        if not opening:
-            return None
-        for frame in opening:
-            engine.found.aside.add(frame.aside)
-        return NoiseTracker.of(engine, opening[0].layout, opening)
+        begin = begun(to_measure(frames, info), engine)
+        for copies in begin.waiting:
+            engine.found.aside.add(copies[0].aside)
+        return _noise_of(begin, engine) if begin.waiting else None

@@ -12,11 +12,13 @@ import numpy as np
 
 from f2rcli import yuv
 from f2rcli.engine.device import lent_threads
+from f2rcli.engine.dim import CHOSEN_ON
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import (
     PREROLL,
     between,
     ends_at_codes,
+    lit,
     of_one_shot,
     opening_noise,
     spread,
@@ -50,6 +52,9 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
         for frame in seen:
             engine.found.aside.add(frame.aside)
         found = _in_full(seen, info.layout, engine)
+        if info.layout.counts_light and not (found and any(found.model.gain)):  # a closed shutter
+            seen += [copies[0] for copies in islice(start.rest, CHOSEN_ON - len(seen))]
+            found = _in_full(lit(seen)[:FRAMES], info.layout, engine)
         lines, coarse8 = start.lines.lines, engine.found.coarse8
         return found and replace(found, lines=lines, coarse8=coarse8)
 

@@ -184,6 +184,18 @@ def test_frames_without_light_among_others_stay_as_they_are() -> None:
     assert errors[0] < errors[1] / 10
 
 
+@pytest.mark.parametrize("closed", [4, 9])
+def test_a_gain_is_read_in_the_light_that_follows_a_closed_shutter(closed: int) -> None:
+    light, rng = cells(closed + 8), np.random.default_rng(4)
+    light[:closed] = 0
+    noisy = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
+    codes, clean = np.rint(noisy).astype(np.uint16), BLACK + GAIN * light
+    done, report = f2rcli.denoise(codes, return_report=True)
+    errors = [np.square(one - clean).mean((1, 2)) for one in (done, codes)]
+    assert (errors[0] < errors[1] / 25).all()
+    assert report.noise[0].gain[0] == pytest.approx(GAIN, rel=0.1)
+
+
 def test_molecules_that_blink_are_not_taken_for_the_noise_of_bright_places() -> None:
     """Only where they are do frames differ by more than the noise of 100 electrons."""
     rng = np.random.default_rng(0)
