@@ -120,14 +120,21 @@ def _below(
         )
     yield from ((path, place / path.name) for path in clips)
     folders = [path for path in paths if path.is_dir() and path not in clips]
+    closed = []
     for path in sorted(folders, key=Path.is_symlink):  # a link never stands for its folder
         try:
             if is_clip(path):
                 yield path, place / path.name
             elif recursive:
                 yield from _below(path, place / path.name, seen, remarks, recursive=True)
+            elif path.resolve() not in seen:
+                closed.append(path.name)
         except OSError as error:
             remarks.append(f"{path}: cannot be read: {error.strerror or error}; left out")
+    if closed:
+        first = closed[0] + ", ..." * (len(closed) > 1)
+        told = f"{count(len(closed), 'folder')} in it left out ({first}); --recursive includes them"
+        remarks.append(f"{folder}: {told}")
 
 
 def _check_output(output: Path, sources: Sequence[str]) -> None:

@@ -68,7 +68,8 @@ def test_people_see_each_clip_and_the_count(f2r: Run, tree: Path) -> None:
     done = f2r("denoise", tree, *STILL)
     assert "2 clips: 1 done, 1 failed; report: " in done.err
     assert re.search(r"^\[1/2\] a.mkv: done, 6 frames, .* s; about 0:\d\d to go$", done.err, re.M)
-    assert "day 2" not in done.err  # not without --recursive
+    assert "takes: 1 folder in it left out (day 2); --recursive includes them" in done.err
+    assert "b.mkv" not in done.err
     report = json.loads((tree.with_name("takes_f2r") / ".f2r" / "report.json").read_text())
     assert [clip["status"] for clip in report["clips"]] == ["done", "failed"]
 
