@@ -143,9 +143,9 @@ def same_samples(a: Frame, b: Frame) -> bool:
     )
 
 
-def is_blank(frame: Frame) -> bool:
-    """Whether a frame is of one value everywhere, plane by plane."""
-    return all(plane.min() == plane.max() for plane in frame.planes)
+def is_even(samples: Plane) -> bool:
+    """Whether all samples have one value, but for those that are no numbers."""
+    return not np.fmin.reduce(samples, axis=None) < np.fmax.reduce(samples, axis=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

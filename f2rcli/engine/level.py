@@ -17,7 +17,7 @@ from f2rcli import methods
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import Opening, into, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
-from f2rcli.frames import Frame, PlaneLayout, is_blank
+from f2rcli.frames import Frame, PlaneLayout, is_even
 from f2rcli.models.flow import Flow
 from f2rcli.noise.coding import Compression, compression_of, own_share, together
 from f2rcli.noise.estimate import shows_noise
@@ -219,7 +219,7 @@ class NoiseTracker:
     def by_now(self, frame: Frame) -> PlaneNoise:
         """The noise of a frame's planes, as it was seen lately. Of a codec's errors, a frame may
         have fewer than its clip."""
-        if is_blank(frame):  # the end of a fade
+        if all(map(is_even, frame.planes)):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)
         if (coded := self.errors) is None:
             return self.planes

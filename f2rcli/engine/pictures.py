@@ -10,7 +10,7 @@ import numpy as np
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.worker import HERE, Worker
-from f2rcli.frames import ClipInfo, Frame, Singles, is_blank, same_samples
+from f2rcli.frames import ClipInfo, Frame, Singles, is_even, same_samples
 from f2rcli.noise.bound import BLOCK, bent, mean
 from f2rcli.samples.defects import SetAside, all_aside, put_back, searches
 from f2rcli.window import with_next
@@ -41,7 +41,7 @@ def unique(
     for frame, copied in zip(found, repeat(False)) if prompt else with_copies(found):
         if run and len(run) < LONGEST_REPEAT:
             same = copied or same_samples(run[0], frame)
-            if same or (frame.layout.levels is not None and is_blank(frame)):
+            if same or (frame.layout.levels is not None and all(map(is_even, frame.planes))):
                 own = frame if same else all_aside(frame)
                 run.append(replace(own, planes=run[0].planes))
                 continue

@@ -19,7 +19,7 @@ from statistics import median as middle
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Floats, Frame, Mask, PlaneLayout
+from f2rcli.frames import Floats, Frame, Mask, PlaneLayout, is_even
 from f2rcli.models.flow import Luma
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 
@@ -148,7 +148,7 @@ def compression_of(frames: Sequence[Frame], edges8: float | None) -> Compression
     if sigma8 < LEAST8:
         return None
     planes = zip(*(frame.planes for frame in frames), strict=True)
-    even = tuple(all(plane.min() == plane.max() for plane in same) for same in planes)
+    even = tuple(all(map(is_even, same)) for same in planes)
     return Compression(sigma8 / 255, even, edges8 if shown > stated else None)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Floats, Frame, Mask, Mosaic, Plane, PlaneLayout
+from f2rcli.frames import Family, Floats, Frame, Mask, Mosaic, Plane, PlaneLayout, is_even
 from f2rcli.samples.impulses import NOWHERE, Places, filled, no_light, without_impulses
 from f2rcli.samples.lasting import Sensor, in_place, lasting
 from f2rcli.units import count
@@ -92,8 +92,8 @@ def measure_lane(
     one by one, tell of stuck pixels. Hot samples and fill values do not count for the levels: one
     of them would squeeze the picture into a sliver; nor do frames of one value beside others. Of a
     sensor with a mosaic only stuck pixels."""
-    frames = [one for one in frames if not _is_even(one)] or frames
-    more = (one for one in more if not _is_even(one))
+    frames = [one for one in frames if not is_even(one)] or frames
+    more = (one for one in more if not is_even(one))
     if mosaic is not None:
         found = lasting(frames, _mean(chain(frames, more)), mosaic)
         return LaneStatistics((0.0, 1.0), found, mosaic=mosaic)
@@ -109,10 +109,6 @@ def measure_lane(
     gray = frames[0].ndim == 2
     found = lasting(whole, _mean(chain(whole, map(light_of, more)))) if gray else NOWHERE
     return LaneStatistics(_levels(np.concatenate(values)), found, *_saturation(frames))
-
-
-def _is_even(frame: Plane) -> bool:
-    return np.array_equal(frame, np.broadcast_to(frame.flat[0], frame.shape), equal_nan=True)
 
 
 def _mean(frames: Iterable[Plane]) -> Floats:
