@@ -5,7 +5,7 @@ writes anything; writers publish a file only once it is finished and verified.""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -149,6 +149,13 @@ class ReadOptions:
         if self.frames is not None and taken >= self.frames:
             return True
         return self.ends is not None and time >= self.ends - _SLACK
+
+    def places(self, times: Sequence[Fraction]) -> range:
+        """The places of those frames of a clip that are asked for; times: of all of them."""
+        end = len(times)
+        start = next((n for n in range(end) if not self.before(times[n])), end)
+        beyond = (n for n in range(start, end) if self.beyond(times[n], n - start))
+        return range(start, next(beyond, end))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

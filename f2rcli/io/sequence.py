@@ -37,13 +37,11 @@ class SequenceReader(Reader):
         self.ledger = Ledger(name=self.source.name)
         self.every = every
         self.rate = rate
-        end = len(every)
-        start = next((n for n in range(end) if not options.before(n / rate)), end)
-        beyond = (n for n in range(start, end) if options.beyond(n / rate, n - start))
-        self.asked = range(start, next(beyond, end))
+        self.asked = options.places([place / rate for place in range(len(every))])
         if not self.asked:
+            long = duration(float(len(every) / rate))
             raise InputError(
-                f"{self.source.name}: has only {count(end)}, {duration(float(end / rate))}.",
+                f"{self.source.name}: has only {count(len(every))}, {long}.",
                 hint="Name an earlier time.",
             )
         self.files = every[self.asked.start : self.asked.stop]

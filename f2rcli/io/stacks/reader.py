@@ -103,12 +103,8 @@ class StackReader(Reader):
                 hint="Leave out start= and end=; a preview shows its first frame, 0.",
             )
         step = self.interval or Fraction(0)
-        there = [(number * step, f) for number, f in enumerate(lane.frames) if f not in absent]
-        end = len(there)
-        start = next((n for n in range(end) if not span.before(there[n][0])), end)
-        beyond = (n for n in range(start, end) if span.beyond(there[n][0], n - start))
-        places = range(start, next(beyond, end))
-        return replace(lane, frames=tuple(frame for _, frame in there)), places
+        there = {f: number * step for number, f in enumerate(lane.frames) if f not in absent}
+        return replace(lane, frames=tuple(there)), span.places([*there.values()])
 
     def _info(self) -> ClipInfo:
         first = self.series[self.lanes[0].series]
