@@ -5,10 +5,10 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from itertools import chain, islice, starmap
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from f2rcli.api.arrays import (
     TIME_BASE,
@@ -105,7 +105,7 @@ class FrameSequence:
 _END = object()
 
 
-class Denoiser:
+class Denoiser(AbstractContextManager["Denoiser"]):
     """Denoise a live sequence: `push` takes a frame and returns those that are ready.
 
     Frames are NumPy arrays or torch tensors (H, W) or (H, W, 3 or 4), or pictures of other axes
@@ -118,10 +118,11 @@ class Denoiser:
     the next push begins another. Not for several threads at once.
     """
 
+    _clip: FrameSequence | None = None
+    _line: "_Line | None" = None  # between sequences, and where options were refused
+
     def __init__(self, **options: Unpack[Keywords]) -> None:
         self._options = Options.of(options, files=False)
-        self._clip: FrameSequence | None = None
-        self._line: _Line | None = None
 
     def push(self, frame: Any) -> list[Any]:
         """Take the next frame; returns those that are ready, oldest first. Raises InputError for a
@@ -129,11 +130,11 @@ class Denoiser:
         if self._line is None:
             self._clip = FrameSequence(frame, self._options)
             self._line = _Line(self._clip)
-        return self._given(frame)
+        return self._given(self._line, frame)
 
     def flush(self) -> list[Any]:
         """End the sequence; returns the frames that are left."""
-        return [] if self._line is None else self._given(_END)
+        return [] if self._line is None else self._given(self._line, _END)
 
     @property
     def latency(self) -> int | None:
@@ -162,21 +163,15 @@ class Denoiser:
             self._line.leave()
             self._line = None
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_line", None) is not None:
-            self.close()
+        self.close()
 
-    def _given(self, item: Any) -> list[Any]:
-        if self._line is None:
-            return []
+    def _given(self, line: "_Line", item: Any) -> list[Any]:
         try:
-            ready = self._line.give(item)
+            ready = line.give(item)
         except BaseException:
             self.close()
             raise

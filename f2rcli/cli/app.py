@@ -12,7 +12,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -78,7 +78,7 @@ def options(
     """
 
 
-class ExitHandler:
+class ExitHandler(AbstractContextManager["ExitHandler"]):
     """Turns the exception that ends a run into a message and an exit code.
 
     A context manager rather than a blanket except clause: every known kind has its own line
@@ -89,9 +89,6 @@ class ExitHandler:
         """arguments: the command line."""
         self.console, self.arguments = console, arguments
         self.code: int = EXIT_OK
-
-    def __enter__(self) -> "ExitHandler":
-        return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is None or isinstance(error, SystemExit):

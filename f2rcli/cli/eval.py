@@ -15,7 +15,7 @@ from rich.text import Text as Words
 from f2rcli import methods as denoisers
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, plain
-from f2rcli.cli.options import Text, Texts, argument, command_typed, option, result
+from f2rcli.cli.options import Text, Texts, argument, option, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK
@@ -62,8 +62,7 @@ def evaluate(
         ctx, Plan, metrics=_listed(metrics), methods=here, baselines=_listed(baselines),
         engine=opt.settings(ctx, EngineSettings),
     )  # fmt: skip
-    others = [*sides.denoised, clean, noisy, plan.engine.weights]
-    opt.check_results(ctx, others, "csv", "report")
+    opt.check_results(ctx, [*sides.denoised, clean, noisy, plan.engine.weights], "csv", "report")
     about = None
     if benchmark is None:
         cases, remarks = sides.cases(opt.settings(ctx, ReadOptions))
@@ -118,7 +117,8 @@ def _run(
             meter.label = f"{case.name} {case.group}".rstrip()
             clips.append(run.clip(case))
             console.remark(*clips[-1].notes)
-    found = run.evaluation(clips, command=command_typed(), benchmark=about)
+    typed = (Path(word).name if "/" in word else word for word in sys.argv[1:])  # no private paths
+    found = run.evaluation(clips, command=" ".join(["f2r", *typed]), benchmark=about)
     console.warning(*found.notes)
     for clip in clips:
         for one in clip.methods:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from f2rcli.cli import options as opt
-from f2rcli.cli.options import result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
 
@@ -15,7 +14,7 @@ from f2rcli.errors import EXIT_OK
 def export(
     ctx: typer.Context,
     weights: Annotated[str, opt.argument("WEIGHTS", "Bundled weights by name, or a file.")],
-    output: Annotated[str, result("DIR", "Folder for the files.", "--output -o")],
+    output: Annotated[str, opt.result("DIR", "Folder for the files.", "--output -o")],
 ) -> int:
     """Write F2R's networks as ONNX files, and how to use them.
 

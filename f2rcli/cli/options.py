@@ -4,7 +4,6 @@ An option says one thing everywhere. Those of every day are in --help, all of th
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -202,8 +201,3 @@ def _about(flag: str) -> Iterator[None]:
     except OutputError as error:
         hint = (error.hint or "").replace("output=", flag)
         raise OutputError(f"{flag}: {error}", hint=hint) from error
-
-
-def command_typed() -> str:
-    """The command line, with file names instead of private paths."""
-    return " ".join(["f2r", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])

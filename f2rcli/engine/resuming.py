@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
@@ -233,7 +234,7 @@ MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
 
 
-class RunRecord:
+class RunRecord(AbstractContextManager["RunRecord"]):
     """Of one run, which alone writes the target. Closes at the end of `with`; what it has is
     left there unless the run is finished, so that another run goes on."""
 
@@ -262,9 +263,6 @@ class RunRecord:
         self._before: RunState | None = None  # of the run that is gone on with
         self._began = self.clock()
         self._due = self._began + FIRST
-
-    def __enter__(self) -> "RunRecord":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self.log.close()

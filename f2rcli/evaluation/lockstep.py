@@ -5,10 +5,9 @@ Each frame is seen once and released: memory is that of a few frames.
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Self
 
 import numpy as np
 
@@ -70,7 +69,7 @@ class DenoiserRun:
         return max(self.seconds, 0.0) / self.drawn
 
 
-class Lockstep:
+class Lockstep(AbstractContextManager["Lockstep"]):
     """An open case: its sides, and its frame sets, which can be read once."""
 
     def __init__(self, case: Case) -> None:
@@ -92,9 +91,6 @@ class Lockstep:
         self.size: tuple[int, int] | None = None  # rows and columns, from the upper left
         # The reference first, then the noisy input, then estimates.
         self.sides = {name: DenoiserRun(name, c.info, iter(c)) for name, c in clips.items()}
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         for side in self.sides.values():

@@ -225,8 +225,9 @@ def _mark_fills(plane: Plane, bad: Mask) -> None:
         inner = rest[(rest != ends[0]) & (rest != ends[1])]
         if inner.size < (1 - MOST_FILLED) * plane.size:
             return
-        # So much of a plane's range lies between it and a fill value.
-        far = 0.1 * _range(inner)
+        # So much of a plane's range, but for 1 % at either end, lies between it and a fill value.
+        some = inner[:: max(1, inner.size // SAMPLED)].astype(np.float64)
+        far = 0.1 * float(np.ptp(np.percentile(some, (1, 99))))
         far = far if plane.dtype.kind == "f" else max(far, LEAST_CODES)
         apart = float(inner.min()) - float(ends[0]), float(ends[1]) - float(inner.max())
         new = [plane == end for end, gap in zip(ends, apart, strict=True) if gap > far]
@@ -245,10 +246,3 @@ def _solid(mask: Mask) -> bool:
     square = np.ones((side, side), np.uint8)
     areas = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, square)
     return cv2.countNonZero(areas) >= share * int(np.count_nonzero(mask))
-
-
-def _range(values: Plane) -> float:
-    """The range between 1 % and 99 % of samples."""
-    some = values[:: max(1, values.size // SAMPLED)].astype(np.float64)
-    low, high = np.percentile(some, (1, 99))
-    return float(high - low)
