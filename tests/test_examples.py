@@ -6,13 +6,14 @@ import runpy
 import shutil
 import sys
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import av
 import pytest
 import tifffile
+
+from tests.video import write_video
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FRAMES = 7
@@ -36,16 +37,10 @@ def script(
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The upper left of the example clip's first frames."""
     path = tmp_path_factory.mktemp("clip") / "noisy.mp4"
-    with av.open(str(EXAMPLES / "noisy_path.mp4")) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream("libx264", rate=Fraction(25))
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for index, frame in enumerate(islice(source.decode(video=0), FRAMES)):
-            picture = frame.to_ndarray(format="rgb24")[:64, :96]
-            cut = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-            cut.pts, cut.time_base = index, Fraction(1, 25)
-            target.mux(stream.encode(cut))
-        target.mux(stream.encode(None))
-    return path
+    with av.open(str(EXAMPLES / "noisy_path.mp4")) as source:
+        frames = islice(source.decode(video=0), FRAMES)
+        pictures = [frame.to_ndarray(format="rgb24")[:64, :96] for frame in frames]
+    return write_video(path, pictures, "yuv420p", "libx264")
 
 
 @pytest.fixture(scope="module")

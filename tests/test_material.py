@@ -4,11 +4,11 @@ import runpy
 import sys
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from f2rcli import yuv
+from tests.video import write_video
 
 PRETRAINING = Path(__file__).parent.parent / "benchmarks" / "pretraining"
 if not PRETRAINING.is_dir():
@@ -27,14 +27,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of one clip of soft hills."""
     folder = tmp_path_factory.mktemp("clips")
     y, x = np.indices((176, 240))
-    with av.open(str(folder / "hills.mkv"), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 240, 176, "bgr0"
-        for time in range(4):
-            gray = 120 + 80 * np.sin((x + 2 * time) / 17) * np.cos(y / 13)
-            picture = np.repeat(gray[..., None], 3, -1).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode(None))
+    hills = (120 + 80 * np.sin((x + 2 * time) / 17) * np.cos(y / 13) for time in range(4))
+    pictures = (np.repeat(gray[..., None], 3, -1).astype(np.uint8) for gray in hills)
+    write_video(folder / "hills.mkv", pictures, "bgr0")
     return folder
 
 

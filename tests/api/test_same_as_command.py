@@ -14,6 +14,7 @@ from f2rcli.cli.app import run
 from f2rcli.engine import dim, stream
 from f2rcli.io import open_reader
 from f2rcli.io.base import read_provenance
+from tests.video import write_video
 
 FRAMES, SIDE = 4, 40
 
@@ -92,13 +93,7 @@ def test_colours_of_eight_bits_are_restored_as_those_of_a_film(tmp_path: Path) -
     rng = np.random.default_rng(0)
     clean = np.repeat(235 - 40 * (light()[..., :1] > 30), 3, -1)
     stack = (clean + rng.normal(0, 45, clean.shape)).clip(0, 255).astype(np.uint8)
-    film = tmp_path / "film.mkv"
-    with av.open(str(film), "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "bgr0"
-        for picture in stack:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+    film = write_video(tmp_path / "film.mkv", stack, "bgr0")
     done = tmp_path / "done.mkv"
     assert run(["denoise", str(film), "-o", str(done), "-q", "--lossless"]) == 0
     with av.open(str(done)) as container:
@@ -109,13 +104,8 @@ def test_colours_of_eight_bits_are_restored_as_those_of_a_film(tmp_path: Path) -
 
 
 def test_a_file_tells_how_it_was_made_through_either_door(tmp_path: Path) -> None:
-    source, told = tmp_path / "clip.mkv", []
-    with av.open(str(source), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "gray"
-        for picture in STACKS["uint8"][0][:3]:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
-        container.mux(stream.encode(None))
+    pictures, told = STACKS["uint8"][0][:3], []
+    source = write_video(tmp_path / "clip.mkv", pictures, "gray", given="gray")
     f2rcli.denoise(source, tmp_path / "a.mkv", sigma=8.0)
     assert run(["denoise", str(source), "-o", str(tmp_path / "b.mkv"), "-q", "--sigma", "8"]) == 0
     for name in ("a.mkv", "b.mkv"):

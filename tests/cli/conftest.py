@@ -1,7 +1,6 @@
 """The command line, run in this process with the real engine on clips of a few thousand pixels."""
 
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from f2rcli.cli.app import run
+from tests.video import write_video
 
 
 class Done(NamedTuple):
@@ -44,17 +44,8 @@ def write_clip(
     pix_fmt = pix_fmt or {"png": "rgb24", "ffv1": "bgr0"}.get(codec, "yuv420p")
     clean = drifting(frames, size)
     noise = np.random.default_rng(3).normal(0, sigma, clean.shape)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(25))
-        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
-        for index, picture in enumerate(np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-                format=pix_fmt, threads=1
-            )
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    pictures = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+    return write_video(path, pictures, pix_fmt, codec)
 
 
 @pytest.fixture(autouse=True)

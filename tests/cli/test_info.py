@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import tifffile
@@ -14,6 +13,7 @@ import tifffile
 from f2rcli import weights
 from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from tests.cli.conftest import Done, write_clip
+from tests.video import write_video
 
 Run = Callable[..., Done]
 
@@ -73,27 +73,21 @@ def write_grainy(path: Path, noisy: float) -> Path:
     """A clip whose noise, times `noisy`, grows with brightness and is coarse in luma."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    reach = COARSE ** np.arange(12)
-    with av.open(str(path), "w") as target:
-        stream = target.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for number in range(10):
-            luma = 28 + 190 * x / WIDTH + 9 * np.sin((x + 2 * number) / 19) * np.sin(y / 13)
-            planes = [luma, *[np.full((HEIGHT // 2, WIDTH // 2), 128.0)] * 2]
-            draw = rng.normal(size=(HEIGHT, WIDTH))
-            for axis in (0, 1):  # of samples that share COARSE with the next one
-                draw = sum(w * np.roll(draw, n, axis) for n, w in enumerate(reach))
-            draws = [draw * (1 - COARSE**2), *rng.normal(size=(2, HEIGHT // 2, WIDTH // 2))]
-            steps = (1, 2, 2)
-            codes = [
-                (plane + noisy * grain_at(luma[::step, ::step]) * drawn).ravel()
-                for plane, drawn, step in zip(planes, draws, steps, strict=True)
-            ]
-            array = np.rint(np.concatenate(codes)).clip(0, 255).astype(np.uint8)
-            picture = av.VideoFrame.from_ndarray(array.reshape(-1, WIDTH), "yuv420p")
-            target.mux(stream.encode(picture))
-        target.mux(stream.encode(None))
-    return path
+    reach, pictures = COARSE ** np.arange(12), []
+    for number in range(10):
+        luma = 28 + 190 * x / WIDTH + 9 * np.sin((x + 2 * number) / 19) * np.sin(y / 13)
+        planes = [luma, *[np.full((HEIGHT // 2, WIDTH // 2), 128.0)] * 2]
+        draw = rng.normal(size=(HEIGHT, WIDTH))
+        for axis in (0, 1):  # of samples that share COARSE with the next one
+            draw = sum(w * np.roll(draw, n, axis) for n, w in enumerate(reach))
+        draws = [draw * (1 - COARSE**2), *rng.normal(size=(2, HEIGHT // 2, WIDTH // 2))]
+        codes = [
+            (plane + noisy * grain_at(luma[::step, ::step]) * drawn).ravel()
+            for plane, drawn, step in zip(planes, draws, (1, 2, 2), strict=True)
+        ]
+        array = np.rint(np.concatenate(codes)).clip(0, 255).astype(np.uint8)
+        pictures.append(array.reshape(-1, WIDTH))
+    return write_video(path, pictures, "yuv420p", given="yuv420p")
 
 
 def grain_at(luma: np.ndarray) -> np.ndarray:

@@ -5,12 +5,13 @@ import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from f2rcli.frames import Family, Frame, Matrix
+from f2rcli.frames import Family, Frame
 from f2rcli.io import ReadOptions, Receipt, WriteOptions, open_reader, open_writer, plan_output
 from f2rcli.io.video.pixels import PixelFormat, make_frame, pixel_format
 from tests.io.odd_files import make
@@ -84,6 +85,16 @@ def write_clip(
     return path
 
 
+def film(path: Path, **how: Any) -> Path:
+    """A clip of a moving ramp, coded as most are."""
+    return write_clip(path, codec="libx264", smooth=True, **how)
+
+
+def tagged(**tags: str) -> Callable[[av.VideoStream], None]:
+    """A `setup` for clips whose picture has these tags."""
+    return lambda stream: stream.metadata.update(tags)
+
+
 def _write_sound(
     container: av.container.OutputContainer, stream: av.AudioStream, seconds: float
 ) -> None:
@@ -148,14 +159,13 @@ def same_samples(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
 class Tools:
     """The helpers above, for tests (test modules cannot import one another)."""
 
-    planes_of = staticmethod(planes_of)
     write_clip = staticmethod(write_clip)
+    film = staticmethod(film)
     passthrough = staticmethod(passthrough)
     read_all = staticmethod(read_all)
     packets_of = staticmethod(packets_of)
     times = staticmethod(times)
     same_samples = staticmethod(same_samples)
-    matrix = Matrix.BT601
 
 
 @pytest.fixture(scope="session")
@@ -174,8 +184,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def rich_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An mkv with two audio tracks, subtitles, a font, cover art, chapters and tags."""
     folder = tmp_path_factory.mktemp("rich")
-    plain = write_clip(folder / "plain.mkv", codec="libx264", pts=20, smooth=True, audio=True)
-    return write_rich(plain, folder / "rich.mkv")
+    return write_rich(film(folder / "plain.mkv", pts=20, audio=True), folder / "rich.mkv")
 
 
 @pytest.fixture

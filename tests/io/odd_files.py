@@ -1,16 +1,18 @@
 """Odd files made on the spot, each by its name: codecs, containers, shapes and damage that break
 naive readers. Pictures are small; what is odd about them is in `CLIPS` or in a function below."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from f2rcli.io.video.pixels import make_frame, pixel_format
+from tests.io.rich import again
+from tests.video import write_video
 
 Write = Callable[..., Path]  # write_clip of conftest.py
 MILLISECONDS = Fraction(1, 1000)
@@ -112,33 +114,18 @@ def _moving(count: int, pix_fmt: str, size: tuple[int, int]) -> Iterator[av.Vide
         yield make_frame(tuple(planes), form)
 
 
-def _encode(
-    path: Path, frames: Iterator[av.VideoFrame], codec: str, pix_fmt: str, size: tuple[int, int],
-    options: dict[str, str],
-) -> None:  # fmt: skip
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=options)
-        stream.width, stream.height = size
-        stream.pix_fmt = pix_fmt
-        for number, frame in enumerate(frames):
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
 def _alpha_prores(path: Path, write: Write) -> None:
     frames = _moving(6, "yuva444p10le", (64, 48))
-    _encode(path, frames, "prores_ks", "yuva444p10le", (64, 48), {"profile": "4444"})
+    write_video(path, frames, "yuva444p10le", "prores_ks", profile="4444")
 
 
 def _alpha_vp9(path: Path, write: Write) -> None:
     frames = _moving(12, "yuva420p", (64, 48))
-    _encode(path, frames, "libvpx-vp9", "yuva420p", (64, 48), {"auto-alt-ref": "0"})
+    write_video(path, frames, "yuva420p", "libvpx-vp9", **{"auto-alt-ref": "0"})
 
 
 def _palette(path: Path, write: Write) -> None:
-    frames = (frame.reformat(format="rgb8") for frame in _moving(5, "yuv444p", (64, 48)))
-    _encode(path, frames, "gif", "rgb8", (64, 48), {})
+    write_video(path, _moving(5, "yuv444p", (64, 48)), "rgb8", "gif")
 
 
 def _fields(path: Path, write: Write) -> None:
@@ -150,8 +137,7 @@ def _fields(path: Path, write: Write) -> None:
     for frame in _moving(8, "yuv420p", (96, 64)):
         graph.push(frame)
         frames.append(graph.pull())
-    options = {"flags": "+ildct+ilme", "top": "1"}
-    _encode(path, iter(frames), "mpeg2video", "yuv420p", (96, 64), options)
+    write_video(path, frames, "yuv420p", "mpeg2video", flags="+ildct+ilme", top="1")
 
 
 def _beside(path: Path, write: Write, sounds: int, text: str) -> None:
@@ -172,19 +158,11 @@ def _beside(path: Path, write: Write, sounds: int, text: str) -> None:
         for packet in packets:
             kinds = [video] if packet.stream.type == "video" else tracks
             for stream in kinds:
-                target.mux(_copy(packet, stream))
+                target.mux(again(packet, stream))
         line = av.Packet(b"a line" if text == "subrip" else b"\0\6a line")
         line.pts = line.dts = 100
         line.duration, line.time_base, line.stream = 300, MILLISECONDS, words
         target.mux(line)
-
-
-def _copy(packet: av.Packet, stream: Any) -> av.Packet:
-    copy = av.Packet(bytes(packet))
-    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
-    copy.time_base, copy.stream = packet.time_base, stream
-    copy.is_keyframe = packet.is_keyframe
-    return copy
 
 
 def _two_pictures(path: Path, write: Write) -> None:
@@ -199,7 +177,7 @@ def _two_pictures(path: Path, write: Write) -> None:
             (p, s) for pair in pairs for p, s in zip(pair, streams, strict=True)
         ):
             if packet.size:
-                target.mux(_copy(packet, stream))
+                target.mux(again(packet, stream))
 
 
 def _whole(path: Path, write: Write, suffix: str) -> bytes:
@@ -252,17 +230,9 @@ def _pictures(
     folder.mkdir()
     for number, name in enumerate(names):
         width, height = last if number >= len(names) - 2 else (32, 24)
-        pix_fmt = "rgb24" if depth == 8 else "rgb48be"
-        context = av.CodecContext.create("png", "w")
-        context.width, context.height, context.pix_fmt = width, height, pix_fmt
-        context.time_base = Fraction(1, 25)
-        picture = av.VideoFrame(width, height, pix_fmt)
-        rng = np.random.default_rng(number)
-        size = picture.planes[0].buffer_size
-        picture.planes[0].update(rng.integers(0, 256, size, np.uint8).tobytes())
-        picture.pts = 0
-        packets = itertools.chain(context.encode(picture), context.encode(None))
-        (folder / name).write_bytes(b"".join(bytes(packet) for packet in packets))
+        rng, dtype = np.random.default_rng(number), np.uint8 if depth == 8 else np.uint16
+        codes = rng.integers(0, 1 << depth, (height, width, 3), dtype)
+        (folder / name).write_bytes(cv2.imencode(".png", codes)[1].tobytes())
 
 
 def _numbered(count: int, form: str = "f{:04d}.png", missing: int = 0) -> list[str]:

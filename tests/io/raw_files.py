@@ -1,16 +1,15 @@
 """Raw files as cameras may lay them out, made on the spot."""
 
 import struct
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 
-from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.base import Receipt
+from f2rcli.io import Receipt, WriteOptions, open_reader
 from tests.io.packed import packed_bits
+from tests.io.through import copied
 
 SIZE = (48, 64)
 PROFILE = (3e-2, 1e-5, 4e-2, 2e-5, 5e-2, 3e-5)  # about what `codes` have
@@ -100,11 +99,7 @@ def louder(source: Path, target: Path, by: int, **options: Any) -> None:
 def raised(source: Path, target: Path, by: int, **options: Any) -> Receipt:
     """Write a clip with every code of its active area `by` higher."""
     with open_reader(source) as reader:
-        plan = plan_output(reader, target, WriteOptions(**options))
-        with open_writer(reader, plan) as writer:
-            for frame in reader:
-                writer.write(replace(frame, planes=(frame.planes[0] + np.uint16(by),)))
-            return writer.finish()
+        return copied(reader, target, WriteOptions(**options), lambda plane: plane + np.uint16(by))
 
 
 def with_directories(

@@ -2,8 +2,11 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import cv2
+import numpy as np
 from av.stream import Disposition
 
 SRT = b"a subtitle"
@@ -40,15 +43,7 @@ def write_rich(plain: Path, path: Path) -> Path:
                 packet.stream = video
                 target.mux(packet)
             elif packet.stream.type == "audio":
-                packet.stream = sounds[0]
-                data, times = bytes(packet), (packet.pts, packet.dts, packet.duration)
-                base = packet.time_base
-                target.mux(packet)
-                copy = av.Packet(data)
-                copy.pts, copy.dts, copy.duration = times
-                copy.time_base, copy.stream = base, sounds[1]
-                copy.is_keyframe = True
-                target.mux(copy)
+                target.mux([again(packet, sound) for sound in sounds])
         line = av.Packet(SRT)
         line.pts = line.dts = 100
         line.duration, line.time_base, line.stream = 300, Fraction(1, 1000), text
@@ -56,11 +51,14 @@ def write_rich(plain: Path, path: Path) -> Path:
     return path
 
 
+def again(packet: av.Packet, stream: Any) -> av.Packet:
+    """A packet once more, for a stream."""
+    copy = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    copy.time_base, copy.stream = packet.time_base, stream
+    copy.is_keyframe = packet.is_keyframe
+    return copy
+
+
 def png() -> bytes:
-    context = av.CodecContext.create("png", "w")
-    context.width, context.height, context.pix_fmt = 16, 16, "rgb24"
-    context.time_base = Fraction(1, 25)
-    picture = av.VideoFrame(16, 16, "rgb24")
-    picture.planes[0].update(bytes(picture.planes[0].buffer_size))
-    picture.pts = 0
-    return b"".join(bytes(p) for p in [*context.encode(picture), *context.encode(None)])
+    return cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()

@@ -1,6 +1,5 @@
 """Stacks made on the spot: arrays, files of many kinds, and a denoiser that knows no frames."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from f2rcli.frames import Frame
-from f2rcli.io import open_reader, open_writer, plan_output
-from f2rcli.io.base import ReadOptions, Receipt, WriteOptions
+from f2rcli.io import ReadOptions, Receipt, WriteOptions, open_reader
+from tests.io.through import copied
 
 Array = NDArray[Any]
 
@@ -63,17 +61,7 @@ def written(
 ) -> Receipt:
     """A stack through reader and writer, smoothed or as it is."""
     with open_reader(source, read) as reader:
-        plan = plan_output(reader, target, write)
-        with open_writer(reader, plan) as writer:
-            for frame in reader:
-                writer.write(_changed(frame) if change else frame)
-            return writer.finish()
-
-
-def _changed(frame: Frame) -> Frame:
-    count = frame.layout.colour_planes
-    planes = tuple(smoothed(plane) for plane in frame.planes[:count])
-    return replace(frame, planes=planes + frame.planes[count:])
+        return copied(reader, target, write, *[smoothed] * change)
 
 
 def write_kind(kind: str, path: Path) -> Array:

@@ -11,6 +11,7 @@ from f2rcli.frames import Frame
 from f2rcli.io import ReadOptions, open_reader, open_writer, plan_output
 from f2rcli.methods import available, load
 from f2rcli.window import LEAD_IN, LEAD_OUT
+from tests.video import write_video
 
 LEAD, TRAIL = 5, 3
 
@@ -18,25 +19,12 @@ LEAD, TRAIL = 5, 3
 def write_pictures(folder: Path, count: int) -> Path:
     folder.mkdir()
     for number in range(count):
-        codes = np.random.default_rng(number).integers(0, 256, (16, 24, 3)).astype(np.uint8)
-        with av.open(str(folder / f"{number:03}.png"), "w", format="image2") as container:
-            stream = container.add_stream("png", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 24, 16, "rgb24"
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(codes, format="rgb24")))
-            container.mux(stream.encode(None))
+        write_video(folder / f"{number:03}.png", [codes(number, 16, 24, 3)], "rgb24", "png")
     return folder
 
 
-def write_gif(path: Path, count: int) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("gif", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb8"
-        for number in range(count):
-            codes = np.random.default_rng(number).integers(0, 256, (48, 64, 3)).astype(np.uint8)
-            picture = av.VideoFrame.from_ndarray(codes, format="rgb24")
-            container.mux(stream.encode(picture.reformat(format="rgb8")))
-        container.mux(stream.encode(None))
-    return path
+def codes(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
 @pytest.fixture(scope="module", params=["mp4", "mkv", "ts", "h264", "avi", "gif", "png"])
@@ -46,7 +34,8 @@ def clip(request, tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if kind == "png":
         return write_pictures(folder / "frames", 50)
     if kind == "gif":
-        return write_gif(folder / "in.gif", 50)
+        pictures = (codes(number, 48, 64, 3) for number in range(50))
+        return write_video(folder / "in.gif", pictures, "rgb8", "gif")
     codec = "mjpeg" if kind == "avi" else "libx264"
     options = {} if kind == "avi" else {"g": "12", "keyint_min": "12"}
     return tools.write_clip(
@@ -103,16 +92,8 @@ def test_the_opening_is_read_anew_where_an_excerpt_begins_later(
 
 def write_copies(path: Path, codec: str, options: dict[str, str]) -> Path:
     """Twenty pictures, each three times."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(60):
-            codes = np.random.default_rng(number // 3).integers(0, 256, (48, 64)).astype(np.uint8)
-            picture = av.VideoFrame.from_ndarray(codes, format="gray").reformat(format="yuv420p")
-            picture.pts = number
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-    return path
+    pictures = (codes(number // 3, 48, 64) for number in range(60))
+    return write_video(path, pictures, "yuv420p", codec, given="gray", **options)
 
 
 COPIES = [
@@ -159,9 +140,7 @@ def test_frames_far_apart_are_gone_back_for(tools, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_sound_is_cut_as_without_context(tools, tmp_path: Path, suffix: str) -> None:
-    source = tools.write_clip(
-        tmp_path / f"in{suffix}", codec="libx264", pts=75, smooth=True, audio=True
-    )
+    source = tools.film(tmp_path / f"in{suffix}", pts=75, audio=True)
     whole = tmp_path / f"whole{suffix}"
     tools.passthrough(source, whole, read=ReadOptions(start=1.0, end=2.0))
     among = tmp_path / f"among{suffix}"

@@ -133,10 +133,9 @@ def test_statistics_of_another_file_are_not_believed(
 
 
 def test_mpegts_cut_in_the_middle_of_a_group_starts_at_a_key_frame(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(
-        tmp_path / "in.ts", codec="libx264", pts=40, smooth=True, size=(128, 96),
-        options={"g": "10", "keyint_min": "10"},
-    )  # fmt: skip
+    source = tools.film(
+        tmp_path / "in.ts", pts=40, size=(128, 96), options={"g": "10", "keyint_min": "10"}
+    )
     data = source.read_bytes()
     start = len(data) // 188 // 3 * 188
     cut = tmp_path / "cut.ts"
@@ -165,14 +164,10 @@ def test_what_cannot_be_read_is_said_in_one_line(odd, name: str, words: str) -> 
     assert caught.value.exit_code == 3
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
-        open_reader(tmp_path / "nothing.mp4")
-
-
-def test_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="folder"):
-        open_reader(tmp_path)
+@pytest.mark.parametrize(("name", "words"), [("nothing.mp4", "No such file"), ("", "folder")])
+def test_a_missing_file_or_an_empty_folder(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        open_reader(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -205,23 +200,18 @@ def test_a_name_with_a_colon_is_a_file(tools, tmp_path: Path, monkeypatch) -> No
 
 
 def test_encrypted_video_is_refused(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(
-        tmp_path / "in.mp4", codec="libx264", pts=5, smooth=True,
-        container_options={
-            "encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16,
-            "encryption_kid": "11" * 16,
-        },
-    )  # fmt: skip
+    how = {"encryption_scheme": "cenc-aes-ctr"}
+    how |= {"encryption_key": "00" * 16, "encryption_kid": "11" * 16}
+    source = tools.film(tmp_path / "in.mp4", pts=5, container_options=how)
     with pytest.raises(InputError, match="encrypted"):
         open_reader(source)
 
 
 def test_a_picture_size_that_changes_is_refused(tools, tmp_path: Path) -> None:
     a, b = (
-        tools.write_clip(tmp_path / f"{wide}.ts", codec="libx264", pts=range(first, first + 6),
-                         smooth=True, size=(wide, 96), options={"bf": "0"})
-        for wide, first in ((128, 10), (192, 16))
-    )  # fmt: skip
+        tools.film(tmp_path / f"{wide}.ts", pts=pts, size=(wide, 96), options={"bf": "0"})
+        for wide, pts in ((128, range(10, 16)), (192, range(16, 22)))
+    )
     (tmp_path / "c.ts").write_bytes(a.read_bytes() + b.read_bytes())
     told = r"size changes .* at 0\.24 s"  # from the first frame on, as FFmpeg counts for -ss
     with pytest.raises(InputError, match=told), open_reader(tmp_path / "c.ts") as reader:

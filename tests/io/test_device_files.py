@@ -12,14 +12,12 @@ import pytest
 
 from f2rcli.errors import UsageError
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
+from tests.io.conftest import tagged
+from tests.io.odd_files import CLIPS
 
 TRACKS = b"\x16\x54\xae\x6b"  # which a list of places names before
 CROP = {0x54AA: 8, 0x54BB: 8, 0x54CC: 16, 0x54DD: 16}  # bottom, top, left, right
 DISPLAY = {0x54B0: 96, 0x54BA: 64}
-HDR = (
-    "hdr10=1:repeat-headers=1:log-level=error:max-cll=1000,400:"
-    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
-)
 
 
 def number(data: bytes, place: int) -> tuple[int, int]:
@@ -116,8 +114,7 @@ def test_cropping_of_mov_comes_over_to_matroska_with_the_shape_on_screen(
     tools, cropped: Path, tmp_path: Path
 ) -> None:
     """As FFmpeg's copy of a clean aperture; MediaInfo and players see what is shown."""
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", size=(96, 64), pts=4,
-                              smooth=True, container_options={"live": "1"})  # fmt: skip
+    source = tools.film(tmp_path / "in.mkv", size=(96, 64), pts=4, container_options={"live": "1"})
     with_video_elements(source, CROP | DISPLAY)
     tools.passthrough(source, tmp_path / "mid.mov")
     assert b"clap" in (tmp_path / "mid.mov").read_bytes()
@@ -129,7 +126,7 @@ def test_cropping_of_mov_comes_over_to_matroska_with_the_shape_on_screen(
 
 
 def test_what_a_camera_wrote_into_the_header_for_itself_is_told(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=4, smooth=True)
+    source = tools.film(tmp_path / "in.mp4", pts=4)
     data = source.read_bytes()
     boxes = b"".join(
         struct.pack(">I4s", 16, name) + b"8 bytes." for name in (b"GPMF", b"LENS", b"free")
@@ -153,8 +150,7 @@ def test_a_shape_that_changes_is_told(tools, tmp_path: Path) -> None:
         def shaped(stream: av.VideoStream, aspect: Fraction = aspect) -> None:
             stream.codec_context.sample_aspect_ratio = aspect
 
-        clip = tools.write_clip(tmp_path / f"{number}.h264", codec="libx264", pts=5, smooth=True,
-                                setup=shaped, options={"bf": "0"})  # fmt: skip
+        clip = tools.film(tmp_path / f"{number}.h264", pts=5, setup=shaped, options={"bf": "0"})
         parts.append(clip.read_bytes())
     (tmp_path / "in.h264").write_bytes(b"".join(parts))
     with open_reader(tmp_path / "in.h264") as reader:
@@ -167,7 +163,7 @@ def test_a_shape_that_changes_is_told(tools, tmp_path: Path) -> None:
 def test_pictures_side_by_side_keep_their_display_size(tools, tmp_path: Path, shown) -> None:
     source = tools.write_clip(
         tmp_path / "in.mkv", size=(96, 64), pts=4, container_options={"live": "1"},
-        setup=lambda stream: stream.metadata.update(stereo_mode="left_right"),
+        setup=tagged(stereo_mode="left_right"),
     )  # fmt: skip
     data = source.read_bytes()  # FFmpeg halves the width
     source.write_bytes(data.replace(b"\x54\xb0\x81\x30", b"\x54\xb0\x81" + bytes([shown[0]])))
@@ -186,10 +182,8 @@ def test_a_stereoscopic_layout_is_kept_where_the_file_says_it(
     tools, tmp_path: Path, suffix: str, mode: str
 ) -> None:
     """FFmpeg leaves it out of some, and does not read again all that it writes."""
-    source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx264", size=(96, 64), pts=4, smooth=True,
-        setup=lambda stream: stream.metadata.update(stereo_mode=mode),
-    )  # fmt: skip
+    setup = tagged(stereo_mode=mode)
+    source = tools.film(tmp_path / "in.mkv", size=(96, 64), pts=4, setup=setup)
     for name in ("once", "twice"):
         target = tmp_path / f"{name}{suffix}"
         _, receipt = tools.passthrough(source, target)
@@ -208,8 +202,7 @@ def test_a_stereoscopic_layout_is_kept_where_the_file_says_it(
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
 def test_a_360_degree_mark_is_kept_where_the_file_says_it(tools, tmp_path: Path, suffix) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", size=(96, 64), pts=4,
-                              smooth=True, container_options={"live": "1"})  # fmt: skip
+    source = tools.film(tmp_path / "in.mkv", size=(96, 64), pts=4, container_options={"live": "1"})
     with_video_elements(source, {0x7670: 0x76718101})  # a projection, whose type is 1
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}")
     mark = {".mkv": b"\x76\x71\x81\x01", ".mp4": b"sv3d"}.get(suffix)
@@ -223,21 +216,17 @@ def test_a_layout_that_webm_lacks_is_left_out_there(tools, tmp_path: Path, mode:
     """FFmpeg refused to write the file."""
     source = tools.write_clip(
         tmp_path / "in.mkv", codec="libsvtav1", size=(96, 64), pts=4, smooth=True,
-        setup=lambda stream: stream.metadata.update(stereo_mode=mode),
+        setup=tagged(stereo_mode=mode),
     )  # fmt: skip
     _, receipt = tools.passthrough(source, tmp_path / "out.webm")
     assert "stereoscopic layout" not in receipt.kept
     assert 0x53B8 not in video_elements(tmp_path / "out.webm")
 
 
-@pytest.mark.parametrize(
-    ("suffix", "codec"), [(".mp4", None), (".mkv", None), (".mp4", "h264"), (".mkv", "av1")]
-)
+@pytest.mark.parametrize("codec", [None, "h264", "av1"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, codec) -> None:
-    source = tools.write_clip(
-        tmp_path / f"in{suffix}", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
-        size=(128, 96), options={"x265-params": HDR},
-    )  # fmt: skip
+    source = tools.write_clip(tmp_path / f"in{suffix}", **CLIPS["hdr10_tags.mkv"])
     target = tmp_path / f"out{suffix}"
     _, receipt = tools.passthrough(source, target, WriteOptions(codec=codec))
     assert "HDR10 mastering metadata" in receipt.kept
@@ -252,14 +241,8 @@ def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, cod
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "mjpeg"])
-def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(
-    tools, tmp_path: Path, codec: str
-) -> None:
-    source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
-        size=(128, 96), options={"x265-params": HDR},
-    )  # fmt: skip
-    with open_reader(source) as reader:
+def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(odd, tmp_path: Path, codec: str) -> None:
+    with open_reader(odd("hdr10_tags.mkv")) as reader:
         plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(codec=codec))
     assert any(line.startswith("HDR10 mastering metadata (") for line in plan.dropped)
 
@@ -339,10 +322,7 @@ def test_an_excerpt_of_packed_pictures_leaves_the_rest_of_the_sound(tools, tmp_p
 @pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
 def test_data_of_an_unknown_kind_is_dropped_and_told(tools, tmp_path: Path, suffix: str) -> None:
     """FFmpeg would write it under a name that nothing can read."""
-    source = tools.write_clip(
-        tmp_path / "in.mov", codec="libx264", pts=5, smooth=True,
-        setup=lambda stream: stream.metadata.update(timecode="01:00:00:00"),
-    )  # fmt: skip
+    source = tools.film(tmp_path / "in.mov", pts=5, setup=tagged(timecode="01:00:00:00"))
     raw = source.read_bytes()
     assert b"tmcd" in raw
     source.write_bytes(raw.replace(b"tmcd", b"mebx"))  # as telephones write
@@ -368,7 +348,7 @@ def test_chapters_that_ffmpeg_reads_as_a_flat_list_are_told(tools, odd, tmp_path
 
 @pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs MKVToolNix")
 def test_what_ffmpeg_flattens_of_languages_and_tags_is_told(tools, tmp_path: Path) -> None:
-    plain = tools.write_clip(tmp_path / "plain.mkv", codec="libx264", pts=4, smooth=True)
+    plain = tools.film(tmp_path / "plain.mkv", pts=4)
     source, levels = tmp_path / "in.mkv", tmp_path / "tags.xml"
     levels.write_text(
         "<Tags><Tag><Targets><TargetTypeValue>70</TargetTypeValue><TargetType>COLLECTION"
@@ -384,7 +364,7 @@ def test_what_ffmpeg_flattens_of_languages_and_tags_is_told(tools, tmp_path: Pat
 
 
 def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=20, smooth=True, audio=True)
+    source = tools.film(tmp_path / "in.mkv", pts=20, audio=True)
     with open_reader(source) as reader:
         with pytest.raises(UsageError, match=r"cannot copy audio #1 aac into webm") as raised:
             plan_output(reader, tmp_path / "out.webm")
@@ -401,7 +381,7 @@ def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: P
 def test_an_unknown_encoder_of_sound_is_refused_for_silent_clips_as_well(
     tools, tmp_path: Path
 ) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=5, smooth=True)
+    source = tools.film(tmp_path / "in.mkv", pts=5)
     with open_reader(source) as reader:
         plan_output(reader, tmp_path / "out.mkv", WriteOptions(audio_codec="aac"))
         with pytest.raises(UsageError, match="no such audio encoder"):
@@ -413,7 +393,7 @@ def test_an_unknown_encoder_of_sound_is_refused_for_silent_clips_as_well(
 def test_sound_is_encoded_again_where_that_is_asked_for(
     tools, tmp_path: Path, suffix: str, codec: str, start
 ) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=20, smooth=True, audio=True)
+    source = tools.film(tmp_path / "in.mkv", pts=20, audio=True)
     target = tmp_path / f"out{suffix}"
     options = WriteOptions(audio_codec=codec)
     _, receipt = tools.passthrough(source, target, options, ReadOptions(start=start))
@@ -430,7 +410,7 @@ def test_sound_is_encoded_again_where_that_is_asked_for(
 @pytest.mark.parametrize(("suffix", "held"), [(".mp4", True), (".mkv", False)])
 def test_a_file_of_its_own_kind_holds_what_sound_it_held(tools, tmp_path: Path, suffix, held):
     """Players hardly know PCM in MP4; what comes from there stays there."""
-    plain = tools.write_clip(tmp_path / "plain.mkv", codec="libx264", pts=20, smooth=True)
+    plain = tools.film(tmp_path / "plain.mkv", pts=20)
     source = tmp_path / f"in{suffix}"
     with av.open(str(plain)) as clip, av.open(str(source), "w") as target:
         video = target.add_stream_from_template(clip.streams.video[0], opaque=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from f2rcli.io import WriteOptions, default_target, open_reader
 from f2rcli.yuv import to_rgb
+from tests.video import write_video
 
 FORMATS = [
     *(f"yuv{chroma}p{depth}" for chroma in ("420", "422", "444") for depth in ("", "10le", "12le")),
@@ -64,29 +65,21 @@ def test_lossless_keeps_what_any_codec_decodes_to(
 ) -> None:
     source = tmp_path / f"in{suffix}"
     if pix_fmt in ("nv12", "p010le", "uyvy422", "yuyv422"):
-        _write_raw(source, pix_fmt)
+        write_video(source, (_raw(seed, pix_fmt) for seed in range(3)), pix_fmt, "rawvideo")
     else:
         tools.write_clip(source, pix_fmt=pix_fmt, codec=codec, size=(66, 50), pts=3)
     frames, _ = tools.passthrough(source, tmp_path / "out.mkv", WriteOptions(codec="ffv1"))
     assert tools.same_samples(frames, tools.read_all(tmp_path / "out.mkv"))
 
 
-def _write_raw(path: Path, pix_fmt: str) -> None:
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("rawvideo", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 66, 50, pix_fmt
-        for number in range(3):
-            picture = av.VideoFrame(66, 50, pix_fmt)
-            rng = np.random.default_rng(number)
-            for plane in picture.planes:
-                noise = rng.integers(0, 256, plane.buffer_size, dtype=np.uint8)
-                if pix_fmt == "p010le":
-                    noise[::2] &= 0xC0
-                plane.update(noise.tobytes())
-            picture.pts = number
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+def _raw(seed: int, pix_fmt: str) -> av.VideoFrame:
+    picture, rng = av.VideoFrame(66, 50, pix_fmt), np.random.default_rng(seed)
+    for plane in picture.planes:
+        noise = rng.integers(0, 256, plane.buffer_size, dtype=np.uint8)
+        if pix_fmt == "p010le":
+            noise[::2] &= 0xC0
+        plane.update(noise.tobytes())
+    return picture
 
 
 @pytest.mark.parametrize(
@@ -108,12 +101,8 @@ def test_coarser_chroma_shows_the_same_colours(tools, tmp_path: Path, name, pix_
     """Samples lie where the format says: of JPEG in the middle of those that they stand for."""
     y, x = np.mgrid[:48, :64]
     waves = [128 + 60 * np.sin(x / 5 + y / 9 + phase) for phase in (0, 2, 4)]
-    with av.open(str(tmp_path / "in.mkv"), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
-        picture = av.VideoFrame.from_ndarray(np.stack(waves).round().astype(np.uint8), "yuv444p")
-        container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+    picture = np.stack(waves).round().astype(np.uint8)
+    write_video(tmp_path / "in.mkv", [picture], "yuv444p", given="yuv444p")
     options = WriteOptions(pix_fmt=pix_fmt)
     (before,), _ = tools.passthrough(tmp_path / "in.mkv", tmp_path / name, options)
     (after,) = tools.read_all(tmp_path / name.replace("%d", "1"))

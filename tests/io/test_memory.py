@@ -26,10 +26,9 @@ for source in sys.argv[1:]:
 def test_memory_is_flat_in_the_length_of_the_clip(tools, tmp_path: Path, suffix: str) -> None:
     names = [f"in{count}{suffix}" for count in (40, 300)]
     for name, count in zip(names, (40, 300), strict=True):
-        tools.write_clip(
-            tmp_path / name, codec="libx264", pts=count, smooth=True,
-            size=(320, 180), audio=True, options={"preset": "ultrafast"},
-        )  # fmt: skip
+        tools.film(
+            tmp_path / name, pts=count, size=(320, 180), audio=True, options={"preset": "ultrafast"}
+        )
     command = [sys.executable, "-c", SCRIPT, *names]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     short, long = map(int, done.stdout.split())

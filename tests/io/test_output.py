@@ -12,21 +12,33 @@ from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import WriteOptions, default_target, open_reader, open_writer, plan_output
 from f2rcli.io.files import PartFile
 from f2rcli.io.video.writer import VideoWriter
+from tests.io.raw_files import write_burst
 
 
 @pytest.fixture
 def clip(tools, tmp_path: Path) -> Path:
-    return tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=12, smooth=True)
+    return tools.film(tmp_path / "in.mkv", pts=12)
 
 
-def test_leaving_without_finish_leaves_nothing(clip: Path, tmp_path: Path, in_folder) -> None:
-    with open_reader(clip) as reader:
-        plan = plan_output(reader, tmp_path / "out.mp4")
-        with open_writer(reader, plan) as writer:
+@pytest.mark.parametrize(
+    ("kind", "name", "beside"),
+    [
+        ("mkv", "o.mp4", [".lock", ".part"]),
+        ("mkv", "o%02d.png", [".part"]),
+        ("dng", "out", [".lock", ".part"]),
+    ],
+)
+def test_leaving_without_finish_leaves_nothing(
+    kind: str, name: str, beside: list[str], clip: Path, tmp_path: Path, in_folder
+) -> None:
+    source = clip if kind == "mkv" else write_burst(tmp_path / "burst")
+    before = in_folder()
+    with open_reader(source) as reader:
+        with open_writer(reader, plan_output(reader, tmp_path / name)) as writer:
             for frame in reader:
                 writer.write(frame)
-            assert in_folder() == [".out.mp4.lock", ".out.mp4.part", "in.mkv"]
-    assert in_folder() == ["in.mkv"]
+            assert sorted(Path(one).suffix for one in {*in_folder()} - {*before}) == beside
+        assert in_folder() == before
 
 
 def test_an_exception_in_mid_run_leaves_nothing(clip: Path, tmp_path: Path, in_folder) -> None:
@@ -61,16 +73,6 @@ def test_a_clip_without_frames_is_an_error(clip: Path, tmp_path: Path, in_folder
     ):
         writer.finish()
     assert in_folder() == ["in.mkv"]
-
-
-def test_an_existing_target_is_not_replaced_unasked(clip: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.mp4"
-    target.write_bytes(b"precious")
-    with open_reader(clip) as reader:
-        with pytest.raises(OutputError, match=r"out\.mp4: already exists") as caught:
-            plan_output(reader, target)
-        assert "overwrite=True" in str(caught.value.hint)
-    assert target.read_bytes() == b"precious"
 
 
 def test_a_target_that_appears_during_the_run_is_not_replaced(clip, tmp_path, in_folder) -> None:
@@ -190,7 +192,7 @@ def test_dev_full(tools, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_run_leaves_nothing_at_the_target(tools, tmp_path: Path, kill: int) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=30, smooth=True)
+    source = tools.film(tmp_path / "in.mkv", pts=30)
     script = (
         "import sys, time; from f2rcli.io import *\n"
         "with open_reader(sys.argv[1]) as r, open_writer(r, plan_output(r, sys.argv[2])) as w:\n"

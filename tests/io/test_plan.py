@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import UsageError
-from f2rcli.io import WriteOptions, formats, open_reader, open_writer, plan_output
+from f2rcli.io import WriteOptions, formats, open_reader, plan_output
 from f2rcli.io.video.streams import CONTAINERS
+from tests.io.through import copied
 
 
 @pytest.fixture(scope="module")
@@ -175,10 +176,7 @@ def test_y4m_from_y4m_rounds_no_time_and_blames_no_format_for_its_shape(tmp_path
         plan = plan_output(reader, str(tmp_path / "out.y4m"), WriteOptions())
         assert plan.notes == ()
         assert "pixel aspect 4/3" in plan.kept
-        with open_writer(reader, plan) as writer:
-            for frame in reader:
-                writer.write(frame)
-            writer.finish()
+        copied(reader, tmp_path / "out.y4m")
     line, _, rest = (tmp_path / "out.y4m").read_bytes().partition(b"\n")
     assert b" A4:3" in line
     assert rest == 3 * (b"FRAME\n" + bytes(range(128)))

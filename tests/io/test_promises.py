@@ -146,10 +146,9 @@ def test_pictures_lost_with_packets_of_a_transport_stream_are_told(tools, tmp_pa
 
 
 def test_frames_that_an_edit_list_hides_are_told(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(
-        tmp_path / "a.mp4", codec="libx264", pts=8, smooth=True, options={"bf": "0"},
-        container_options={"use_editlist": "1"},
-    )  # fmt: skip
+    source = tools.film(
+        tmp_path / "a.mp4", pts=8, options={"bf": "0"}, container_options={"use_editlist": "1"}
+    )
     data = bytearray(source.read_bytes())
     place = data.index(b"elst") + 4 + 4 + 4 + 4  # version, count, duration: then the start
     data[place : place + 4] = (3 * 512).to_bytes(4, "big")

@@ -11,9 +11,11 @@ import av
 import numpy as np
 import pytest
 
-from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io import ReadOptions, WriteOptions, open_reader
 from f2rcli.io.video.pixels import Filter
 from f2rcli.io.video.streams import CONTAINERS
+from tests.io.rich import again
+from tests.io.through import copied
 
 HELD = WriteOptions(copy_only=True)  # what the target holds, and no refusal
 
@@ -153,26 +155,16 @@ def test_a_picture_that_an_excerpt_does_not_reach_costs_no_other_stream(
     tools, tmp_path: Path, suffix: str
 ) -> None:
     """Its key frame lies before: mp4 has no track for it, and the sound behind it one less."""
-    plain = tools.write_clip(
-        tmp_path / "plain.mkv", codec="libx264", pts=20, smooth=True, audio=True
-    )
+    plain = tools.film(tmp_path / "plain.mkv", pts=20, audio=True)
     source = tmp_path / f"in{suffix}"
     with av.open(str(plain)) as one, av.open(str(source), "w") as two:
         pictures = [two.add_stream_from_template(one.streams.video[0], opaque=True) for _ in "ab"]
         sound = two.add_stream_from_template(one.streams.audio[0])
         for packet in [packet for packet in one.demux() if packet.size]:
             for target in pictures if packet.stream.type == "video" else [sound]:
-                again = av.Packet(bytes(packet))
-                again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
-                again.duration, again.is_keyframe = packet.duration, packet.is_keyframe
-                again.stream = target
-                two.mux(again)
+                two.mux(again(packet, target))
     with open_reader(source, ReadOptions(start=0.4)) as reader:
-        plan = plan_output(reader, tmp_path / f"out{suffix}")
-        with open_writer(reader, plan) as writer:
-            for frame in reader:
-                writer.write(frame)
-            receipt = writer.finish()
+        receipt = copied(reader, tmp_path / f"out{suffix}")
     assert receipt.lost == ("video #1 h264",)
     assert any(what.startswith("audio #2") for what in receipt.kept)
 

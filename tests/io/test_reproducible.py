@@ -7,8 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
 from f2rcli.system import x264_assembly
+from tests.io.through import copied
 
 FILES = Path(__file__).parent / "files"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
@@ -17,13 +18,8 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 def written(
     target: Path, options: WriteOptions, reading: ReadOptions = ReadOptions(frames=8)
 ) -> bytes:
-    with (
-        open_reader(EXAMPLE, reading) as reader,
-        open_writer(reader, plan_output(reader, target, options)) as writer,
-    ):
-        for frame in reader:
-            writer.write(frame)
-        writer.finish()
+    with open_reader(EXAMPLE, reading) as reader:
+        copied(reader, target, options)
     data = target.read_bytes()
     target.unlink()
     return data

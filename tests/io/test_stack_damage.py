@@ -2,7 +2,6 @@
 
 import struct
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError, InputError
-from f2rcli.io import ReadOptions, is_clip, open_reader, open_writer, plan_output
+from f2rcli.io import ReadOptions, is_clip, open_reader, plan_output
 from f2rcli.io.files import quiet
 from tests.io.stacks import GRAY, movie, passed, write_kind
+from tests.io.through import copied
 
 
 def test_damage_of_one_stack_is_not_counted_in_another_that_is_read_beside_it(
@@ -159,10 +159,8 @@ def _with_a_damaged_page(path: Path, page: int, count: int = 12) -> NDArray[Any]
 def test_a_page_that_cannot_be_decoded_costs_itself_and_is_named(page: int, tmp_path: Path) -> None:
     path, target = tmp_path / "s.tif", tmp_path / "o.tif"
     array = _with_a_damaged_page(path, page)
-    with open_reader(path) as reader, open_writer(reader, plan_output(reader, target)) as writer:
-        for frame in reader:
-            writer.write(replace(frame, planes=(frame.planes[0] + 1,)))
-        writer.finish()
+    with open_reader(path) as reader:
+        copied(reader, target, change=lambda plane: plane + 1)
         assert [f"picture {page + 1}: cannot be decoded" in line for line in reader.ledger.lines()]
         assert reader.ledger.damaged
     with tifffile.TiffFile(target) as file:
@@ -189,14 +187,8 @@ def test_every_whole_page_of_a_list_that_breaks_off_is_restored(
     if kind == "shaped" and share < 0.9:
         with pytest.raises(InputError, match="does not fit its"):
             open_reader(source)
-    options = ReadOptions(axes="TYX")
-    with (
-        open_reader(source, options) as reader,
-        open_writer(reader, plan_output(reader, target)) as writer,
-    ):
-        for frame in reader:
-            writer.write(replace(frame, planes=(255 - frame.planes[0],)))
-        assert writer.finish().frames == there
+    with open_reader(source, ReadOptions(axes="TYX")) as reader:
+        assert copied(reader, target, change=lambda plane: 255 - plane).frames == there
         assert reader.ledger.damaged
     with quiet(), tifffile.TiffFile(target) as file:
         for number in range(there):
@@ -218,10 +210,8 @@ def test_a_page_that_miscounts_its_samples_is_restored_where_they_are(
     data = bytearray(path.read_bytes())
     struct.pack_into("<HII", data, place + 2, *entry)
     path.write_bytes(data)
-    with open_reader(path) as reader, open_writer(reader, plan_output(reader, target)) as writer:
-        for frame in reader:
-            writer.write(replace(frame, planes=(255 - frame.planes[0],)))
-        assert writer.finish().frames == 6
+    with open_reader(path) as reader:
+        assert copied(reader, target, change=lambda plane: 255 - plane).frames == 6
     with quiet(), tifffile.TiffFile(target) as file:
         restored = np.stack([page.asarray() for page in file.pages])
     np.testing.assert_array_equal(restored, 255 - array)
@@ -269,12 +259,9 @@ def test_a_damaged_page_does_not_make_a_folder_of_pages_a_batch(tmp_path: Path) 
     for name in ("000.tif", "004.tif"):
         (folder / name).write_bytes(b"II*\0 damaged")
     assert is_clip(folder)
+    target = tmp_path / "out"
     with open_reader(folder) as reader:
-        target = tmp_path / "out"
-        with open_writer(reader, plan_output(reader, target)) as writer:
-            for frame in reader:
-                writer.write(frame)
-            assert writer.finish().frames == 3
+        assert copied(reader, target).frames == 3
         lines = reader.ledger.lines()
     assert [line.split(":")[0] for line in lines] == ["000.tif", "004.tif"]
     assert sorted(path.name for path in target.iterdir()) == [f"{n:03}.tif" for n in range(5)]

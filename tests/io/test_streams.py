@@ -9,7 +9,8 @@ from av.stream import Disposition
 
 from f2rcli.errors import UsageError
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
-from tests.io.rich import png
+from tests.io.conftest import tagged
+from tests.io.rich import again, png
 
 
 def tags(path: Path) -> list[tuple[str, str | None, str | None, int]]:
@@ -95,7 +96,7 @@ def test_every_other_container_lists_what_it_drops(
 
 def with_subtitles(tools, path: Path, codec: str, data: bytes = b"a line") -> Path:
     """A clip with a subtitle of a codec."""
-    plain = tools.write_clip(path.with_name("plain.mkv"), codec="libx264", pts=20, smooth=True)
+    plain = tools.film(path.with_name("plain.mkv"), pts=20)
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         video = target.add_stream_from_template(source.streams.video[0], opaque=True)
         text = target.add_mux_stream(codec, time_base=Fraction(1, 1000))
@@ -154,7 +155,7 @@ def test_a_second_picture_and_its_language_are_kept_or_dropped_before_the_run(
 
 def test_sound_that_is_never_copied_is_refused_with_two_ways(tools, tmp_path: Path) -> None:
     """As Windows Media Audio, for which PyAV knows no container."""
-    plain = tools.write_clip(tmp_path / "plain.mkv", codec="libx264", pts=5, smooth=True)
+    plain = tools.film(tmp_path / "plain.mkv", pts=5)
     with av.open(str(plain)) as one, av.open(str(tmp_path / "in.wmv"), "w", format="asf") as two:
         picture = two.add_stream_from_template(one.streams.video[0], opaque=True)
         sound = two.add_stream("wmav2", rate=44100, layout="mono")
@@ -183,21 +184,18 @@ def test_sound_that_is_never_copied_is_refused_with_two_ways(tools, tmp_path: Pa
 
 def two_pictures(tools, tmp_path: Path) -> Path:
     """A clip with the same picture twice."""
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)
+    source = tools.film(tmp_path / "in.mkv", pts=3)
     with av.open(str(source)) as plain, av.open(str(tmp_path / "two.mkv"), "w") as two:
         copies = [two.add_stream_from_template(plain.streams[0], opaque=True) for _ in "ab"]
         copies[1].metadata["language"] = "deu"
         for packet in plain.demux():
             for copy in copies if packet.size else ():
-                again = av.Packet(bytes(packet))
-                again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
-                again.is_keyframe, again.stream = packet.is_keyframe, copy
-                two.mux(again)
+                two.mux(again(packet, copy))
     return tmp_path / "two.mkv"
 
 
 def test_unusual_tags_come_over_to_mp4(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)
+    source = tools.film(tmp_path / "in.mkv", pts=3)
     with av.open(str(source)) as plain, av.open(str(tmp_path / "t.mkv"), "w") as tagged:
         tagged.metadata.update({"title": "A clip", "X_CUSTOM": "kept"})
         copy = tagged.add_stream_from_template(plain.streams[0], opaque=True)
@@ -251,12 +249,7 @@ def _stamps(path: Path) -> list[tuple[int | None, int | None]]:
 
 
 def test_a_time_code_track_is_rebuilt(tools, tmp_path: Path) -> None:
-    def with_time_code(stream) -> None:
-        stream.metadata["timecode"] = "01:02:03:04"
-
-    source = tools.write_clip(
-        tmp_path / "in.mov", codec="libx264", pts=5, smooth=True, setup=with_time_code
-    )
+    source = tools.film(tmp_path / "in.mov", pts=5, setup=tagged(timecode="01:02:03:04"))
     _, receipt = tools.passthrough(source, tmp_path / "out.mov")
     assert receipt.dropped == ()
     with av.open(str(tmp_path / "out.mov")) as out:
@@ -265,7 +258,7 @@ def test_a_time_code_track_is_rebuilt(tools, tmp_path: Path) -> None:
 
 
 def test_sound_in_a_transport_stream_comes_over_to_mp4(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.ts", codec="libx264", pts=20, smooth=True, audio=True)
+    source = tools.film(tmp_path / "in.ts", pts=20, audio=True)
     _, receipt = tools.passthrough(source, tmp_path / "out.mp4", WriteOptions(codec="h264"))
     assert "audio #1 aac" in receipt.kept
     with av.open(str(tmp_path / "out.mp4")) as out:
@@ -275,7 +268,7 @@ def test_sound_in_a_transport_stream_comes_over_to_mp4(tools, tmp_path: Path) ->
 def test_the_first_frames_of_a_clip_keep_the_packet_that_leads_its_sound_in(
     tools, tmp_path: Path
 ) -> None:
-    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=20, smooth=True, audio=True)
+    source = tools.film(tmp_path / "in.mp4", pts=20, audio=True)
     tools.passthrough(source, tmp_path / "out.mp4", read=ReadOptions(frames=10))
     whole, part = (tools.packets_of(path, "audio") for path in (source, tmp_path / "out.mp4"))
     assert 2 < len(part) < len(whole)
@@ -283,7 +276,7 @@ def test_the_first_frames_of_a_clip_keep_the_packet_that_leads_its_sound_in(
 
 
 def test_data_that_the_container_knows_is_copied(tools, tmp_path: Path) -> None:
-    plain = tools.write_clip(tmp_path / "plain.ts", codec="libx264", pts=10, smooth=True)
+    plain = tools.film(tmp_path / "plain.ts", pts=10)
     source = tmp_path / "in.ts"
     with av.open(str(plain)) as old, av.open(str(source), "w") as new:
         video = new.add_stream_from_template(old.streams.video[0], opaque=True)
@@ -304,9 +297,7 @@ def test_data_that_the_container_knows_is_copied(tools, tmp_path: Path) -> None:
 
 
 def test_closed_captions_within_the_pictures_are_told(tools, tmp_path: Path) -> None:
-    plain = tools.write_clip(
-        tmp_path / "plain.h264", codec="libx264", pts=6, smooth=True, options={"bf": "0"}
-    )
+    plain = tools.film(tmp_path / "plain.h264", pts=6, options={"bf": "0"})
     caption = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x20\xff"
     message = b"\x00\x00\x01\x06\x04" + bytes([len(caption)]) + caption + b"\x80"
     parts = plain.read_bytes().split(b"\x00\x00\x01")
@@ -322,7 +313,7 @@ def test_closed_captions_within_the_pictures_are_told(tools, tmp_path: Path) -> 
 
 
 def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=20, smooth=True, audio=True)
+    source = tools.film(tmp_path / "in.mp4", pts=20, audio=True)
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "out.mp4")
         with open_writer(reader, plan) as writer:

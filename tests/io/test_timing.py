@@ -21,9 +21,9 @@ HOLDER = {"ffv1": ".mkv", "prores_ks": ".mov", "libvpx-vp9": ".webm"}
 @pytest.mark.parametrize("codec", CODECS)
 def test_variable_rate_and_the_last_hold_survive(tools, tmp_path: Path, codec: str) -> None:
     base = Fraction(1, 90000)
-    source = tools.write_clip(
-        tmp_path / "in.mp4", codec="libx264", pts=VARIABLE, time_base=base,
-        last_duration=45000, size=(128, 96), smooth=True, options={"bf": "0"},
+    source = tools.film(
+        tmp_path / "in.mp4", pts=VARIABLE, time_base=base, last_duration=45000, size=(128, 96),
+        options={"bf": "0"},
     )  # fmt: skip
     suffix = HOLDER.get(codec, ".mp4")
     target = tmp_path / f"out{suffix}"
@@ -63,10 +63,9 @@ def test_start_offsets_survive(tools, tmp_path: Path, suffix: str, offset: int) 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_long_holds_between_reordered_frames(tools, tmp_path: Path, suffix: str) -> None:
     base = Fraction(1, 1000)
-    source = tools.write_clip(
-        tmp_path / f"in{suffix}", codec="libx264", pts=[0, 500, 1500, 4000], time_base=base,
-        size=(128, 96), smooth=True,
-    )  # fmt: skip
+    source = tools.film(
+        tmp_path / f"in{suffix}", pts=[0, 500, 1500, 4000], time_base=base, size=(128, 96)
+    )
     frames, _ = tools.passthrough(source, tmp_path / f"out{suffix}")
     assert [time / base for time, _ in tools.times(frames)] == [0, 500, 1500, 4000]
     again = tools.times(tools.read_all(tmp_path / f"out{suffix}"))
@@ -114,16 +113,14 @@ def test_any_time_stamps_survive(
 
 
 def test_one_frame_keeps_its_hold(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(
-        tmp_path / "in.mp4", codec="libx264", pts=[0], last_duration=40, smooth=True
-    )
+    source = tools.film(tmp_path / "in.mp4", pts=[0], last_duration=40)
     frames, _ = tools.passthrough(source, tmp_path / "out.mp4")
     assert tools.times(frames) == tools.times(tools.read_all(tmp_path / "out.mp4"))
     assert tools.times(frames) == [(Fraction(0), Fraction(40, 25))]
 
 
 def test_b_frames_come_out_in_display_order(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=20, smooth=True)
+    source = tools.film(tmp_path / "in.mp4", pts=20)
     frames, _ = tools.passthrough(source, tmp_path / "out.mp4", WriteOptions(codec="hevc"))
     stamps = [frame.pts for frame in frames]
     assert stamps == sorted(stamps)
@@ -131,7 +128,7 @@ def test_b_frames_come_out_in_display_order(tools, tmp_path: Path) -> None:
 
 
 def test_a_stream_without_time_stamps_is_timed_by_its_rate(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.h264", codec="libx264", pts=5, smooth=True)
+    source = tools.film(tmp_path / "in.h264", pts=5)
     frames, _ = tools.passthrough(source, tmp_path / "out.mp4")
     assert [t for t, _ in tools.times(frames)] == [Fraction(n, 25) for n in range(5)]
 
@@ -159,16 +156,14 @@ def test_repeated_fields_last_as_long_as_they_are_shown(tools, tmp_path: Path) -
 
 
 def test_y4m_rounds_to_its_one_rate(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=9, smooth=True)
+    source = tools.film(tmp_path / "in.mkv", pts=9)
     tools.passthrough(source, tmp_path / "out.y4m")
     again = tools.read_all(tmp_path / "out.y4m")
     assert [time for time, _ in tools.times(again)] == [Fraction(n, 25) for n in range(9)]
 
 
 def test_a_transport_stream_that_starts_again_goes_on_without_a_break(tools, tmp_path) -> None:
-    part = tools.write_clip(
-        tmp_path / "part.ts", codec="libx264", pts=range(100, 125), smooth=True, audio=True
-    )
+    part = tools.film(tmp_path / "part.ts", pts=range(100, 125), audio=True)
     source = tmp_path / "in.ts"
     source.write_bytes(part.read_bytes() * 2)
     with open_reader(source) as reader:
@@ -191,9 +186,7 @@ def test_a_transport_stream_of_few_small_frames_is_known_for_one(
 ) -> None:
     """FFmpeg does not know ten packets, nothing beside the suffix says what they are."""
     flat = {"x264-params": "qp=51"}
-    source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx264", pts=count, smooth=True, options=flat
-    )
+    source = tools.film(tmp_path / "in.mkv", pts=count, options=flat)
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(crf=51))
     assert f"{count} frame{'s' * (count > 1)}" in receipt.verified
     assert len(tools.read_all(tmp_path / f"out{suffix}")) == count

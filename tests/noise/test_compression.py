@@ -4,7 +4,6 @@ import os
 import threading
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from f2rcli.io import open_reader
 from f2rcli.io.video.decoder import OF_HEADER, stated
 from f2rcli.noise.coding import LEAST8, MOST8, MOST_EDGE8, compression_of, find_edges, own_share
 from tests.fidelity.footage import psnr
+from tests.video import write_video
 
 LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 
@@ -35,16 +35,10 @@ def write(
 ) -> list[np.ndarray]:
     """Write the scene, gray as Y'CbCr, and return its luma as it was before."""
     truth = [np.rint(scene(0 if still else index)).astype(np.uint8) for index in range(frames)]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=options)
-        stream.height, stream.width = truth[0].shape
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        for index, luma in enumerate(truth):
-            even = np.full((luma.shape[0] // 2, luma.shape[1]), 128, np.uint8)
-            picture = av.VideoFrame.from_ndarray(np.vstack([luma, even]), stream.pix_fmt)
-            picture.pts = index
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+    form = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    even = np.full((truth[0].shape[0] // 2, truth[0].shape[1]), 128, np.uint8)
+    pictures = (np.vstack([luma, even]) for luma in truth)
+    write_video(path, pictures, form, codec, given=form, **options)
     return truth
 
 

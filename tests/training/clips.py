@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.folder import TrainResult, running
 from f2rcli.training.session import train
+from tests.video import write_video
 
 
 def pictures(frames: int = 12, size: int = 48, channels: int = 3) -> np.ndarray[Any, Any]:
@@ -30,19 +30,10 @@ def write_clip(
     """The pictures with white noise of so many codes, lossless."""
     rng = np.random.default_rng(0)
     noisy = np.clip(np.rint(255 * clip + sigma * rng.standard_normal(clip.shape)), 0, 255)
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width, channels = clip.shape[1:]
-        given, name = ("gray", "gray") if channels == 1 else ("rgb24", form)
-        stream.pix_fmt = name
-        if interlaced:
-            stream.codec_context.flags |= 1 << 18  # FFmpeg's INTERLACED_DCT
-        for picture in noisy.astype(np.uint8):
-            shown = picture[..., 0] if channels == 1 else picture
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format=given)
-            container.mux(stream.encode(frame.reformat(format=name, threads=1)))
-        container.mux(stream.encode())
-    return path
+    fields, codes = {"flags": "+ildct"} if interlaced else {}, noisy.astype(np.uint8)
+    if clip.shape[-1] == 1:
+        return write_video(path, codes[..., 0], "gray", given="gray", **fields)
+    return write_video(path, codes, form, **fields)
 
 
 def asked(*clips: Path, **changes: Any) -> TrainConfig:

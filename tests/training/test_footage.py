@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import tifffile
@@ -20,6 +19,7 @@ from f2rcli.training.footage import Decoding, Footage, open_footage
 from f2rcli.training.noise import PlaneLaw, as_seen, measure_footage
 from f2rcli.yuv import planes_of, to_rgb
 from tests.training.clips import pictures, write_clip
+from tests.video import write_video
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -78,14 +78,8 @@ def test_for_f2r_a_clip_is_its_files_own_planes(
 ) -> None:
     path, rng = tmp_path / "a.mkv", np.random.default_rng(0)
     scene = np.kron(rng.uniform(20, 230, (12, 20, 3)), np.ones((6, 6, 1))).astype(np.uint8)
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, form
-        for index in range(5):
-            shown = np.ascontiguousarray(scene[:48, index : index + 64])
-            frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-            container.mux(stream.encode(frame.reformat(format=form, threads=1)))
-        container.mux(stream.encode())
+    shown = (np.ascontiguousarray(scene[:48, index : index + 64]) for index in range(5))
+    write_video(path, shown, form)
     (footage,) = opened(path, packed=True)
     with open_reader(path) as reader:
         frames = list(reader)
