@@ -1,6 +1,5 @@
 """What is learnt of a lane before it is denoised: levels, stuck pixels, saturation."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import tifffile
 from benchmarks.simulated import recorded, scattered, spot, texture
 from f2rcli.api import arrays, call
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.io import base, open_reader, open_writer, plan_output
+from f2rcli.io import open_reader
 from f2rcli.samples import lanes
 from tests.io.stacks import movie, passed
+from tests.io.through import copied
 
 Grid = arrays.Grid
 Options = call.Options
-WriteOptions = base.WriteOptions
 Arriving = lanes.Arriving
 measure_lane = lanes.measure_lane
 surveyed = lanes.surveyed
@@ -58,9 +57,7 @@ def test_a_lane_of_one_value_spans_as_much_as_it_is_or_one(value: float, span: f
     assert levels == pytest.approx((value - 0.5 * span, value + 1.5 * span))
 
 
-def test_levels_of_negative_and_of_constant_samples_exist() -> None:
-    black, white = measure_lane([np.full((8, 8), -3.0, np.float32)] * 3).levels
-    assert black < -3 < white
+def test_levels_of_samples_without_a_number_exist() -> None:
     assert measure_lane([np.full((8, 8), np.nan, np.float32)] * 3).levels == (0.0, 1.0)
 
 
@@ -101,10 +98,7 @@ def test_defects_of_the_sensor_lose_their_light_and_nothing_else_does(tmp_path: 
     source, target = tmp_path / "s.tif", tmp_path / "o.tif"
     array = (100 + rng.poisson(hot)).astype(np.uint16)
     tifffile.imwrite(source, array, photometric="minisblack", metadata={"axes": "TYX"})
-    seen = measure_lane(list(array))
-    assert seen.defects.size == 6
-    assert seen.lines() == ["6 pixels are hot or dead in every frame, and the neighbours see "
-                            "nothing of it: denoising repairs that"]  # fmt: skip
+    assert measure_lane(list(array)).defects.size == 6
     passed(source, target, change=True)
     left = (tifffile.imread(target) - 100.0 - light)[(slice(None), *places)].mean(0)
     assert abs(left.sum()) < 0.05 * (hot - light)[(0, *places)].sum()
@@ -257,13 +251,8 @@ def test_what_is_saturated_stays_so_and_nothing_exceeds_it(tmp_path: Path) -> No
     array = np.minimum(np.uint16(12) * np.stack(frames()), 4000)
     array[:, 20:40, 30:60] = 4000
     tifffile.imwrite(source, array, photometric="minisblack", metadata={"axes": "TYX"})
-    with (
-        open_reader(source) as reader,
-        open_writer(reader, plan_output(reader, target, WriteOptions())) as writer,
-    ):
-        for frame in reader:
-            writer.write(replace(frame, planes=(frame.planes[0] + np.uint16(3),)))
-        writer.finish()
+    with open_reader(source) as reader:
+        copied(reader, target, change=lambda plane: plane + np.uint16(3))
     written = tifffile.imread(target)
     assert written.max() == 4000
     assert (written[:, 21:39, 31:59] == 4000).all()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from f2rcli import settings
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
-from f2rcli.io.base import ReadOptions
 from f2rcli.settings import setting
 
 
@@ -79,11 +78,6 @@ def test_weights_are_names_or_paths() -> None:
 def test_sigma_says_its_unit(sigma: float) -> None:
     with pytest.raises(UsageError, match=r"must be between 0 and 255 \(8-bit units\)"):
         EngineSettings(sigma=sigma)
-
-
-def test_an_empty_span_is_refused() -> None:
-    with pytest.raises(UsageError, match="end=5: must lie after the start, 5"):
-        ReadOptions(start=5, end=5)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,6 @@ MISTAKES = [
     (("eval",), "nothing to evaluate", "f2r eval DENOISED --clean CLEAN"),
     (("train", "clip.mp4"), "no output", "-o NAME.safetensors"),
     (("train", "clip.mp4", "-o", "x.mp4"), "weights are written as .safetensors", "x.safetensors"),
-    (("train", "--resume"), "--resume: which run", "-o"),
-    (("export", "f2r-nope", "-o", "out"), "WEIGHTS f2r-nope: no such choice", "Choose from"),
 ]
 
 

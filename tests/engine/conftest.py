@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine.stream import Engine, looked_ahead
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.engine.stream import Engine, denoise_stream, looked_ahead
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.model import NoiseModel
 from tests.engine.made import engine_for as engine_for
 from tests.engine.made import info_of as info_of
 
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 GRAY8 = PlaneLayout(family=Family.GRAY, bits=8)
+YUV420 = PlaneLayout(
+    family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +59,14 @@ def to_frames(pictures: np.ndarray, layout: PlaneLayout = RGB8) -> list[Frame]:
     ]
 
 
+def frames_of(codes: np.ndarray, layout: PlaneLayout) -> list[Frame]:
+    """Codes (T, H, W) of one plane, 25 frames a second."""
+    return [
+        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
+        for t, plane in enumerate(codes)
+    ]
+
+
 def noisy_clip(count: int, *, sigma: float = 25, seed: int = 0, **size: int) -> list[Frame]:
     clean = clean_clip(count, seed=seed, **size)
     noise = np.random.default_rng(seed + 1).normal(0, sigma / 255, clean.shape)
@@ -67,7 +78,17 @@ def psnr(frames: list[Frame], clean: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean(error**2)))
 
 
-def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
-    """The noise of a clip by its first frames; None where they hold too little evidence."""
+def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel:
+    """The noise of a clip by its first frames."""
     noise = looked_ahead(frames, info, engine)
-    return None if noise is None else noise.measured
+    assert noise is not None
+    return noise.measured
+
+
+def denoised(
+    frames: list[Frame], *, interlaced: bool = False, **settings: object
+) -> tuple[list[Frame], Engine]:
+    """What becomes of frames, and the engine that it became by."""
+    engine = engine_for(frames, interlaced=interlaced, **settings)
+    info = info_of(frames, interlaced=interlaced)
+    return list(denoise_stream(iter(frames), info, engine)), engine

@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,15 +13,10 @@ from f2rcli import errors
 from f2rcli.engine import stream
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.frames import Family, Frame, PlaneLayout
-from tests.engine.conftest import engine_for, info_of, noisy_clip
+from tests.engine.conftest import denoised, engine_for, info_of, noisy_clip
 
 YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1))
 REAL = PlaneLayout(family=Family.RGB, bits=32)
-
-
-def run(frames: list[Frame], **settings: Any) -> tuple[list[Frame], stream.Engine]:
-    engine = engine_for(frames, **settings)
-    return list(stream.denoise_stream(iter(frames), info_of(frames), engine)), engine
 
 
 def test_one_number_is_told_of_a_run_whose_codec_rounds_more_later(coarse_alone: None) -> None:
@@ -41,7 +35,7 @@ def test_one_number_is_told_of_a_run_whose_codec_rounds_more_later(coarse_alone:
     assert noise.errors is not None
     assert noise.errors.sigma8 == pytest.approx(0.3 * 23)
     assert noise.measured.sigma8 == pytest.approx((0.3 * 23,) * 3)
-    for one in (engine, run(frames, threads=1)[1]):
+    for one in (engine, denoised(frames, threads=1)[1]):
         assert one.found.compression is not None
         assert one.found.noise is not None
         assert one.found.compression.sigma8 == pytest.approx(0.3 * 16)
@@ -67,7 +61,7 @@ def test_networks_that_give_no_number_end_a_run_of_pictures_of_any_kind(
         (x.shape[0], own.out_channels, *(n // own.stride[0] for n in x.shape[-2:])), float("nan")
     ))  # fmt: skip
     with pytest.raises(errors.DeviceError, match="not finite"):
-        run(frames, sigma=20.0)
+        denoised(frames, sigma=20.0)
 
 
 def dim_frame(code: int, share: float) -> np.ndarray:

@@ -6,10 +6,9 @@ import torch
 
 from f2rcli.engine.contract.limits import CODED
 from f2rcli.engine.contract.residual import FrameContext
-from f2rcli.engine.stream import denoise_stream
-from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.frames import Frame
 from f2rcli.noise.model import NoiseModel, PlaneNoise
-from tests.engine.conftest import GRAY8, engine_for, info_of
+from tests.engine.conftest import GRAY8, YUV420, denoised, engine_for
 
 
 def test_a_coded_dark_picture_loses_most_of_the_light_that_clipping_added() -> None:
@@ -30,7 +29,6 @@ def test_a_coded_dark_picture_loses_most_of_the_light_that_clipping_added() -> N
 
 def test_colours_that_nothing_cut_off_keep_their_mean() -> None:
     """A tape's noise comes to Y'CbCr, and takes bright colours beyond white in R, G and B."""
-    layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
     light, rng = np.linspace(190, 222, 128 * 192).reshape(128, 192), np.random.default_rng(0)
     clean = light, np.full((64, 96), 120.0), np.full((64, 96), 134.0)
     frames = [
@@ -39,12 +37,12 @@ def test_colours_that_nothing_cut_off_keep_their_mean() -> None:
                 np.rint(plane + rng.normal(0, sigma, plane.shape)).astype(np.uint8)
                 for plane, sigma in zip(clean, (3, 12, 12), strict=True)
             ),
-            layout=layout,
+            layout=YUV420,
             pts=t,
         )
         for t in range(6)
     ]
-    done = list(denoise_stream(iter(frames), info_of(frames), engine_for(frames)))
+    done, _ = denoised(frames)
     for index, plane in enumerate(clean):
         noisy, restored = (
             np.mean([one.planes[index] for one in some], 0) - plane for some in (frames, done)

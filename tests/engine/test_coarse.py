@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.engine.stream import Engine, denoise_stream
+from f2rcli.engine.stream import Engine
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
-from tests.engine.made import engine_for, info_of
+from tests.engine.conftest import denoised, engine_for, info_of
 from tests.fidelity import footage
 from tests.fidelity.footage import Clip, psnr
 
@@ -44,8 +44,7 @@ def noisy(luma: tuple[float, float], colours: tuple[float, float], width: float)
 
 
 def run(frames: list[Frame]) -> tuple[list[Frame], Engine]:
-    engine = engine_for(frames, model="lite", threads=1)
-    return list(denoise_stream(iter(frames), info_of(frames), engine)), engine
+    return denoised(frames, model="lite", threads=1)
 
 
 def gained(frames: list[Frame], done: list[Frame], plane: int) -> float:

@@ -1,26 +1,17 @@
 """Stacks of a few photons a pixel: frames are summed, as many as restore them best."""
 
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 import f2rcli
-from f2rcli.engine import stream
-from f2rcli.frames import Family, Frame, PlaneLayout
-from tests.engine.conftest import engine_for, estimate_noise, info_of
+from f2rcli.frames import Family, PlaneLayout
+from tests.engine.conftest import denoised, engine_for, estimate_noise, frames_of, info_of
 
 GAIN, BLACK = 8.0, 100.0
 LAYOUT = PlaneLayout(family=Family.GRAY, bits=16, levels=(60.0, 260.0))
-
-
-def frames_of(codes: np.ndarray, layout: PlaneLayout = LAYOUT) -> list[Frame]:
-    return [
-        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
-        for t, plane in enumerate(codes)
-    ]
 
 
 def counted(light: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -42,7 +33,6 @@ def test_photons_tell_the_gain_where_the_network_that_reads_noise_is_unsure(side
     for seed in range(3):
         frames = frames_of(counted(2 * scene(8, 0.0, side), seed), layout)
         model = estimate_noise(frames, info_of(frames), engine_for(frames))
-        assert model is not None
         assert 144 * model.gain[0] == pytest.approx(GAIN, rel=0.3)
 
 
@@ -90,9 +80,8 @@ def test_what_moves_or_flashes_after_the_first_frames_stays_in_a_dim_stack() -> 
 def test_every_frame_of_a_dim_excerpt_comes_once_and_in_order(coarse_alone: None) -> None:
     frames = [
         replace(f, index=t, context=t < 8)
-        for t, f in enumerate(frames_of(counted(0.3 * scene(16, 0.0, 32))))
+        for t, f in enumerate(frames_of(counted(0.3 * scene(16, 0.0, 32)), LAYOUT))
     ]
-    engine = engine_for(frames)
-    done = list(stream.denoise_stream(iter(frames), info_of(frames), engine))
+    done, _ = denoised(frames)
     assert [frame.pts for frame in done] == list(range(8, 16))
     assert done[0].planes[0].dtype == np.uint16

@@ -17,8 +17,8 @@ from f2rcli.engine.resuming import RunRecord, identity_of, packed, unpacked
 from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.io import base, files
-from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
-from tests.engine.test_dim import counted, frames_of, scene
+from tests.engine.conftest import GRAY8, denoised, engine_for, frames_of, info_of, noisy_clip
+from tests.engine.test_dim import LAYOUT, counted, scene
 from tests.engine.test_lanes import lane
 from tests.engine.test_stream import differences
 
@@ -38,10 +38,7 @@ def _from_the_first_second_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def clip() -> list[Frame]:
     """Two shots, the first with a copy of a frame, the second standing still."""
-    moving, other = (
-        noisy_clip(MOVING, height=32, width=48),
-        noisy_clip(5, seed=5, height=32, width=48),
-    )
+    moving, other = noisy_clip(MOVING), noisy_clip(5, seed=5)
     frames = [*moving, replace(moving[-1]), *other]
     return [replace(frame, pts=40 * t) for t, frame in enumerate(frames)]
 
@@ -76,14 +73,7 @@ def run(folder: Path, frames: list[Frame], stop: int | None = None, **options: A
 
 @cache
 def undisturbed_clip() -> list[Frame]:
-    return undisturbed(clip())[0]
-
-
-def undisturbed(frames: list[Frame], **settings: object) -> tuple[list[Frame], Engine]:
-    interlaced = bool(settings.pop("interlaced", False))
-    engine = engine_for(frames, interlaced=interlaced, **settings)
-    info = info_of(frames, interlaced=interlaced)
-    return list(denoise_stream(iter(frames), info, engine)), engine
+    return denoised(clip())[0]
 
 
 @pytest.mark.parametrize(("threads", "finished"), [(1, 9), (2, 7)])
@@ -106,9 +96,9 @@ def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
 def test_a_run_killed_around_a_rise_of_its_noise_goes_on_with_frames_prepared_anew(
     tmp_path,
 ) -> None:
-    quiet, loud = (noisy_clip(12, sigma=sigma, height=32, width=48) for sigma in (5, 20))
+    quiet, loud = (noisy_clip(12, sigma=sigma) for sigma in (5, 20))
     frames = [*quiet[:8], *loud[8:]]
-    whole, _ = undisturbed(frames)
+    whole, _ = denoised(frames)
     for stop in (7, 9):  # right before the rise, and right after it
         run(tmp_path, frames, stop)
     assert differences(run(tmp_path, frames), whole) == 0
@@ -132,7 +122,7 @@ def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_nois
         frames = [replace(frame, planes=frame.planes[:1], layout=layout) for frame in frames]
     told = {"sigma": 5.0} if kind == "told" else {}  # so weak that shares are learnt too
     settings = {"interlaced": kind == "interlaced"} | told
-    whole, _ = undisturbed(frames, **settings)
+    whole, _ = denoised(frames, **settings)
     run(tmp_path, frames, 4, threads=2, **settings)
     said: list[str] = []
     assert differences(run(tmp_path, frames, said=said.append, **settings), whole) == 0
@@ -142,7 +132,7 @@ def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_nois
 def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(
     tmp_path, coarse_alone
 ) -> None:
-    frames, said = noisy_clip(6, height=32, width=48), []
+    frames, said = noisy_clip(6), []
     run(tmp_path, frames, 2, sigma=20.0)
     run(tmp_path, frames, 3, said=said.append, sigma=25.0)
     assert "other settings" in said[0]
@@ -153,7 +143,7 @@ def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(
 
 @pytest.mark.parametrize("name", ["frames", "state"])
 def test_a_damaged_record_is_begun_anew(tmp_path, name, coarse_alone) -> None:
-    frames = noisy_clip(4, height=32, width=48)
+    frames = noisy_clip(4)
     run(tmp_path, frames, 2, sigma=20.0)
     path = record_folder(tmp_path / "out.mkv") / name
     data = bytearray(path.read_bytes())
@@ -171,7 +161,7 @@ def test_a_damaged_record_is_begun_anew(tmp_path, name, coarse_alone) -> None:
 def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(
     tmp_path, monkeypatch, coarse_alone
 ) -> None:
-    frames = noisy_clip(4, height=32, width=48)
+    frames = noisy_clip(4)
     run(tmp_path, frames, 2, sigma=20.0)
     monkeypatch.setattr(records, "KNOWN", [])
     said: list[str] = []
@@ -181,7 +171,7 @@ def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(
 
 def test_a_record_that_torch_cannot_make_out_is_begun_anew(tmp_path, coarse_alone) -> None:
     """As another release of it may write: its checksums are right."""
-    frames = noisy_clip(4, height=32, width=48)
+    frames = noisy_clip(4)
     run(tmp_path, frames, 2, sigma=20.0)
     path = record_folder(tmp_path / "out.mkv") / "state"
     with ZipFile(path) as kept:
@@ -196,12 +186,12 @@ def test_a_record_that_torch_cannot_make_out_is_begun_anew(tmp_path, coarse_alon
 
 def dim_and_bright() -> list[Frame]:
     """A lane of a few photons a pixel, which is restored in sums, and one of many."""
-    return [*frames_of(counted(0.3 * scene(16, 0.0, 32))), *lane(1, gain=20, offset=100)]
+    return [*frames_of(counted(0.3 * scene(16, 0.0, 32)), LAYOUT), *lane(1, gain=20, offset=100)]
 
 
 def test_what_is_counted_of_frames_that_are_restored_again_counts_once(tmp_path) -> None:
     frames = dim_and_bright()
-    _, whole = undisturbed(frames)
+    _, whole = denoised(frames)
     run(tmp_path, frames, 18)
     record, restored = begun(tmp_path, frames)
     assert record.begun == 17
@@ -247,7 +237,7 @@ def test_the_method_of_a_lane_that_is_done_is_let_go_of(
 
 
 def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch, coarse_alone) -> None:
-    frames, said = noisy_clip(4, height=32, width=48), []
+    frames, said = noisy_clip(4), []
     monkeypatch.setattr(records, "LEAST_FREE", 1 << 62)
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
     assert said[0].startswith("this run cannot be resumed: it would take about")
@@ -260,14 +250,14 @@ def test_frames_that_fill_the_memory_are_written_before_the_first_state(
     monkeypatch.setattr(records, "FIRST", 60.0)
     monkeypatch.setattr(records, "WAITING", 0)
     said: list[str] = []
-    run(tmp_path, noisy_clip(8, height=32, width=48), 7, said=said.append, sigma=20.0)
+    run(tmp_path, noisy_clip(8), 7, said=said.append, sigma=20.0)
     assert (record_folder(tmp_path / "out.mkv") / "frames").stat().st_size > 0
     assert not said
 
 
 def test_a_short_run_keeps_nothing(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(records, "FIRST", 60.0)
-    run(tmp_path, noisy_clip(4, height=32, width=48), 3, sigma=20.0)
+    run(tmp_path, noisy_clip(4), 3, sigma=20.0)
     assert not list(tmp_path.iterdir())
 
 

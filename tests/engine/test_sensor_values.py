@@ -1,7 +1,6 @@
 """Stacks of photon counts: black and gain are found, and dim and bright places are restored."""
 
 from collections.abc import Callable
-from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -10,12 +9,16 @@ import torch
 from scipy import ndimage
 
 import f2rcli
-from f2rcli.engine import stream
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
-from tests.engine.conftest import clean_clip, engine_for, estimate_noise, info_of
-
-denoise_stream = stream.denoise_stream
+from tests.engine.conftest import (
+    clean_clip,
+    denoised,
+    engine_for,
+    estimate_noise,
+    frames_of,
+    info_of,
+)
 
 GAIN, BLACK, READ = 6.0, 100.0, 4.0
 LEVELS = (40.0, 440.0)
@@ -32,11 +35,7 @@ def stack(count: int) -> list[Frame]:
     clean = light(count)
     noisy = BLACK + GAIN * rng.poisson((clean - BLACK) / GAIN) + rng.normal(0, READ, clean.shape)
     layout = PlaneLayout(family=Family.GRAY, bits=16, levels=LEVELS)
-    codes = np.rint(noisy).clip(0).astype(np.uint16)
-    return [
-        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
-        for t, plane in enumerate(codes)
-    ]
+    return frames_of(np.rint(noisy).clip(0).astype(np.uint16), layout)
 
 
 def test_gain_and_the_black_that_light_adds_to_are_found_in_the_files_own_codes() -> None:
@@ -45,7 +44,6 @@ def test_gain_and_the_black_that_light_adds_to_are_found_in_the_files_own_codes(
     engine, info = engine_for(frames), info_of(frames)
     report, model = measure_noise(frames, info, engine), estimate_noise(frames, info, engine)
     assert report is not None
-    assert model is not None
     assert report.model.curve is None
     assert report.model.gain[0] == pytest.approx(model.gain[0], rel=0.1)
     span = LEVELS[1] - LEVELS[0]
@@ -57,8 +55,7 @@ def test_gain_and_the_black_that_light_adds_to_are_found_in_the_files_own_codes(
 
 def test_photon_noise_goes_and_brightness_stays_in_dim_and_bright_places() -> None:
     frames, clean = stack(8), light(8)
-    engine = engine_for(frames, model="full")
-    done = np.stack([f.planes[0] for f in denoise_stream(frames, info_of(frames), engine)])
+    done = np.stack([f.planes[0] for f in denoised(frames, model="full")[0]])
     noisy = np.stack([f.planes[0] for f in frames]).astype(float)
     for part in (clean < np.quantile(clean, 0.3), clean > np.quantile(clean, 0.7)):
         before, after = (noisy - clean)[part], (done - clean)[part]
@@ -74,17 +71,13 @@ def bright_stack(shutter: np.ndarray) -> tuple[list[Frame], np.ndarray]:
     light = still * shutter[:, None, None]
     codes = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
     layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(100.0, 1300.0))
-    frames = [
-        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
-        for t, plane in enumerate(np.rint(codes).astype(np.uint16))
-    ]
-    return frames, BLACK + GAIN * light
+    return frames_of(np.rint(codes).astype(np.uint16), layout), BLACK + GAIN * light
 
 
 def noise_left(shutter: np.ndarray) -> np.ndarray:
     """Of every frame of such a stack, the share of the noise's power."""
     frames, clean = bright_stack(shutter)
-    done = denoise_stream(frames, info_of(frames), engine_for(frames, model="full"))
+    done, _ = denoised(frames, model="full")
     before, after = (
         np.square(np.stack([f.planes[0] for f in some]) - clean).mean((1, 2))
         for some in (frames, done)
@@ -207,12 +200,8 @@ def test_molecules_that_blink_are_not_taken_for_the_noise_of_bright_places() -> 
             frame += rng.choice([200, 500, 2000]) * spot / spot.sum()
     codes = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
     layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(300.0, 1500.0))
-    frames = [
-        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
-        for t, plane in enumerate(np.rint(codes).astype(np.uint16))
-    ]
+    frames = frames_of(np.rint(codes).astype(np.uint16), layout)
     model = estimate_noise(frames, info_of(frames), engine_for(frames))
-    assert model is not None
     brightest = torch.full((1, 1, 1, 1), (BLACK + GAIN * 180 - 300) / 1200)
     assert 1200 * model.sigma[0] == pytest.approx((GAIN**2 * 100 + READ**2) ** 0.5, rel=0.04)
     assert 1200 * float(model.level(brightest)) < 1.6 * 1200 * model.sigma[0]

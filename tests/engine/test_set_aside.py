@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from f2rcli import weights
-from f2rcli.engine import stream
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.sensor import bayer_layout
-from tests.engine.conftest import clean_clip, engine_for, estimate_noise, info_of
-
-denoise_stream = stream.denoise_stream
+from tests.engine.conftest import clean_clip, denoised, engine_for, estimate_noise, info_of
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
@@ -75,14 +72,13 @@ def damaged(kind: str, defect: str) -> list[Frame]:
     return frames
 
 
-def denoised(frames: list[Frame]) -> list[tuple[Plane, ...]]:
-    engine = engine_for(frames)
-    return [f.planes for f in denoise_stream(iter(frames), info_of(frames), engine)]
+def run(frames: list[Frame]) -> list[tuple[Plane, ...]]:
+    return [frame.planes for frame in denoised(frames)[0]]
 
 
 @cache
 def undamaged(kind: str) -> list[tuple[Plane, ...]]:
-    return denoised(noisy(kind))
+    return run(noisy(kind))
 
 
 @pytest.mark.parametrize(("kind", "defect"), CASES)
@@ -94,7 +90,7 @@ def test_a_defect_comes_back_as_it_was_or_repaired_and_is_felt_nowhere_else(
     away[AROUND] = False
     apart = []
     for frame, sound, done, wanted in zip(
-        frames, noisy(kind), denoised(frames), undamaged(kind), strict=True
+        frames, noisy(kind), run(frames), undamaged(kind), strict=True
     ):
         planted = frame.planes[0] != sound.planes[0]
         if kind == "mosaic" and defect.startswith("hot"):  # no other colour sees it: repaired
@@ -114,9 +110,7 @@ def test_a_defect_moves_no_measurement_of_the_noise(kind: str) -> None:
         estimate_noise(iter(frames), info_of(frames), engine_for(frames))
         for frames in (noisy(kind), damaged(kind, "NaN"), damaged(kind, "-1e30"))
     )
-    assert wanted is not None
     for model in found:
-        assert model is not None
         np.testing.assert_allclose(model.sigma, wanted.sigma, rtol=0.05)
 
 
@@ -128,9 +122,7 @@ def test_the_noise_report_is_that_of_the_picture() -> None:
 
 
 def test_what_was_set_aside_is_noted_once() -> None:
-    frames = damaged("rgb float", "hot in every frame")
-    engine = engine_for(frames)
-    list(denoise_stream(iter(frames), info_of(frames), engine))
+    _, engine = denoised(damaged("rgb float", "hot in every frame"))
     assert [line for line in engine.found.notes if "hot" in line] == [
         "at most 1 outlier (hot or dead pixel) a picture, in 3 of 3 pictures: kept as stored"
     ]
@@ -142,7 +134,7 @@ def test_frames_of_a_stack_without_a_picture_are_passed_over(kind: str, value: f
     frames = noisy(kind)
     nothing = np.full((HEIGHT, WIDTH), value, KINDS[kind][1])
     blank = replace(frames[0], planes=(nothing,))
-    done = denoised([one for frame in frames for one in (frame, blank)])
+    done = run([one for frame in frames for one in (frame, blank)])
     assert all(planes[0].tobytes() == nothing.tobytes() for planes in done[1::2])
     zero, one = KINDS[kind][2]
     for (plane,), (wanted,) in zip(done[::2], undamaged(kind), strict=True):
@@ -157,6 +149,5 @@ def test_fields_keep_their_hot_samples() -> None:
     ]
     for frame in frames:
         frame.planes[0][PLACE] = 255
-    engine = engine_for(frames, interlaced=True)
-    done = list(denoise_stream(iter(frames), info_of(frames, interlaced=True), engine))
+    done, _ = denoised(frames, interlaced=True)
     assert all(frame.planes[0][PLACE] == 255 for frame in done)

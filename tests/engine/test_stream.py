@@ -24,9 +24,10 @@ from f2rcli.weights import Estimate, Header
 from f2rcli.window import windows
 from tests.engine.conftest import (
     GRAY8,
+    YUV420,
     clean_clip,
+    denoised,
     engine_for,
-    estimate_noise,
     info_of,
     noisy_clip,
     psnr,
@@ -39,16 +40,14 @@ restore_stream = stream.restore_stream
 
 
 def run(frames: list[Frame], *, interlaced: bool = False, **settings: object) -> list[Frame]:
-    engine = engine_for(frames, interlaced=interlaced, **settings)
-    return list(denoise_stream(iter(frames), info_of(frames, interlaced=interlaced), engine))
+    return denoised(frames, interlaced=interlaced, **settings)[0]
 
 
 @cache
 def restored(count: int) -> tuple[list[Frame], list[Frame], Engine]:
     """A clip of so many frames, what becomes of it, and the engine that was used: made once."""
     frames = noisy_clip(count)
-    engine = engine_for(frames)
-    return frames, list(denoise_stream(iter(frames), info_of(frames), engine)), engine
+    return frames, *denoised(frames)
 
 
 def differences(a: list[Frame], b: list[Frame]) -> int:
@@ -67,7 +66,8 @@ def test_as_many_frames_come_out_as_go_in_with_their_own_times(count: int) -> No
     assert [(f.pts, f.duration, f.time_base) for f in done] == [
         (f.pts, f.duration, f.time_base) for f in frames
     ]
-    assert psnr(done, clean_clip(count)) > psnr(frames, clean_clip(count)) + 3
+    gained = psnr(done, clean_clip(count)) - psnr(frames, clean_clip(count))
+    assert gained > (8 if count == 7 else 3)  # of a whole window, on a simple moving scene
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 different frame,"), (4, "4 diff"), (5, "")])
@@ -78,12 +78,15 @@ def test_a_clip_shorter_than_a_window_is_told_so_and_no_other(count: int, said: 
     assert all(note.startswith(said) for note in few)
 
 
-@pytest.mark.parametrize("count", [1, 8])
-def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "size"), [(1, (4, 6)), (8, (4, 6)), (2, (3, 2)), (4, (1, 1)), (7, (1, 5))]
+)
+def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(
+    count: int, size: tuple[int, int]
+) -> None:
     """Their median tells noise from texture by chance: clips of 6x4 pixels lost up to 27 codes."""
-    frames = to_frames(np.random.default_rng(3).random((count, 3, 4, 6)))
-    engine = engine_for(frames)
-    done = list(denoise_stream(iter(frames), info_of(frames), engine))
+    frames = to_frames(np.random.default_rng(3).random((count, 3, *size)))
+    done, engine = denoised(frames)
     assert differences(frames, done) == 0
     assert [note for note in engine.found.notes if "too few pixels" in note]
     assert not [note for note in engine.found.notes if "noise estimated" in note]
@@ -94,29 +97,12 @@ def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(count: int) ->
 def test_what_is_said_of_small_clean_pictures_is_what_was_measured(
     count: int, side: int, told: str
 ) -> None:
-    frames = to_frames(np.full((count, 3, side, side), 0.5))
-    engine = engine_for(frames)
-    list(denoise_stream(iter(frames), info_of(frames), engine))
+    _, engine = denoised(to_frames(np.full((count, 3, side, side), 0.5)))
     said = [
         one for one in engine.found.notes if "too few pixels" in one or "hardly any noise" in one
     ]
     assert len(said) == 1
     assert told in said[0]
-
-
-def test_the_shipped_weights_win_eight_decibels_on_a_simple_moving_scene() -> None:
-    clean, (frames, done, _) = clean_clip(7), restored(7)
-    assert psnr(done, clean) > psnr(frames, clean) + 8
-
-
-def test_strength_nought_gives_back_the_very_samples_without_any_network() -> None:
-    frames = noisy_clip(3)
-    done = run(frames, strength=0.0)
-    assert all(
-        p is q
-        for a, b in zip(done, frames, strict=True)
-        for p, q in zip(a.planes, b.planes, strict=True)
-    )
 
 
 def test_half_the_strength_takes_half_the_change() -> None:
@@ -266,8 +252,7 @@ def test_copies_of_a_frame_get_its_result_and_are_not_its_neighbours(
     monkeypatch.setattr(window_loop, "thumbnail", lambda luma: looks.append(luma) or look(luma))
     frames = noisy_clip(4)
     stuttering = [replace(frame, pts=None) for frame in frames for _ in range(3)]
-    engine = engine_for(stuttering, sigma=25.0)
-    done = list(denoise_stream(iter(stuttering), info_of(stuttering), engine))
+    done, _ = denoised(stuttering, sigma=25.0)
     assert len(done) == 12
     assert len(looks) == 4
     assert differences(done, [f for f in run(frames, sigma=25.0) for _ in range(3)]) == 0
@@ -334,8 +319,8 @@ def test_both_fields_are_read_to_their_ends() -> None:
     for frame in frames[1:]:
         for plane, first in zip(frame.planes, frames[0].planes, strict=True):
             plane[1::2] = first[1::2]
-    engine = engine_for(frames, interlaced=True)
-    assert len(list(denoise_stream(frames, info_of(frames, interlaced=True), engine))) == 5
+    done, engine = denoised(frames, interlaced=True)
+    assert len(done) == 5
     assert any(note.startswith("1 different frame,") for note in engine.found.notes)
 
 
@@ -358,16 +343,6 @@ def test_frames_are_taken_only_as_they_are_needed(coarse_alone: None) -> None:
 
     for given, _ in enumerate(denoise_stream(source(), info_of(frames), engine_for(frames))):
         assert taken - given <= 12  # the opening, a window of five, and what tells copies
-
-
-@pytest.mark.parametrize("sigma", [10, 30])
-def test_the_noise_is_estimated_within_a_tenth(sigma: float) -> None:
-    clean = clean_clip(6, height=128, width=160)
-    noise = np.random.default_rng(1).normal(0, sigma / 255, clean.shape)
-    frames = to_frames(0.3 + 0.4 * clean + noise)
-    model = estimate_noise(iter(frames), info_of(frames), engine_for(frames))
-    assert model is not None
-    assert model.sigma8 == pytest.approx((sigma,) * 3, rel=0.1)
 
 
 @torch.inference_mode()
@@ -396,34 +371,17 @@ def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
-        ({"strength": -1.0}, UsageError),
-        ({"strength": float("nan")}, UsageError),
-        ({"sigma": 300.0}, UsageError),
-        ({"device": "tpu"}, UsageError),
         ({"device": "cuda:77"}, DeviceError),
         ({"precision": "int4"}, UsageError),
         ({"precision": "fp16", "device": "cpu"}, DeviceError),
-        ({"tile": "7"}, UsageError),
-        ({"tile": "big"}, UsageError),
-        ({"threads": 0}, UsageError),
         ({"method": "magic"}, UsageError),
-        ({"weights": "nowhere"}, UsageError),
         ({"weights": "no/where.safetensors"}, WeightsError),
     ],
 )
-def test_impossible_settings_are_one_clear_error(settings: dict[str, object], error: type) -> None:
+def test_impossible_settings_are_one_clear_error(settings: dict[str, str], error: type) -> None:
     with pytest.raises(error) as raised:
         engine_for(noisy_clip(1), **settings)
-    value = next(iter(settings.values()))
-    assert (f"{value:g}" if isinstance(value, float) else str(value)) in str(raised.value)
-
-
-def test_a_result_that_is_not_a_number_stops_the_run() -> None:
-    """As half precision may give it on hardware that overflows: never written as a picture."""
-    frames = noisy_clip(1)
-    engine = engine_for(frames)
-    with pytest.raises(DeviceError, match="not finite"):
-        engine.contract.to_frame(frames[0], [torch.full((64, 80), float("nan"))] * 3)
+    assert next(iter(settings.values())) in str(raised.value)
 
 
 SHAPE = {  # an anchor and a refiner of other depths and widths than the coarse network
@@ -451,14 +409,12 @@ def test_one_set_of_weights_serves_every_kind_of_footage(kind: str, tmp_path: Pa
             layout = PlaneLayout(family=Family.BAYER, bits=8, mosaic=mosaic)
         frames = [replace(one, planes=one.planes[:1], layout=layout) for one in frames]
     elif kind == "4:2:0":
-        layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
         halves = [tuple(plane[::2, ::2] for plane in one.planes[1:]) for one in frames]
         frames = [
-            replace(one, planes=(one.planes[0], *half), layout=layout)
+            replace(one, planes=(one.planes[0], *half), layout=YUV420)
             for one, half in zip(frames, halves, strict=True)
         ]
-    engine = engine_for(frames, weights=str(path))
-    done = list(denoise_stream(iter(frames), info_of(frames), engine))
+    done, engine = denoised(frames, weights=str(path))
     assert [one.pts for one in done] == [one.pts for one in frames]
     assert engine.found.noise is not None
     assert differences(done, frames) > 0

@@ -9,7 +9,6 @@ import torch
 from f2rcli import methods, weights
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
-from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.models.blind2sound import Blind2SoundNetworks
@@ -102,16 +101,3 @@ def test_a_clip_is_restored_one_frame_for_one(saved: str) -> None:
         not np.array_equal(one.planes[0], two.planes[0])
         for one, two in zip(done, frames, strict=True)
     )
-
-
-def test_weights_of_another_method_are_refused_in_one_line(saved: str) -> None:
-    frames = noisy_clip(1)
-    with pytest.raises(WeightsError, match="weights for method blind2sound, not f2r"):
-        load_engine(EngineSettings(weights=saved), info_of(frames))
-
-
-def test_tensors_that_do_not_fit_the_header_are_refused() -> None:
-    tensors = tiny().networks.state_dict()
-    tensors.pop("denoiser.tail.bias")
-    with pytest.raises(WeightsError, match=r"denoiser\.tail\.bias"):
-        Blind2Sound.of(Weights("cut", header(), tensors), lambda *inputs: None)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli import methods
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.engine.cuts import same_shot, thumbnail
@@ -56,10 +55,6 @@ def saved(folder: Path, made: Header) -> str:
     path = folder / "tiny.safetensors"
     save(path, made, network.state_dict())
     return str(path)
-
-
-def test_it_is_found_by_its_name() -> None:
-    assert methods.load("udvd") is UDVD
 
 
 @torch.no_grad()
