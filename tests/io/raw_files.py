@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -76,6 +77,16 @@ def write_dng(
             length = 2 if int(tag.dtype) == 3 else 4
             data[tag.valueoffset : tag.valueoffset + length] = value.to_bytes(length, "little")
     path.write_bytes(data)
+    return path
+
+
+def write_compressed(path: Path, mosaic: np.ndarray, every: list[Any]) -> Path:
+    """A DNG of these tags by lossless JPEG."""
+    tifffile.imwrite(
+        path, iter([imagecodecs.ljpeg_encode(mosaic, bitspersample=14)]), shape=mosaic.shape,
+        dtype=np.uint16, rowsperstrip=len(mosaic), photometric="cfa", metadata=None,
+        compression="jpeg", extratags=every,
+    )  # fmt: skip
     return path
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imagecodecs
 import numpy as np
 import pytest
 import rawpy
@@ -30,6 +29,7 @@ from tests.io.raw_files import (
     tags,
     with_directories,
     write_burst,
+    write_compressed,
     write_dng,
 )
 from tests.io.through import copied
@@ -218,13 +218,10 @@ def test_black_levels_of_rows_and_columns_are_carried_once(
         (50715, 10, SIZE[1], pairs[0], True), (50716, 10, SIZE[0], pairs[1], True),
     ]  # fmt: skip
     source = tmp_path / "a.dng"
-    own: dict[str, Any] = {"photometric": "cfa", "metadata": None, "extratags": extra}
     if compressed:
-        coded = iter([imagecodecs.ljpeg_encode(stored, bitspersample=14)])
-        tifffile.imwrite(source, coded, shape=SIZE, dtype=np.uint16, rowsperstrip=SIZE[0],
-                         compression="jpeg", **own)  # fmt: skip
+        write_compressed(source, stored, extra)
     else:
-        tifffile.imwrite(source, stored, **own)
+        tifffile.imwrite(source, stored, photometric="cfa", metadata=None, extratags=extra)
     with open_reader(source) as reader:
         (frame,) = reader
         seen = frame.planes[0].astype(float)
@@ -367,12 +364,7 @@ def test_no_white_balance_is_made_up(other: list[Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [64, 63])
 def test_a_compressed_mosaic_of_any_width_comes_back(width: int, tmp_path: Path) -> None:
     mosaic = codes(0, (48, width))
-    coded = imagecodecs.ljpeg_encode(mosaic, bitspersample=14)
-    tifffile.imwrite(
-        tmp_path / "a.dng", iter([coded]), shape=mosaic.shape, dtype=np.uint16, rowsperstrip=48,
-        photometric="cfa", metadata=None, compression="jpeg", extratags=tags(),
-    )  # fmt: skip
-    louder(tmp_path / "a.dng", tmp_path / "b.dng", 3)
+    louder(write_compressed(tmp_path / "a.dng", mosaic, tags()), tmp_path / "b.dng", 3)
     with rawpy.imread(str(tmp_path / "b.dng")) as raw:
         assert np.array_equal(raw.raw_image, mosaic + 3)
     with tifffile.TiffFile(tmp_path / "b.dng") as file:
@@ -442,13 +434,8 @@ OPCODES = b"gain map", b"vignette"  # as telephones and Adobe list corrections o
 
 
 def test_a_compressed_dng_is_written_anew_with_the_sources_tags(tmp_path: Path) -> None:
-    coded = imagecodecs.ljpeg_encode(codes(0), bitspersample=14)
-    source = tmp_path / "a.dng"
-    tifffile.imwrite(
-        source, iter([coded]), shape=SIZE, dtype=np.uint16, rowsperstrip=SIZE[0],
-        photometric="cfa", metadata=None, compression="jpeg",
-        extratags=tags() + [(51008 + n, 7, 8, one, True) for n, one in enumerate(OPCODES)],
-    )  # fmt: skip
+    lists = [(51008 + n, 7, 8, one, True) for n, one in enumerate(OPCODES)]
+    source = write_compressed(tmp_path / "a.dng", codes(0), tags() + lists)
     louder(source, tmp_path / "b.dng", 5)
     (old, before), (new, after) = (opened(tmp_path / name) for name in ("a.dng", "b.dng"))
     with tifffile.TiffFile(tmp_path / "b.dng") as file:
