@@ -22,7 +22,7 @@ from f2rcli.api.arrays import (
 )
 from f2rcli.api.call import Keywords, LaneNoise, Options
 from f2rcli.engine.settings import changes_nothing
-from f2rcli.errors import InputError, UsageError
+from f2rcli.errors import CancelledError, InputError, UsageError
 from f2rcli.samples.lanes import Arriving, LaneStatistics, Taken, lane_layout
 from f2rcli.system import CancelCheck, load_torch, never_cancelled
 from f2rcli.window import emptied
@@ -218,7 +218,7 @@ class _Line:
             self._turns.put(None)
             item = self._inbox.get()
             if item is None:
-                raise _LeftError
+                raise CancelledError("nobody waits for the results any more.")
             if item is _END:
                 return
             yield item
@@ -231,7 +231,7 @@ class _Line:
 
     def _relay(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Hand the end of the work, or what ended it, to the one who waits for its turn."""
-        if not isinstance(error, _LeftError):
+        if not isinstance(error, CancelledError):
             self._turns.put(error)  # raised again where the frame was pushed
         return True
 
@@ -241,7 +241,3 @@ def _ended(thread: threading.Thread, inbox: queue.SimpleQueue[Any]) -> None:
     inbox.put(None)
     if thread is not threading.current_thread():
         thread.join()
-
-
-class _LeftError(Exception):
-    """Nobody waits for the results any more."""
