@@ -12,11 +12,11 @@ import torch
 from f2rcli import yuv
 from f2rcli.engine import settings, stream, window_loop
 from f2rcli.engine import worker as worker_room
-from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.models import filters, flow, placing
 from f2rcli.models.recorded import CudaRecorder, Graphs
 from f2rcli.noise import model as model_room
-from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
+from tests.engine.conftest import RGB8, YUV420, clean_clip, engine_for, info_of, noisy_clip, psnr
 from tests.engine.pretend_gpu import Launches, PretendGpu, pretending
 from tests.models.test_recorded import Tape
 
@@ -33,11 +33,7 @@ def read_once() -> None:
     """Not here: networks move to devices."""
 
 
-RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 GRAY16 = PlaneLayout(family=Family.GRAY, bits=16)
-YUV420 = PlaneLayout(
-    family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
-)
 YUV422_10 = replace(YUV420, bits=10, log2_chroma=(1, 0), siting=(0.5, 0.5))
 LAYOUTS = (RGB8, GRAY16, YUV420, YUV422_10, replace(YUV420, log2_chroma=(2, 2), siting=(0, 0)))
 

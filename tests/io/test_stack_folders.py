@@ -42,19 +42,6 @@ def test_links_in_a_circle_are_said_to_be_one(tmp_path: Path) -> None:
         open_reader(one)
 
 
-@links
-def test_an_output_that_links_to_the_input_is_refused(tmp_path: Path) -> None:
-    source, link = write(tmp_path / "a.tif"), tmp_path / "b.tif"
-    link.symlink_to(source)
-    before = source.read_bytes()
-    with (
-        open_reader(source) as reader,
-        pytest.raises(UsageError, match="the output is the input itself"),
-    ):
-        plan_output(reader, link, WriteOptions(overwrite=True))
-    assert source.read_bytes() == before
-
-
 def test_pages_called_tif_and_tiff_are_one_stack(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     names = ["p1.tif", "p2.tiff", "p3.TIF"]
