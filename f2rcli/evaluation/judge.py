@@ -97,6 +97,8 @@ def judge(
     for a function that returns something else.
     """
     frames, white, rails = _frames(clip, white)
+    if not np.isfinite(frames).all():
+        raise InputError("clip: holds NaN or infinities.", hint="Judge a part without them.")
     pictures = [_planes(frame / np.float32(white)) for frame in frames]
     law, doubt = _measured(pictures)
     generator = torch.Generator().manual_seed(seed)
@@ -110,6 +112,8 @@ def judge(
             f"function: returned {results.shape} for frames {frames.shape}.",
             hint="Return as many frames as it was given, of their size.",
         )
+    if not np.isfinite(results).all():
+        raise UsageError("function: returned NaN or infinities.", hint="Give every sample a value.")
     errors, variances, passed = [], [], []
     for signal, noise, picture, result in zip(signals, fresh, pictures, results, strict=True):
         level = law.level.level(signal)[0].numpy()

@@ -119,13 +119,14 @@ def test_a_file_is_judged_from_black_to_white() -> None:
     [
         (np.zeros((8, 8)), "neither"),
         (np.full((5, 64, 64), 0.5, np.float32), "noise cannot be measured"),
+        (np.full((5, 64, 64), np.nan, np.float32), "NaN"),
     ],
 )
 def test_what_cannot_be_judged_is_one_clear_line(clip: Frames, words: str) -> None:
     with pytest.raises((InputError, UsageError), match=words) as caught:
         f2rcli.judge(blur(1), clip)
     assert "\n" not in str(caught.value)
-    assert words == "neither" or "white=" in str(caught.value.hint)
+    assert "cannot" not in words or "white=" in str(caught.value.hint)
 
 
 def test_noise_that_frames_keep_is_not_judged() -> None:
@@ -141,6 +142,9 @@ def test_noise_that_frames_keep_is_not_judged() -> None:
 def test_a_function_that_returns_something_else_is_told_so() -> None:
     with pytest.raises(UsageError, match="returned"):
         f2rcli.judge(lambda frames: frames[:1], noisy(scene(4), 15))
+    with pytest.raises(UsageError, match="returned NaN"):  # one sample of it was passed over
+        f2rcli.judge(lambda frames: np.where(frames == frames[0, 0, 0], np.nan, frames),
+                     noisy(scene(4), 15))  # fmt: skip
 
 
 def test_scores_of_different_clips_are_not_compared() -> None:

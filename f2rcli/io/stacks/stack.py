@@ -169,11 +169,14 @@ def in_time(
         return series, ""
     if letters in ("", "C") or unlike:
         return series, ALONE
-    example = next(iter(letters))
+    example = next((letter for letter in letters if letter in UNNAMED), letters[0])
+    asked, new, what = "which one is time", "T", "is time"
+    if "T" in letters:
+        asked, new, what = f"what is {example}", "P", "are positions"
     raise UsageError(
-        f"{name}: axes {series.axes}, shape {_times(series.shape)}: which one is time?",
+        f"{name}: axes {series.axes}, shape {_times(series.shape)}: {asked}?",
         hint="Name the axes, one letter each: "
-        f"axes={series.axes.replace(example, 'T')!r} if {example} is time; T time, Z depth, "
+        f"axes={series.axes.replace(example, new)!r} if {example} {what}; T time, Z depth, "
         "C channel.",
     )
 
