@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import Terms, law_of, variances_by, without
@@ -19,17 +20,20 @@ from f2rcli.engine.level import NoiseTracker, SeenLately
 from f2rcli.engine.pictures import Copies
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import HERE, Worker
-from f2rcli.frames import Frame, Singles, same_samples
+from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.noise.following import as_grainy, grain
-from f2rcli.noise.model import PlaneNoise, coloured
+from f2rcli.noise.model import PlaneNoise, Shares, coloured
 from f2rcli.window import Window, windows
-from f2rcli.yuv import with_changes
 
 T = TypeVar("T")
 
 # Of frames that are restored before an excerpt though nothing stands still.
 QUICK_PIXELS = 1_000_000
+# Of the noise, that is added to ask a method by. Shares are of its slope: as much again looks like
+# texture to it where noise is coarse. With all of it two filmed clips with grain of 8 and 12 lost
+# 0.9 dB of luma (`lite`); less than this gives 0.02 dB more, and nears bf16's rounding.
+PROBE = 1 / 4
 
 Motions = tuple[LazyFlow | None, ...]  # into the frames right beside a centre
 
@@ -282,14 +286,14 @@ class Restorer:
         terms = Terms(layout, noise.shares, noise.clipped)
         removed = [-group for group in grouped_planes(changes, layout)]
         variances = variances_by(law_of(noise, terms, shown), without(shown, removed), terms)
-        levels = [np.sqrt(plane.cpu().numpy()) for group in variances for plane in group]
-        noisier = _noisier(frame, levels, noise, view.centre.index)
-        seen = store.planes(noisier)
+        planes, rng = store.planes(frame), np.random.default_rng(view.centre.index)
+        levels = [variance.sqrt() for each in variances for variance in each]
+        seen = [_noisier(*one, rng) for one in zip(planes, levels, noise.shares, strict=True)]
         centre = method.prepare(view.centre.index, self._packed(seen), told)
         again = Window(centre, view.before, view.after)
         restored = method.finish(again, told, method.follow(again, told))
         after = grouped_planes(self._changes(seen, restored), layout)
-        added = without(store.groups(noisier), shown)
+        added = without(grouped_planes(seen, layout), shown)
         shares.learn(removed, [-group for group in after], added, variances)
 
     # What a run that was killed goes on from (`engine.resuming`).
@@ -336,11 +340,7 @@ def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:
     return not same and same_shot(before.look, after.look)
 
 
-def _noisier(frame: Frame, levels: list[Singles], noise: PlaneNoise, seed: int) -> Frame:
-    """A frame with noise of these standard deviations added, rounded and cut off as files do."""
-    rng = np.random.default_rng(seed)
-    changes = [
-        coloured(rng.standard_normal(level.shape, np.float32), shares) * level
-        for level, shares in zip(levels, noise.shares, strict=True)
-    ]
-    return with_changes(frame, changes)
+def _noisier(plane: Tensor, level: Tensor, shares: Shares, rng: np.random.Generator) -> Tensor:
+    """A plane with `PROBE` of its noise added once more, cut off where the plane is."""
+    noise = torch.from_numpy(coloured(rng.standard_normal(plane.shape, np.float32), shares))
+    return (plane + noise.to(plane) * level * PROBE).clamp_(plane.min(), plane.max())

@@ -79,6 +79,15 @@ def test_noise_goes_by_as_many_decibels_as_it_did(kind: str, clip: str) -> None:
     assert gained > bars[clip == "leaves"]
 
 
+def test_grain_of_luma_goes_from_lossless_film(tmp_path: Path) -> None:
+    clip, rng = clean("sky"), np.random.default_rng(0)
+    grain = [cv2.GaussianBlur(rng.normal(0, 1, y.shape), (0, 0), 0.7) for y, *_ in clip]
+    pairs = zip(clip, 12 * np.array(grain) / np.std(grain), strict=True)
+    noisy = [[y + added, *chroma] for (y, *chroma), added in pairs]
+    done = luma_of(footage.write(tmp_path / "grain.mkv", noisy))
+    assert psnr(done, gray(clip)) > psnr(gray(noisy), gray(clip)) + 7.2
+
+
 @pytest.mark.parametrize("clip", ["sky", "leaves", "graphics"])
 def test_pictures_without_noise_stay_as_they_are(clip: str) -> None:
     frames = footage.graphics(HEIGHT, WIDTH, FRAMES) if clip == "graphics" else clean(clip)

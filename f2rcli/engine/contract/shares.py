@@ -1,8 +1,8 @@
 """The share of a method's removed signal that is noise, learnt by probing the method.
 
 Beside faint noise a network takes out as much texture as noise, and no test of power can tell one
-from the other. Stein's unbiased risk estimate can: noise like the measured one is added to a frame
-once more, and what of it the method removes says how closely the removed signal follows noise
+from the other. Stein's unbiased risk estimate can: some more noise like the measured one is added
+to a frame, and what of it the method removes says how closely the removed signal follows noise
 (Monte-Carlo SURE: Ramani, Blu and Unser, IEEE TIP 2008). Removing that share, and no more, has the
 least squared error. Places are told apart by how much is removed around them: flat areas, faint
 texture and edges have shares of their own (DESIGN.md D48). Worth 0.3 to 0.4 dB of luma at sigma 1
@@ -103,7 +103,7 @@ def _shares_of(removed: Floats, again: Floats, added: Floats, variance: Floats) 
     sums = [(again - removed) * added, np.square(added), variance, np.square(removed)]
     by_class = [np.bincount(classes, values.ravel(), count) for values in sums]
     whole = _share(*(one.sum() for one in by_class))
-    own = _share(*by_class)  # added noise was rounded: a little stronger
+    own = _share(*by_class)  # added noise is weaker than the frame's
     places = np.bincount(classes, minlength=count).astype(np.float64)
     return (own * places + whole * PRIOR) / (places + PRIOR)
 
