@@ -62,7 +62,7 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
 def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:
     """A report with the level of `f2r denoise` and `f2r info`."""
     shown = [FramePlanes.of_channels(list(yuv.to_rgb(frame))) for frame in frames]
-    found = described(shown, full_range=ends_at_codes(layout))
+    found = described(shown, full_range=ends_at_codes(layout), counts=layout.counts_light)
     if found is None:
         return None
     opening = opening_noise(frames[:PREROLL], coded=engine.coded)
@@ -82,11 +82,13 @@ def leveled(report: NoiseReport, planes: PlaneNoise, layout: PlaneLayout) -> Noi
     return replace(report, model=model, planes=planes, by_frame=by_frame, points=points)
 
 
-def described(pictures: Sequence[FramePlanes], *, full_range: bool = True) -> NoiseReport | None:
+def described(
+    pictures: Sequence[FramePlanes], *, full_range: bool = True, counts: bool = False
+) -> NoiseReport | None:
     """The noise of pictures of R, G and B (or gray, or a mosaic's four planes) that follow each
     other; None for fewer than three of one shot, or for pictures of a few hundred pixels.
 
-    full_range: whether their ends are those of the codes.
+    full_range: whether their ends are those of the codes; counts: whether they count light.
     """
     together = of_one_shot(pictures)
     inner = between(together)
@@ -111,7 +113,7 @@ def described(pictures: Sequence[FramePlanes], *, full_range: bool = True) -> No
         temporal = temporal_correlation(
             *(Differences.of(group, _flows(group, soft=SOFT), law) for group in groups)
         )
-    black, rail = _rails(pictures)
+    black, rail = _rails(pictures, counts=counts)
     points = tuple(plane.points() for plane in found.planes)
     cut = black + rail if clipped else 0.0
     return NoiseReport(
@@ -133,10 +135,12 @@ def _flows(frames: Sequence[FramePlanes], soft: float = 0.0) -> list[Flow]:
     return [DISFlow()(lumas[0], one) for one in lumas[1:]]
 
 
-def _rails(pictures: Sequence[FramePlanes]) -> tuple[float, float]:
-    """The shares of samples that lie on black and on white, within half an 8-bit code."""
-    planes = [plane for one in pictures for plane in one.planes]
-    return (
-        fmean(float((plane <= HALF_CODE).mean()) for plane in planes),
-        fmean(float((plane >= 1 - HALF_CODE).mean()) for plane in planes),
+def _rails(pictures: Sequence[FramePlanes], *, counts: bool) -> tuple[float, float]:
+    """The shares of samples that lie on black and on white: within half an 8-bit code; of counts of
+    light, whose noise goes below black, those at the last code."""
+    samples = np.concatenate([plane.ravel() for one in pictures for plane in one.planes])
+    black, white = (
+        float((x <= (min(HALF_CODE, x.min()) if counts else HALF_CODE)).mean())
+        for x in (samples, 1 - samples)
     )
+    return black, white

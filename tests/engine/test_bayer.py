@@ -15,6 +15,7 @@ from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream
 from f2rcli.engine.measuring import opening_noise
 from f2rcli.engine.planes_store import Packing
+from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.models.planar import Networks
 from f2rcli.sensor import bayer_layout
@@ -112,3 +113,15 @@ def test_both_greens_of_a_sensor_have_one_law() -> None:
     model = opening_noise(shown).planes.model
     assert torch.equal(*model.level(torch.full((1, 4, 1, 1), 0.3))[0, 1::2])
     assert model.gain[1] == pytest.approx(6 / 3855, rel=0.15)
+
+
+def test_a_dark_mosaic_with_codes_below_black_is_not_cut_off(untrained: Path) -> None:
+    """The report took all that lies at black for clipped."""
+    mosaic = Mosaic(pattern="RGGB", black=(240.0,) * 4, white=(4095.0,) * 4)
+    rng, layout = np.random.default_rng(2), bayer_layout(mosaic, 12)
+    dark = np.rint(rng.normal(243, 12, (6, 96, 128))).astype(np.uint16)
+    frames = [Frame(planes=(one,), layout=layout) for one in dark]
+    info = info_of(frames)
+    report = measure_noise(frames, info, engine_of(untrained, info))
+    assert report is not None
+    assert report.black < 1e-3
