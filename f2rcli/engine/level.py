@@ -191,10 +191,16 @@ class NoiseTracker:
         self.know(seen.compression)
         self.lately = seen
 
-    def looks(self, index: int, grain: float, *, begins: bool) -> bool:
-        """Whether the noise is looked at beside a frame; begins: whether a shot does there."""
+    def looks(self, index: int, grain: float, *, begins: bool, opened: bool = False) -> bool:
+        """Whether the noise is looked at beside a frame; begins: whether a shot does there; opened:
+        whether that is the shot of the opening, which told more than a frame beside one other. It
+        may not be that of a sensor's light."""
+        opened = opened and not self.sensor
         if begins:
-            self.lately = self.lately._replace(now=None)
+            now = self.start.planes if opened else None
+            self.lately = self.lately._replace(now=now, grain=grain)
+        if opened:
+            return False
         changed = self.lately.now is None or not as_grainy(grain, self.lately.grain)
         unseen = self.sensor and self.start.even is None
         known = self.declared or unseen or self.errors is not None

@@ -17,6 +17,7 @@ from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately
+from f2rcli.engine.measuring import PREROLL
 from f2rcli.engine.pictures import Copies
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import HERE, Worker
@@ -227,7 +228,10 @@ class Restorer:
         """Look at the noise of a centre, now and then, by the motion into its neighbours."""
         centre = window.centre
         self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
-        if self.noise.looks(centre.prepared.index, centre.grain, begins=not window.before):
+        index, begins = centre.prepared.index, not window.before
+        opened = not index and len(window.items) >= PREROLL - 1  # with what its noise was read on
+        opened = opened and as_grainy(centre.grain, window.after[0].grain)
+        if self.noise.looks(index, centre.grain, begins=begins, opened=opened):
             # A device is not waited for: its host finds the motion in parts of the frames again.
             flows = [None if one is None or self.engine.store.away else one() for one in motions]
             seen = (centre, *beside(window))

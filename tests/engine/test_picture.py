@@ -31,13 +31,13 @@ def gray(clip: Clip) -> np.ndarray:
     return np.stack([planes[0] for planes in clip])
 
 
-def luma_of(path: Path, *, contract: bool = True) -> np.ndarray:
-    """Luma of what `lite` makes of a file: (T, H, W)."""
+def luma_of(path: Path, *, contract: bool = True, plane: int = 0) -> np.ndarray:
+    """Luma, or another plane, of what `lite` makes of a file: (T, H, W)."""
     with open_reader(str(path)) as reader:
         settings = EngineSettings(model="lite", threads=1, contract=contract)
         engine = load_engine(settings, reader.info)
         frames = denoise_stream(reader, reader.info, engine)
-        return np.stack([frame.planes[0].astype(float) for frame in frames])
+        return np.stack([frame.planes[plane].astype(float) for frame in frames])
 
 
 def coarse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -165,6 +165,19 @@ def test_noise_in_a_window_of_a_still_graphic_goes_and_the_graphic_stays(tmp_pat
     outside[window] = False
     assert np.array_equal(done[outside], np.rint(gray(truth))[outside])
     assert psnr(done[window], gray(truth)[window]) > psnr(alone[window], gray(clip)[window]) - 2.5
+
+
+def test_a_camera_in_a_page_has_no_noisy_colours_in_its_first_frames(tmp_path: Path) -> None:
+    clip, page = footage.leaves(192, 320, 7, seed=1), []
+    for at, loud in enumerate(footage.noisy(clip, 20, 3)):
+        page.append([np.full_like(one, 140 if n else 235) for n, one in enumerate(loud)])
+        for cell, one, own in zip((1, 2, 2), page[-1], loud, strict=True):
+            y, x = ((n + by * at) // cell for n, by in ((20, 3), (30, 6)))  # of a pointer
+            one[y : y + 6 // cell, x : x + 6 // cell] = (16, 141)[cell - 1]
+            window = np.s_[104 // cell : 184 // cell, 184 // cell : 312 // cell]
+            one[window] = own[window]
+    done = luma_of(footage.write(tmp_path / "page.mkv", page), plane=1)[:, 52:92, 92:156]
+    assert psnr(done, np.stack([planes[1][52:92, 92:156] for planes in clip])) > 31
 
 
 @pytest.mark.parametrize(
