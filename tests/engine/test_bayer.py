@@ -117,10 +117,8 @@ def test_both_greens_of_a_sensor_have_one_law() -> None:
 
 def test_a_dark_mosaic_with_codes_below_black_is_not_cut_off(untrained: Path) -> None:
     """The report took all that lies at black for clipped."""
-    mosaic = Mosaic(pattern="RGGB", black=(240.0,) * 4, white=(4095.0,) * 4)
-    rng, layout = np.random.default_rng(2), bayer_layout(mosaic, 12)
-    dark = np.rint(rng.normal(243, 12, (6, 96, 128))).astype(np.uint16)
-    frames = [Frame(planes=(one,), layout=layout) for one in dark]
+    codes = np.rint(np.random.default_rng(2).normal(250, 12, (6, 96, 128))).astype(np.uint16)
+    frames = [replace(burst()[0], planes=(one,)) for one in codes]
     info = info_of(frames)
     report = measure_noise(frames, info, engine_of(untrained, info))
     assert report is not None
