@@ -34,12 +34,13 @@ MADE: dict[str, Callable[..., Floats]] = {
     "pulsing": lambda white, time, *_: white * np.where(np.indices(time.shape)[0] % 4, 10, 20),
     "grain": lambda white, *_: 8 * blurred(white, 2),
     "blotches": lambda white, *_: 8 * white + 6 * blurred(white[::-1], 3),
+    "tape": lambda white, *_: 10 * blurred(white, 3, 1e-9),
 }
 
 
-def blurred(white: Floats, width: float) -> Floats:
-    """Noise as strong, of a width (a Gaussian's sigma, pixels)."""
-    found = np.stack([cv2.GaussianBlur(frame, (0, 0), width) for frame in white])
+def blurred(white: Floats, width: float, height: float = 0) -> Floats:
+    """Noise as strong, of a width (a Gaussian's sigma, pixels) and by default the same height."""
+    found = np.stack([cv2.GaussianBlur(frame, (0, 0), width, None, height) for frame in white])
     return np.asarray(found / found.std())
 
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # clips are written by the tests
 
-
 import f2rcli
 from tests.fidelity import footage
 

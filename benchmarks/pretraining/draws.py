@@ -9,7 +9,7 @@ its grid, as the engine brings them there by a coarse network.
 import copy
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -53,16 +54,17 @@ OF_MATERIAL = 0.25  # of the draws are `material.py`'s
 OWN = 0.4  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
 # The other draws' noise: shares, and from where to where sigma (of 255) is drawn log-uniformly; in
 # half of them from STRONG on: of noise that is seldom drawn, networks learn the windows by heart.
-KINDS = {"white": 0.4, "shot": 0.12, "coarse": 0.18, "coded": 0.12, "compressed": 0.18}
+KINDS = {"white": 0.34, "shot": 0.12, "coarse": 0.24, "coded": 0.12, "compressed": 0.18}
+# Chroma's own noise, as of phones and tape: times luma's, and so many pixels wide in half of them.
+COLOURS, WIDE = (0.5, 6.0), (0.4, 2.0)
+TAPE, ALONG = 0.2, (0.7, 6.0)  # of noise of planes' own runs along rows, for so many pixels
 TWICE = 0.15  # of films that hold a codec's errors alone are compressed again
 # As a logarithm, what the engine reads of such errors beside theirs in luma: 1.1 times to 0.5.
 OFF = 0.3
 SIGMA = {"white": (1, 60), "coarse": (4, 45), "coded": (4, 45)}
 STRONG = {"white": 20, "coarse": 15, "coded": 15}
 HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
-    "g1": (Law(0, 1 / 255), False), "g3": (Law(0, 3 / 255), False),
-    "g5": (Law(0, 5 / 255), False), "g10": (Law(0, 10 / 255), False),
-    "g30": (Law(0, 30 / 255), False), "g50": (Law(0, 50 / 255), False),
+    **{f"g{sigma}": (Law(0, sigma / 255), False) for sigma in (1, 3, 5, 10, 30, 50)},
     "pg": (Law(0.01, 4 / 255), False), "corr30": (Law(0, 30 / 255, 0.8), False),
     "h264": (Law(0, 30 / 255), True),
 }  # fmt: skip
@@ -120,7 +122,7 @@ class Draws:
     ) -> Sample:
         codec = x264(17, 30) if kind == "coded" else None
         name = "420" if codec else name
-        apart = {"420": 0.0 if codec else OWN, "gray": ROOM}.get(name, 0.0)
+        apart = {"rgb": 0.0, "gray": ROOM}.get(name, 0.0 if codec else OWN)
         loud = None
         if rng.random() < BARS_SHARE:
             clean, loud = letterboxed(clean, None, rng)
@@ -269,20 +271,25 @@ def added(picture: Floats, law: Law, shared: float, rng: np.random.Generator) ->
 def in_planes(
     clean: Floats, law: Law, name: str, rng: np.random.Generator, loud: Stack | None
 ) -> Sample:
-    """Noise that was never in RGB: each plane of 4:2:0 has its own, chroma's nearly as strong. A
+    """Noise that was never in RGB: planes have their own, chroma's weaker or stronger and wider. A
     gray picture's no end of a range cuts off, nor any code rounds. loud: where there is noise."""
     layout = layout_of(name, np.random.default_rng(0))
     truth, noisy, level = planes_of(clean, layout), [], []
-    factors = [1.0, *[rng.uniform(0.5, 1.2)] * 2] if name == "420" else [1.0]
-    for plane, factor in zip(truth, factors, strict=True):
+    most = SIGMA["white"][1] / 255 / float(law.level(truth[0]).mean())
+    times = log_uniform(rng, COLOURS[0], max(1.0, min(COLOURS[1], most)))
+    wide = replace(law, blur=rng.uniform(*WIDE)) if rng.random() < 0.5 else law
+    along = log_uniform(rng, *ALONG) if name != "gray" and rng.random() < TAPE else 0.0
+    for plane, (factor, of) in zip(truth, [(1.0, law), *[(times, wide)] * 2], strict=False):
         there = 1 if loud is None else resized(loud, plane.shape) > 0.5
         light = law.level(resized(truth[0], plane.shape))
         level.append((there * factor * light).astype(np.float32))
-        noise = np.stack([law.sample((*one.shape, 1), rng, np.float32)[..., 0] for one in plane])
+        noise = np.stack([of.sample((*one.shape, 1), rng, np.float32)[..., 0] for one in plane])
+        if along:
+            long = gaussian_filter1d(noise, along, mode="mirror")
+            noise = long * (noise.std() / long.std())
         noisy.append((plane + noise * level[-1]).astype(np.float32))
-    found = rounded(noisy, layout) if name == "420" else noisy
-    none = [np.zeros_like(one) for one in truth]
-    parts = (tuple(one) for one in (truth, found, level, none, truth))
+    found = noisy if name == "gray" else rounded(noisy, layout)
+    parts = (tuple(one) for one in (truth, found, level, [0 * one for one in truth], truth))
     return Sample(layout, *parts, "film", "white")
 
 
@@ -294,9 +301,6 @@ class TrueMaps:
     """What a method is told, as it was made: (1, 2 P, h, w)."""
 
     known: Tensor
-
-    def scaled(self, factor: float) -> "TrueMaps":
-        return TrueMaps(factor * self.known)
 
     def maps(self, layout: Layout, picture: Tensor) -> Tensor:
         return self.known
@@ -375,11 +379,6 @@ def windows(draw: Draw, networks: Networks, length: int) -> list[Draw]:
         one = {key: draw[key][centre] for key in ALONE}
         made.append(one | {key: value[0].numpy() for key, value in found.items()})
     return made
-
-
-def frames_of(draw: Draw) -> list[Draw]:
-    """The single frames of a draw."""
-    return [{key: draw[key][i] for key in ALONE} for i in range(len(draw["clean"]))]
 
 
 cv2.setNumThreads(1)

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from draws import SHARES, Draw, Draws, bundled, drawn, frames_of, windows
+from draws import ALONE, SHARES, Draw, Draws, bundled, drawn, windows
 
 from f2rcli import weights
 from f2rcli.engine.device import LARGE, autocast, choose_device, choose_precision
@@ -96,7 +96,8 @@ def worker(
             time.sleep(0.05)
         with torch.inference_mode():
             draw = drawn(samples[number])
-            made = frames_of(draw) if coarse is None else windows(draw, coarse, length)
+            made = [{key: draw[key][i] for key in ALONE} for i in range(len(draw["clean"]))]
+            made = made if coarse is None else windows(draw, coarse, length)
         layout = LAYOUTS[draw["layout"]]
         rows = [joined(one, parts_of(layout, coarse is None, length)) for one in made]
         path = folder / f"{number:07d}.{layout.name}.part"
