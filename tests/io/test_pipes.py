@@ -57,6 +57,12 @@ def test_mkv_through_pipes_keeps_the_sound(tools, tmp_path: Path) -> None:
     assert tools.times(tools.read_all(source)) == tools.times(tools.read_all(tmp_path / "out.mkv"))
 
 
+def test_a_gif_through_a_pipe_comes_whole(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.gif", codec="gif", pix_fmt="gray", pts=5)
+    done = run("-", f"{tmp_path}/out.mkv", data=source.read_bytes())
+    assert (done.returncode, b" 5 frames" in done.stderr) == (0, True), done.stderr
+
+
 def test_a_file_to_y4m_on_standard_output(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", pts=4, size=(64, 48))
     done = run(str(source), "-", "rawvideo")

@@ -26,6 +26,7 @@ from f2rcli.io.video.source import (
     StandardInput,
     choose_video,
     display_name,
+    ends_with,
     family_of,
     header_facts,
     is_cover,
@@ -436,14 +437,14 @@ class VideoReader(Reader):
         if decoder.hidden:
             hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"
             ledger.remark(f"{hides} reads none of them")
-        if form in _ENDLESS:
-            what, last = _ENDLESS[form], float(decoder.reached - self._first_time)
+        last, trailer = float(decoder.reached - self._first_time), _TRAILERS.get(form)
+        what = "a pipe" if trailer and not self._again else _ENDLESS.get(form)
+        if what is not None:
             ledger.remark(
                 f"{what} does not say where it ends: more may be missing after {last:.2f} s"
             )
-        trailer = _TRAILERS.get(form)
-        if trailer and not Path(self.source).read_bytes().rstrip(b"\0").endswith(trailer):
-            ledger.fault(f"it breaks off after {float(decoder.reached - self._first_time):.2f} s")
+        elif trailer is not None and not ends_with(Path(self.source), trailer):
+            ledger.fault(f"it breaks off after {last:.2f} s")
         if form == "yuv4mpegpipe" and (self._piped or self._again):
             size, read_to = decoder.read_to
             there = self._piped.size if self._piped else Path(self.source).stat().st_size

@@ -119,6 +119,13 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
         raise InputError(f"{name}: {what}.", hint=hint) from error
 
 
+def ends_with(path: Path, trailer: bytes) -> bool:
+    """Whether a file ends with these bytes, but for zeros after them."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = data.rfind(trailer)
+        return place >= 0 and not data[place + len(trailer) :].strip(b"\0")
+
+
 def _check_file(source: str, name: str) -> None:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
         raise InputError(
