@@ -131,23 +131,18 @@ def restore_stream(
 def _noise_of(begin: "Begun", engine: Engine) -> NoiseTracker:
     """The noise of a stream that begins like this. Counts of a sensor behind a closed shutter tell
     no gain: it is read in the light that comes later, if that is soon."""
-    opening = [copies[0] for copies in begin.waiting]
+    opening = begin.frames(PREROLL)
     noise = NoiseTracker.of(engine, opening[0].layout, opening)
     if not noise.dark or engine.prompt:
         return noise
-    begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
-    frames = lit([copies[0] for copies in begin.waiting])
-    return NoiseTracker.of(engine, opening[0].layout, frames[:PREROLL])
+    return NoiseTracker.of(engine, noise.layout, lit(begin.frames(CHOSEN_ON))[:PREROLL])
 
 
 def _way(begin: "Begun", engine: Engine, noise: NoiseTracker) -> Way:
     """How to restore the frames of a stream that begins like this: as sums if photons are few."""
-    opening = [copies[0] for copies in begin.waiting]
-    if engine.prompt or not dim(opening, noise.planes):
+    if engine.prompt or not dim(begin.frames(PREROLL), noise.planes):
         return ALONE
-    begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
-    opening = [copies[0] for copies in begin.waiting]
-    return chosen(opening, noise, _restore(engine, noise, HERE))
+    return chosen(begin.frames(CHOSEN_ON), noise, _restore(engine, noise, HERE))
 
 
 def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
@@ -194,6 +189,11 @@ class Begun(NamedTuple):
     lines: LineRemover
     coarse: CoarseRemover
 
+    def frames(self, count: int) -> list[Frame]:
+        """The first so many, and more where they wait already; fewer where there are no more."""
+        self.waiting.extend(islice(self.rest, max(count - len(self.waiting), 0)))
+        return [copies[0] for copies in self.waiting]
+
 
 def begun(pictures: Iterator[Copies], engine: Engine, whole: Begun | None = None) -> Begun:
     """The first pictures and the rest. whole: the clip's own beginning, which shows its lines and
@@ -215,6 +215,6 @@ def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Noi
     in `aside` what is invalid there."""
     with lent_threads(engine.threads):
         begin = begun(to_measure(frames, info), engine)
-        for copies in begin.waiting:
-            engine.found.aside.add(copies[0].aside)
-        return _noise_of(begin, engine) if begin.waiting else None
+        for frame in (opening := begin.frames(PREROLL)):
+            engine.found.aside.add(frame.aside)
+        return _noise_of(begin, engine) if opening else None

@@ -4,7 +4,6 @@ level that a run tells.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain, islice
 from statistics import fmean
 
 import cv2
@@ -48,13 +47,12 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
     """
     with lent_threads(engine.threads):
         start = begun(to_measure(frames, info), engine)
-        seen = [copies[0] for copies in islice(chain(start.waiting, start.rest), FRAMES)]
+        seen = start.frames(FRAMES)
         for frame in seen:
             engine.found.aside.add(frame.aside)
         found = _in_full(seen, info.layout, engine)
         if info.layout.counts_light and not (found and any(found.model.gain)):  # a closed shutter
-            seen += [copies[0] for copies in islice(start.rest, CHOSEN_ON - len(seen))]
-            found = _in_full(lit(seen)[:FRAMES], info.layout, engine)
+            found = _in_full(lit(start.frames(CHOSEN_ON))[:FRAMES], info.layout, engine)
         lines, coarse8 = start.lines.lines, engine.found.coarse8
         return found and replace(found, lines=lines, coarse8=coarse8)
 
@@ -69,7 +67,7 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     return replace(
         leveled(found, opening.planes, layout), edges8=opening.edges8,
         unsure=0.0 if opening.found is None else opening.found.unsure,
-        clipped=found.black + found.white_rail, compression=opening.compression,
+        compression=opening.compression,
     )  # fmt: skip
 
 
