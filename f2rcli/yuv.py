@@ -141,6 +141,19 @@ def changed(plane: Plane, move: NDArray[np.float32], layout: PlaneLayout) -> Pla
     return codes.astype(plane.dtype)
 
 
+def deepened(frame: Frame, bits: int) -> Frame:
+    """A frame of video with more bits a sample: the same light, and room for finer changes."""
+    layout, planes = replace(frame.layout, bits=bits), []
+    for index, plane in enumerate(frame.planes):
+        if index < layout.colour_planes:
+            (zero, span), (new, wide) = (code_span(one, index) for one in (frame.layout, layout))
+        else:  # alpha
+            zero, span, new, wide = 0, 2**frame.layout.bits - 1, 0, 2**bits - 1
+        codes = (plane.astype(np.float64) - zero) * (wide / span) + new
+        planes.append(np.rint(codes).clip(0, 2**bits - 1).astype(np.uint16))
+    return replace(frame, planes=tuple(planes), layout=layout)
+
+
 @cache
 def matrices(matrix: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(Y'CbCr to RGB, RGB to Y'CbCr), chroma in -0.5..0.5."""

@@ -29,16 +29,19 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     settings = options.of_files()
     with open_reader(source, ReadOptions(axes=options.axes, series=options.series)) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
-        engine = load_engine(settings, reader.info)
+        info = plan.rounded(reader.info)
+        engine = load_engine(settings, info)
         engine.check = call.own_check()
         plan = replace(plan, provenance=provenance_of(options.given, engine.provenance))
         with open_writer(reader, plan) as writer:
-            frames = denoise_stream(reader, reader.info, engine, reader.opening)
-            for frame in call.counted(frames, reader.info.frames):
+            frames = denoise_stream(
+                plan.deepened(reader), info, engine, lambda: plan.deepened(reader.opening())
+            )
+            for frame in call.counted(frames, info.frames):
                 writer.write(frame)
             receipt = writer.finish()
-        report.take_in(engine, reader.info)
-        report.note(*reader.info.notes, *plan.notes, *reader.ledger.lines())
+        report.take_in(engine, info)
+        report.note(*info.notes, *plan.notes, *reader.ledger.lines())
     report.note(*(f"the output cannot hold {line}" for line in plan.dropped))
     return receipt.path
 

@@ -100,7 +100,7 @@ class Run:
 
     def __init__(self, job: Job, read: ReadOptions, reader: Reader, console: Console) -> None:
         """read: the part of the clip that the reader gives."""
-        self.job, self.reader, self.console, self.info = job, reader, console, reader.info
+        self.job, self.reader, self.console = job, reader, console
         if job.preview is None:
             self.plan = io.plan_output(reader, job.target, job.write)
         else:
@@ -108,6 +108,7 @@ class Run:
             self.plan = WritePlan(
                 target=job.target, container="images", encoder="png", pix_fmt="rgb24"
             )
+        self.info = self.plan.rounded(reader.info)
         idle = changes_nothing(job.engine)  # a copy needs no networks, nor torch
         self.takes = None if idle else estimated(job.engine, self.info, read)
         self.engine: Engine | None = None
@@ -116,7 +117,7 @@ class Run:
         """Tell what is to come, do it, tell what came of it."""
         info, console = self.info, self.console
         self._announce()
-        frames = iter(self.reader)
+        frames = self.plan.deepened(self.reader)
         # An excerpt without any is refused before a wait; of a burst the first is a wait itself.
         looks = bool(self.job.read.begins) or not self.job.dry_run
         first = deque(islice(frames, int(looks)))
@@ -235,7 +236,10 @@ class Run:
         from f2rcli.engine.stream import denoise_stream
 
         frames, marks = (frames, None) if record is None else (record.reading(frames), record.marks)
-        restored = denoise_stream(frames, self.info, self.engine, self.reader.opening, marks)
+        plan, opening = self.plan, self.reader.opening
+        restored = denoise_stream(
+            frames, self.info, self.engine, lambda: plan.deepened(opening()), marks
+        )
         return restored if record is None else record.keeping(restored)
 
     def _record(self, meter: FrameMeter) -> "RunRecord | None":

@@ -5,9 +5,9 @@ writes anything; writers publish a file only once it is finished and verified.""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,6 +17,7 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.files import PartFile
 from f2rcli.settings import LARGEST, check, parse_json, setting
 from f2rcli.units import count, duration, size
+from f2rcli.yuv import deepened
 
 Unit = Literal["frame", "picture", "file"]
 _MOST_FAULTS = 20
@@ -255,9 +256,18 @@ class WritePlan:
     kept: tuple[str, ...] = ()  # streams and properties that travel, in words
     dropped: tuple[str, ...] = ()  # what the target cannot hold, and why
     notes: tuple[str, ...] = ()
+    deeper: int = 0  # bits a sample, where the input has fewer: results are rounded to these
     overwrite: bool = False
     provenance: Callable[[], dict[str, Any]] | None = None  # asked for at the first frame
     detail: Any = None
+
+    def rounded(self, info: ClipInfo) -> ClipInfo:
+        """The facts of a clip whose frames are `deepened`."""
+        return replace(info, layout=replace(info.layout, bits=self.deeper or info.layout.bits))
+
+    def deepened(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Frames with as many bits as are written."""
+        return (deepened(one, self.deeper) if self.deeper else one for one in frames)
 
     def provenance_text(self) -> str:
         """The provenance as JSON in ASCII; "" where there is to be none."""

@@ -32,6 +32,7 @@ from f2rcli.errors import (
 from f2rcli.io import open_reader
 from f2rcli.units import size
 from tests.cli.conftest import Done, drifting, rgb, write_clip
+from tests.fidelity import footage
 from tests.fidelity.footage import psnr
 from tests.io.conftest import film, packets_of
 from tests.io.raw_files import bytes_read, tags, write_burst
@@ -68,6 +69,27 @@ def test_strength_zero_gives_back_every_sample(f2r: Run, tmp_path: Path) -> None
     noisy, out = write_clip(tmp_path / "noisy.mkv"), tmp_path / "same.mkv"
     assert f2r("denoise", noisy, "-o", out, "--strength", 0).code == EXIT_OK
     np.testing.assert_array_equal(rgb(out), rgb(noisy))
+
+
+def test_results_are_rounded_to_the_bits_that_are_written(f2r: Run, tmp_path: Path) -> None:
+    """To the input's own 8, before: steps of a whole code in a sky."""
+    clip = footage.leaves(96, 128, 7, seed=2, sky=True)
+    noisy = footage.write(tmp_path / "noisy.mkv", footage.noisy(clip, 1, 3))
+    deep = "--encoder-opt", "pix_fmt=yuv420p10le"
+
+    def luma(*options: object) -> np.ndarray:
+        done = f2r("denoise", noisy, "-o", tmp_path / "out.mkv", "-y", *options)
+        assert done.code == EXIT_OK, done.err
+        with open_reader(tmp_path / "out.mkv") as reader:
+            codes = 2 ** (reader.info.layout.bits - 8)
+            return np.stack([frame.planes[0] for frame in reader]) / codes
+
+    found, truth = luma(*deep), [planes[0] for planes in clip]
+    assert psnr(found, truth) > psnr(luma(), truth) + 0.4
+    np.testing.assert_array_equal(found[3:], luma(*deep, "--start", 0.12))
+    np.testing.assert_array_equal(
+        luma(*deep, "--strength", 0), footage.stacked(footage.read(noisy))[0]
+    )
 
 
 @pytest.mark.usefixtures("coarse_alone")

@@ -265,6 +265,11 @@ def fits(layout: PlaneLayout, other: PlaneLayout) -> bool:
     return same and layout.log2_chroma == other.log2_chroma
 
 
+def deeper(form: PixelFormat, layout: PlaneLayout) -> int:
+    """The bits of a format where it has more than a layout; 0 where it has not, or holds floats."""
+    return form.samples.bits if layout.bits < form.samples.bits <= 16 else 0
+
+
 def converted(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
     """A frame's planes in another layout, rounded once."""
     layout = frame.layout
