@@ -195,9 +195,8 @@ class Light(NamedTuple):
 
 def _follow(noise: NoiseTracker, number: int, seen: Sequence[Frame], *, begins: bool) -> None:
     """Look at the noise of a picture beside its neighbours, now and then."""
-    own, *near = seen
-    if noise.looks(number, grainy := grain(own), begins=begins):
-        noise.look(seen, [None] * len(near), [grainy, *map(grain, near)])
+    if noise.looks(number, [grain(seen[0])], begins=begins):
+        noise.look(seen, [None] * (len(seen) - 1), list(map(grain, seen)))
 
 
 def dim(frames: Sequence[Frame], noise: PlaneNoise) -> bool:

@@ -191,11 +191,13 @@ class NoiseTracker:
         self.know(seen.compression)
         self.lately = seen
 
-    def looks(self, index: int, grain: float, *, begins: bool, opened: bool = False) -> bool:
-        """Whether the noise is looked at beside a frame; begins: whether a shot does there; opened:
-        whether that is the shot of the opening, which told more than a frame beside one other. It
-        may not be that of a sensor's light."""
-        opened = opened and not self.sensor
+    def looks(
+        self, index: int, grains: Sequence[float], *, begins: bool, opened: bool = False
+    ) -> bool:
+        """Whether the noise is looked at in a frame; begins: whether a shot does there; opened:
+        whether that is the shot of the opening, which told more than a frame beside one other,
+        unless they differ; it may not be that of a sensor's light. grains: see `look`."""
+        grain, opened = grains[0], opened and not self.sensor and as_grainy(*grains[:2])
         if begins:
             now = self.start.planes if opened else None
             self.lately = self.lately._replace(now=now, grain=grain)

@@ -226,16 +226,15 @@ class Restorer:
 
     def _look(self, window: Window[PreparedPicture], motions: Motions) -> None:
         """Look at the noise of a centre, now and then, by the motion into its neighbours."""
-        centre = window.centre
-        self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
-        index, begins = centre.prepared.index, not window.before
+        index, begins = window.centre.prepared.index, not window.before
+        self.noise.follow_codec(index, [one.copies[0] for one in window.items])
+        seen = (window.centre, *beside(window))
+        grains = [one.grain for one in seen]
         opened = not index and len(window.items) >= PREROLL - 1  # with what its noise was read on
-        opened = opened and as_grainy(centre.grain, window.after[0].grain)
-        if self.noise.looks(index, centre.grain, begins=begins, opened=opened):
+        if self.noise.looks(index, grains, begins=begins, opened=opened):
             # A device is not waited for: its host finds the motion in parts of the frames again.
             flows = [None if one is None or self.engine.store.away else one() for one in motions]
-            seen = (centre, *beside(window))
-            self.noise.look([one.copies[0] for one in seen], flows, [one.grain for one in seen])
+            self.noise.look([one.copies[0] for one in seen], flows, grains)
 
     def _motions(self, window: Window[PreparedPicture]) -> Motions:
         centre = window.centre.prepared
