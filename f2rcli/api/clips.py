@@ -29,8 +29,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     settings = options.of_files()
     with open_reader(source, ReadOptions(axes=options.axes, series=options.series)) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
-        info = plan.rounded(reader.info)
-        engine = load_engine(settings, info)
+        info, engine = reader.info, load_engine(settings, reader.info)
         engine.check = call.own_check()
         plan = replace(plan, provenance=provenance_of(options.given, engine.provenance))
         with open_writer(reader, plan) as writer:

@@ -100,7 +100,7 @@ class Run:
 
     def __init__(self, job: Job, read: ReadOptions, reader: Reader, console: Console) -> None:
         """read: the part of the clip that the reader gives."""
-        self.job, self.reader, self.console = job, reader, console
+        self.job, self.reader, self.console, self.info = job, reader, console, reader.info
         if job.preview is None:
             self.plan = io.plan_output(reader, job.target, job.write)
         else:
@@ -108,7 +108,6 @@ class Run:
             self.plan = WritePlan(
                 target=job.target, container="images", encoder="png", pix_fmt="rgb24"
             )
-        self.info = self.plan.rounded(reader.info)
         idle = changes_nothing(job.engine)  # a copy needs no networks, nor torch
         self.takes = None if idle else estimated(job.engine, self.info, read)
         self.engine: Engine | None = None

@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -256,18 +256,14 @@ class WritePlan:
     kept: tuple[str, ...] = ()  # streams and properties that travel, in words
     dropped: tuple[str, ...] = ()  # what the target cannot hold, and why
     notes: tuple[str, ...] = ()
-    deeper: int = 0  # bits a sample, where the input has fewer: results are rounded to these
+    converts: bool = False  # whether samples are, so that results are rounded once by that alone
     overwrite: bool = False
     provenance: Callable[[], dict[str, Any]] | None = None  # asked for at the first frame
     detail: Any = None
 
-    def rounded(self, info: ClipInfo) -> ClipInfo:
-        """The facts of a clip whose frames are `deepened`."""
-        return replace(info, layout=replace(info.layout, bits=self.deeper or info.layout.bits))
-
     def deepened(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Frames with as many bits as are written."""
-        return (deepened(one, self.deeper) if self.deeper else one for one in frames)
+        """Frames as they are to be restored."""
+        return map(deepened, frames) if self.converts else iter(frames)
 
     def provenance_text(self) -> str:
         """The provenance as JSON in ASCII; "" where there is to be none."""

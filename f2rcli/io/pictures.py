@@ -22,7 +22,7 @@ from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
-from f2rcli.io.video.pixels import FULL, converted, deeper, fits, make_frame, read_planes
+from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, read_planes, stays
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg, stream_line
 from f2rcli.sensor import developed
 from f2rcli.units import count
@@ -237,7 +237,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         kept=tuple(kept),
         dropped=tuple(dropped),
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
-        deeper=deeper(form, layout),
+        converts=not stays(layout, coding),
         detail=(folder, pattern, suffix, form, coding),
     )
 

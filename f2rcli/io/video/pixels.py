@@ -265,16 +265,16 @@ def fits(layout: PlaneLayout, other: PlaneLayout) -> bool:
     return same and layout.log2_chroma == other.log2_chroma
 
 
-def deeper(form: PixelFormat, layout: PlaneLayout) -> int:
-    """The bits of a format where it has more than a layout; 0 where it has not, or holds floats."""
-    return form.samples.bits if layout.bits < form.samples.bits <= 16 else 0
+def stays(layout: PlaneLayout, target: PlaneLayout) -> bool:
+    """Whether samples of this layout are written as they are."""
+    same = (layout.full_range, layout.matrix) == (target.full_range, target.matrix)
+    return fits(layout, target) and (same or layout.family is Family.RGB)
 
 
 def converted(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
     """A frame's planes in another layout, rounded once."""
     layout = frame.layout
-    same = (layout.full_range, layout.matrix) == (target.full_range, target.matrix)
-    if fits(layout, target) and (same or layout.family is Family.RGB):
+    if stays(layout, target):
         return frame.planes
     values = _values(frame, target)
     planes = [_codes(v, *code_span(target, n), target.bits) for n, v in enumerate(values)]

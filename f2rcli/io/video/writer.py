@@ -23,7 +23,7 @@ from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_scheduling
-from f2rcli.io.video.pixels import Filter, converted, deeper, make_frame
+from f2rcli.io.video.pixels import Filter, converted, make_frame, stays
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
     NO_CHECKSUMS,
@@ -79,7 +79,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         kept=tuple(what for what, reason in fates if not reason),
         dropped=(*setup.losses(), *(f"{what} ({reason})" for what, reason in fates if reason)),
         notes=tuple(setup.notes()),
-        deeper=deeper(setup.form, reader.info.layout),
+        converts=not stays(reader.info.layout, setup.coding),
         detail=(setup, streams, container_options, tags),
     )
 
