@@ -220,6 +220,8 @@ class NoiseTracker:
         flows: from it into these, where they are known; grains: of each frame."""
         start, shown = self.start.planes, [picture_of(one) for one in frames]
         if (even := self.start.even) is not None:
+            if not any(as_grainy(one, grains[0]) for one in grains[1:]):  # there is other light
+                return
             start, shown = even.noise, [into(even.space, one) for one in shown]
         now = followed(start, shown, flows, grains, coded=self.engine.coded)
         self.lately = self.lately._replace(now=now, grain=grains[0])

@@ -12,6 +12,7 @@ from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame, PlaneLayout, Singles
 from f2rcli.noise.coding import Compression, compression_of, find_edges
 from f2rcli.noise.estimate import NoiseMap, PlaneMap, estimate, single_frame_sigma, squares_of
+from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
@@ -129,11 +130,23 @@ def map_of(
     begins = together.index(True)
     squares = squares_of(pictures[begins].luma)
     wanted = 1 if squares and whole else CENTRES  # a large one tells as much
-    groups = [[i, i - 1, i + 1] for i in spread(inner, wanted)] or [[begins, begins + 1]]
+    grains = [grain(one) for one in like or pictures]
+    centres = spread(inner, wanted)
+    other = [i for i in inner if not any(as_grainy(grains[i], grains[n]) for n in centres)]
+    if other and wanted > 1:  # a line is seen best where light differs
+        centres[-1] = other[0]
+    groups = [_alike(i, together, grains) for i in centres] or [[begins, begins + 1]]
     shown = ([pictures[place] for place in places] for places in groups)
     parts = () if whole else squares
     maps = [estimate(one, [None] * (len(one) - 1), parts, coded=coded) for one in shown]
     return NoiseMap.joined(maps)
+
+
+def _alike(place: int, together: Sequence[bool], grains: Sequence[float]) -> list[int]:
+    """A place and two near it, of its shot, by preference as grainy: light may alternate."""
+    shot = [n for n in range(len(grains)) if all(together[min(n, place) : max(n, place)])]
+    shot.sort(key=lambda n: (not as_grainy(grains[n], grains[place]), abs(n - place)))
+    return shot[:3]
 
 
 def of_one_shot(pictures: Sequence[FramePlanes]) -> list[bool]:

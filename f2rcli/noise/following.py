@@ -91,7 +91,7 @@ def _alone(start: PlaneNoise, frame: FramePlanes) -> PlaneNoise:
     return start.scaled(min(1, single_frame_sigma(frame.planes[0]) / sigma))
 
 
-def grain(frame: Frame) -> float:
+def grain(frame: Frame | FramePlanes) -> float:
     """How grainy the finest detail of a frame is: of its noise and texture together, without what
     is flat as black and white are. The median would go in steps, by half of a code."""
     plane = frame.planes[0]
