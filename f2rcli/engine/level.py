@@ -19,7 +19,7 @@ from f2rcli.engine.measuring import Opening, into, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
 from f2rcli.frames import Frame, PlaneLayout, is_even
 from f2rcli.models.flow import Flow
-from f2rcli.noise.coding import Compression, compression_of, own_share, together
+from f2rcli.noise.coding import Compression, compression_of, together
 from f2rcli.noise.estimate import shows_noise
 from f2rcli.noise.following import as_grainy, followed
 from f2rcli.noise.model import HARDLY_ANY, NoiseModel, PlaneNoise, picture_of
@@ -27,8 +27,7 @@ from f2rcli.noise.report import NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.yuv import code_span, planes_of, to_rgb
 
-LOOK_EVERY = 8  # frames
-CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders share out their bits
+LOOK_EVERY = 8  # frames: noise may change, and encoders share out their bits
 # Times the level that a frame was prepared with: networks learn with levels that are as wrong.
 TOLD_WRONGLY = 1.4
 HARDLY_ANY8 = 255 * HARDLY_ANY
@@ -45,7 +44,7 @@ class SeenLately(NamedTuple):
 
     now: PlaneNoise | None = None  # of noise, in this shot; None: as at the start
     compression: Compression | None = None  # a codec's errors
-    era: int = 0  # how often they were looked at; one look serves CODEC_EVERY frames
+    era: int = 0  # how often they were looked at; one look serves LOOK_EVERY frames
     grain: float = 0.0  # of the frame whose noise was looked at last, see `grain`
 
 
@@ -113,7 +112,11 @@ class NoiseTracker:
     @property
     def planes(self) -> PlaneNoise:
         """That of the file's planes as it was seen lately, together with a codec's errors."""
-        noise, coded = self.lately.now or self.start.planes, self.lately.compression
+        return self._beside(self.lately.compression)
+
+    def _beside(self, coded: Compression | None) -> PlaneNoise:
+        """The noise as it was seen lately, together with such errors."""
+        noise = self.lately.now or self.start.planes
         if self.start.even is not None:
             noise = replace(self.start.planes.scaled(self._change), kept=noise.kept)
         return noise if coded is None else together(noise, coded, self.layout)
@@ -178,11 +181,14 @@ class NoiseTracker:
     def follow_codec(self, index: int, frames: Sequence[Frame]) -> None:
         """Ask anew now and then how strong the codec's errors are. frames: of the window around
         that with this index."""
-        era = index // CODEC_EVERY
+        era = index // LOOK_EVERY
         if era == self.lately.era or self.declared or self.sensor:
             return
         self.lately = self.lately._replace(era=era)
-        found = compression_of(frames, self.start.edges8)
+        found, known = compression_of(frames, self.start.edges8), self.start.compression
+        if found and known and found.even == known.even:
+            low, high = sorted((found.sigma, known.sigma))
+            found = found if high > TOLD_WRONGLY * low else known
         if found != self.lately.compression:
             self.know(found)
 
@@ -205,8 +211,7 @@ class NoiseTracker:
             return False
         changed = self.lately.now is None or not as_grainy(grain, self.lately.grain)
         unseen = self.sensor and self.start.even is None
-        known = self.declared or unseen or self.errors is not None
-        return not known and (changed or index % LOOK_EVERY == 0)
+        return not (self.declared or unseen) and (changed or index % LOOK_EVERY == 0)
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
         """Whether networks that were told one noise are to be told another."""
@@ -218,6 +223,9 @@ class NoiseTracker:
     ) -> None:
         """See how strong the noise is in a frame beside one or two neighbours of its shot, or none.
         flows: from it into these, where they are known; grains: of each frame."""
+        most = max(one.quantiser8 for one in frames)
+        if self.errors is not None and most > TOLD_WRONGLY * frames[0].quantiser8:
+            return  # they differ by errors that this one does not hold
         start, shown = self.start.planes, [picture_of(one) for one in frames]
         if (even := self.start.even) is not None:
             if not any(as_grainy(one, grains[0]) for one in grains[1:]):  # there is other light
@@ -231,9 +239,8 @@ class NoiseTracker:
         have fewer than its clip."""
         if all(map(is_even, frame.planes)):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)
-        if (coded := self.errors) is None:
-            return self.planes
-        return self.planes.scaled(own_share(frame, self.start.edges8, coded.sigma8))
+        coded = self.lately.compression
+        return self._beside(coded and coded.of(frame, self.start.edges8))
 
     def know(self, compression: Compression | None) -> None:
         """Adopt the noise of the start, and the errors of compression beside it."""

@@ -102,6 +102,14 @@ class Compression:
         """Whether the errors are stronger than noise, the mean of its channels."""
         return self.sigma > fmean(model.sigma)
 
+    def of(self, frame: Frame, edges8: float | None) -> "Compression":
+        """Those that a frame holds by its own step, no more than its clip: encoders give some
+        frames more bits, or all from some frame on. All of them where it does not say."""
+        if not frame.quantiser8:
+            return self
+        own = max(OF_STEP * frame.quantiser8, _shown8(edges8)) / 255
+        return replace(self, sigma=min(own, self.sigma))
+
     def words(self) -> str:
         """Its meaning, for people."""
         if self.edges8 is None:
@@ -150,16 +158,6 @@ def compression_of(frames: Sequence[Frame], edges8: float | None) -> Compression
     planes = zip(*(frame.planes for frame in frames), strict=True)
     even = tuple(all(map(is_even, same)) for same in planes)
     return Compression(sigma8 / 255, even, edges8 if shown > stated else None)
-
-
-def own_share(frame: Frame, edges8: float | None, sigma8: float) -> float:
-    """The part of a clip's errors that a frame holds by its own step, no more than 1: encoders give
-    some frames more bits, or all from some frame on. 1 where it does not say; sigma8: what was told
-    of the clip, of 255."""
-    if not frame.quantiser8:
-        return 1.0
-    own = max(OF_STEP * frame.quantiser8, _shown8(edges8))
-    return min(own / sigma8, 1.0)
 
 
 def _shown8(edges8: float | None) -> float:
