@@ -27,6 +27,8 @@ REACH, SURE = 12, 6  # pixels of correlation that are believed at all, and in fu
 APART = 8  # pixels, up to REACH: noise shares nothing there but the mean that is taken out
 WHITE = 0.05  # lag-1 correlation that counts as none
 FEWEST = 600  # samples of a channel
+COUNTS = 0.1  # correlation of frames, below which it is none
+DOUBT = 9.0  # three standard errors of one of N places, times the root of N (five scenes: 7 to 12)
 LEAST = 1e-3  # of the noise's variance, that frames differ by
 
 
@@ -120,7 +122,7 @@ class Temporal(NamedTuple):
         """Whether both are small; None if nothing is known. Below 0 they are the flow's: it places
         neighbours between their pixels, which evens out part of their noise."""
         known = [rho for rho in self if rho is not None]
-        return max(known) < 0.1 if known else None  # correlation that counts as none
+        return max(known) < COUNTS if known else None
 
 
 class Differences(NamedTuple):
@@ -202,7 +204,9 @@ def temporal_correlation(second: Differences, third: Differences) -> Temporal:
     every = _mean((past**2 + future**2) / 4, moving)
     if fixed is None or every is None:
         return Temporal(shared, None)
-    return Temporal(shared, min(fixed / max(every, LEAST), 1.0))
+    found = min(fixed / max(every, LEAST), 1.0)
+    unsure = max(found, COUNTS) < DOUBT / moving.sum() ** 0.5
+    return Temporal(shared, None if unsure else found)
 
 
 def _flattest(luma: Singles) -> Mask:
