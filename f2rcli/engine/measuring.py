@@ -130,7 +130,8 @@ def map_of(
     begins = together.index(True)
     squares = squares_of(pictures[begins].luma)
     wanted = 1 if squares and whole else CENTRES  # a large one tells as much
-    grains = [grain(one) for one in like or pictures]
+    # codecs make frames of film more and less grainy, and their noise is one
+    grains = [1.0 if whole else grain(one) for one in like or pictures]
     centres = spread(inner, wanted)
     other = [i for i in inner if not any(as_grainy(grains[i], grains[n]) for n in centres)]
     if other and wanted > 1:  # a line is seen best where light differs

@@ -95,7 +95,7 @@ def test_errors_are_a_share_of_the_step_or_of_what_stands_out() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "good", "sigma", "most"),
-    [(31, range(8, 14), 0, 1.05), (12, range(8, 14), 8, 0.7), (12, [9], 8, 0.7)],
+    [(31, range(7, 14), 0, 1.05), (12, range(7, 14), 8, 0.7), (12, [9], 8, 0.7)],
 )
 def test_good_frames_beside_bad_ones_are_restored_as_what_they_are(
     bad: int, good: Collection[int], sigma: float, most: float, tmp_path: Path
