@@ -79,7 +79,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
         "noise": {
             "sigma": sigma_of(model),
             "words": of_first_lane(clip) + noise_words(model, clip.layout.levels),
-            "means": means, "lines": rows.in_words(lines) or None,
+            "means": means, "lines": rows.in_words(lines, clip.layout.levels) or None,
             "coarse": report.coarse_words(coarse8) or None,
         },
         "set_aside": engine.found.aside.lines(), "damage": ledger.damage(),
@@ -230,17 +230,22 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     codec = report.compression if report.compressed else None  # a run removes its errors
     sigma = sigma_of(model) if codec is None else codec.sigma8
     yield f"file      {name}, {count(report.frames)} measured"
-    yield f"noise     {noise_level(sigma or 0.0)}"
-    yield f"{'':<9} {_cells(('R', 'G', 'B') if len(model.sigma) == 3 else ())}"
-    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255"
+    words = noise_level(sigma or 0.0) if codec else noise_words(model, report.levels)
+    black, white = report.levels or (0.0, 255.0)
+    span, unit = white - black, "of 255" if report.levels is None else "in the file's own units"
+    yield f"noise     {words}"
+    if len(model.sigma) == 3:
+        yield f"{'':<9} {_cells('RGB')}"
+    yield f"sigma     {_cells(f'{span * s:.4g}' for s in model.sigma)}   {unit}"
     if model.curve is None:
-        yield f"gain      {_cells(f'{g:.5f}' for g in model.gain)}   variance per brightness"
-        yield f"read      {_cells(f'{255 * r:.2f}' for r in model.read)}   of 255"
+        gains = [g * (span if report.levels else 1) for g in model.gain]
+        yield f"gain      {_cells(f'{g:.4g}' for g in gains)}   variance per brightness"
+        yield f"read      {_cells(f'{span * r:.4g}' for r in model.read)}   {unit}"
     else:
         for place in (0.25, 0.5, 0.75):
             index = round(place * (len(model.curve[0]) - 1))
-            cells = _cells(f"{255 * curve[index]:.2f}" for curve in model.curve)
-            yield f"at {round(255 * place):<6} {cells}   sigma at this brightness"
+            cells = _cells(f"{span * curve[index]:.4g}" for curve in model.curve)
+            yield f"at {black + span * place:<6.3g} {cells}   sigma at this brightness"
     if spectrum is not None:
         yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
         yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"

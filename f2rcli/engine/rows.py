@@ -151,7 +151,8 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover":
     lines = [] if engine.coded else lines_of(frames)
     if lines and frames[0].lane not in engine.found.lines:  # the other field has the same
         engine.found.lines[frames[0].lane] = lines
-        engine.found.note(f"removed before anything else: {rows.in_words(lines)}")
+        words = rows.in_words(lines, frames[0].layout.levels)
+        engine.found.note(f"removed before anything else: {words}")
     luma, _ = luma_and_chroma(engine.settings)
     return LineRemover(lines, min(luma, 1.0))
 

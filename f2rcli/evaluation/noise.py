@@ -77,7 +77,9 @@ def leveled(report: NoiseReport, planes: PlaneNoise, layout: PlaneLayout) -> Noi
     share = fmean(model.sigma) / max(fmean(report.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in report.by_frame)
     points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in report.points)
-    return replace(report, model=model, planes=planes, by_frame=by_frame, points=points)
+    return replace(
+        report, model=model, planes=planes, by_frame=by_frame, points=points, levels=layout.levels
+    )
 
 
 def described(

@@ -131,24 +131,28 @@ def noise_plot(values: Mapping[str, Any], name: str, kind: str = "png") -> bytes
     power = values.get("power_spectrum")
     columns = 2 if power else 1
     figure, axes = new_figure(4.5 * columns, 3.6, columns=columns)
-    draw_levels(axes[0], values, f"{name}: sigma {fmean(values['sigma8']):.1f} of 255")
+    draw_levels(axes[0], values, name)
     if power:
         draw_spectrum(axes[1], np.mean(power, axis=0))
     return saved(figure, kind)
 
 
-def draw_levels(axes: "Axes", values: Mapping[str, Any], title: str) -> None:
-    """Sigma over brightness, in 8-bit units."""
+def draw_levels(axes: "Axes", values: Mapping[str, Any], name: str) -> None:
+    """Sigma over brightness, of 255 or in a stack's own units."""
+    levels = values.get("levels") or (0.0, 255.0)
+    black, span = levels[0], levels[1] - levels[0]
+    unit = "in the file's own units" if values.get("levels") else "of 255"
+    title = f"{name}: sigma {span * fmean(values['sigma8']) / 255:.3g} {unit}"
     curves = values["law"]["curve"]
     names = CHANNELS.get(len(curves), (("gray", GREY),) * len(curves))
     points = values.get("level_points8") or [[]] * len(curves)
     lines = []
     for (name, colour), curve, seen in zip(names, curves, points, strict=True):
-        places = np.linspace(0, 255, len(curve)).tolist()
-        curve8 = [255 * sigma for sigma in curve]
-        lines.append(Curve(name=name, x=places, y=curve8, colour=colour))
+        places = np.linspace(black, black + span, len(curve)).tolist()
+        scaled = [span * sigma for sigma in curve]
+        lines.append(Curve(name=name, x=places, y=scaled, colour=colour))
         if seen:
-            x, y = zip(*seen, strict=True)
+            x, y = (np.array(seen).T * span / 255 + [[black], [0]]).tolist()
             lines.append(Curve(name=name, x=x, y=y, colour=colour, dots=True))
-    place = "brightness, of 255; dots are measured, lines fitted"
-    draw_curves(axes, lines, title=title, x=place, y="sigma, of 255", zero=True)
+    place = f"brightness, {unit}; dots are measured, lines fitted"
+    draw_curves(axes, lines, title=title, x=place, y=f"sigma, {unit}", zero=True)

@@ -142,6 +142,10 @@ def undo_clipping(level: Floats, held: Floats) -> Floats:
 
 
 HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
+# Of the samples of a stack, the share that lies below a signal which is LOW noise deviations below
+# the darkest light; surveyed stacks have that signal at SURVEYED (`samples/lanes.py`).
+TAIL, LOW = 1e-3, 3.0
+SURVEYED = 0.25
 
 # --- Models --------------------------------------------------------------------------------------
 
@@ -216,19 +220,22 @@ class NoiseModel:
         )
 
     def in_codes(self, levels: tuple[float, float]) -> str:
-        """Standard deviations at three codes between the levels of black and white, and the line
-        of the variance if it is one, its slope with its standard error where that is known, as
-        text; the mean of the channels."""
+        """Standard deviations at up to three codes between the levels of black and white, the
+        darkest light and two above, and the line of the variance if it is one, its slope with its
+        standard error where that is known, as text; the mean of the channels."""
         black, span = levels[0], levels[1] - levels[0]
-        knots = self.at_knots()
-        last = len(knots[0]) - 1
         digits = 2 - math.floor(math.log10(span))
+        gain, read, dark = (sum(part) / len(part) for part in (self.gain, self.read, self.pedestal))
+        low = SURVEYED
+        if self.curve is None:  # LOW deviations above the darkest sample, in the stabilised space
+            there = (gain * max(low - dark, 0) + read**2 + 0.375 * gain**2) ** 0.5
+            low += LOW * there + (LOW / 2) ** 2 * gain
+            low = min(low, dark if read and dark else 0.5)
         words = []
-        for place in (0.25, 0.5, 0.75):
-            sigma = span * sum(curve[round(place * last)] for curve in knots) / len(knots)
+        for place in dict.fromkeys((low, 0.5, 0.75)):
+            sigma = span * float(self.level(torch.full((1, 1, 1, 1), place)).mean())
             words.append(f"{sigma:.3g} at {round(black + place * span, max(digits, 0)):.5g}")
         curve = f"sigma {', '.join(words)}"
-        gain, read, dark = (sum(part) / len(part) for part in (self.gain, self.read, self.pedestal))
         if self.curve is not None or not gain:
             return curve
         offset = black + span * (dark - read**2 / gain)

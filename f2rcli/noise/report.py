@@ -65,6 +65,7 @@ class NoiseReport:
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
     lines: Sequence[RowNoise] = ()  # rows' and columns' offsets, not in `model`
     coarse8: float = 0.0  # of 255, noise too coarse for networks, not in `model`; 0: hardly any
+    levels: tuple[float, float] | None = None  # of a stack, the codes of black and white
 
     @property
     def confidence(self) -> Confidence:
@@ -186,6 +187,7 @@ class NoiseReport:
         spectrum, fixed = self.spectrum, self.temporal.fixed
         return {
             "format": FORMAT,
+            "levels": self.levels,
             "sigma8": list(self.model.sigma8),
             "frames": self.frames,
             "sigma8_by_frame": [255 * sigma for sigma in self.by_frame],

@@ -69,13 +69,15 @@ class RowNoise:
         return {"planes": sorted(self.planes), **found}
 
 
-def in_words(lines: Sequence[RowNoise]) -> str:
-    """All row noise of a clip, for people."""
+def in_words(lines: Sequence[RowNoise], levels: tuple[float, float] | None) -> str:
+    """All row noise of a clip, for people; levels: of a stack, whose own units it is told in."""
+    span = 255.0 if levels is None else levels[1] - levels[0]
     most: dict[str, float] = {}
     for one in lines:
         most[one.words] = max(most.get(one.words, 0.0), one.sigma)
-    said = ", ".join(f"{name} {255 * sigma:.1f}" for name, sigma in most.items())
-    return f"{said} of 255 (standard deviations)" if said else ""
+    said = ", ".join(f"{name} {span * sigma:.3g}" for name, sigma in most.items())
+    unit = "of 255" if levels is None else "in the file's own units"
+    return f"{said} {unit} (standard deviations)" if said else ""
 
 
 def shared(pairs: Iterable[Sequence[Values]]) -> float:

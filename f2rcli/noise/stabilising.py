@@ -16,14 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.model import LOW, SURVEYED, TAIL, NoiseModel
 
 PEDESTAL = 4.0  # noise deviations below black that stay above zero
 LEAST = 1e-5  # of the read noise, in units of white: keeps clean signals finite
-# Of the samples of a stack, the share that lies below a signal which is LOW noise deviations below
-# the darkest light; surveyed stacks have that signal at SURVEYED (`samples/lanes.py`).
-TAIL, LOW = 1e-3, 3.0
-SURVEYED = 0.25
 LEAST_BASE, RAISED = 1.0, 4.0  # noise deviations: the darkest light of a picture lies no lower
 
 

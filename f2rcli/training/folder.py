@@ -213,7 +213,6 @@ class TrainResult:
     fell: "ErrorReduction | None" = None  # of their squared error
     curve: list[tuple[str, int, float]] = field(default_factory=list)  # stage, step, dB
     noise: "NoiseReport | None" = None  # of the first clip
-    levels: tuple[float, float] | None = None  # a stack's, in whose units its noise is told
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -308,7 +307,7 @@ def _lines(result: TrainResult) -> list[str]:
     config, unfinished = result.config, result.stopped == "time limit"
     return [
         f"result   {verdict(result)}",
-        *([f"noise    {noise_words(result.noise, result.levels)}"] if result.noise else []),
+        *([f"noise    {noise_words(result.noise)}"] if result.noise else []),
         *(f"note     {note}" for note in result.notes),
         *([f"curve    {config.folder / CURVE}"] if result.curve else []),
         *([f"resume   {resume_command(config)}"] if unfinished else []),
@@ -337,11 +336,11 @@ def _values(result: TrainResult) -> dict[str, Any]:
     }
 
 
-def noise_words(noise: "NoiseReport", levels: tuple[float, float] | None) -> str:
-    """Measured noise in one line. levels: black and white of a stack, whose units it is told in."""
+def noise_words(noise: "NoiseReport") -> str:
+    """Measured noise in one line, of a stack in its own units."""
     sure = f"confidence {noise.confidence.word}, {noise.confidence.percent:.0f} %"
     said = (sentence.removesuffix(".") for sentence in noise.meaning())
     level = noise_level(fmean(noise.model.sigma8))
-    if levels is not None:
-        level = f"{noise.model.in_codes(levels)}, in the file's own units"
+    if noise.levels is not None:
+        level = f"{noise.model.in_codes(noise.levels)}, in the file's own units"
     return f"{level} ({sure}); {'; '.join(said)}."

@@ -102,7 +102,7 @@ def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
     found = map_of(pictures[:PREROLL], coded=False, whole=False)
     seen = Opening(PlaneNoise.of(report.model, clipped=False), found)
     counted = of_counts(pictures, seen, dark=clip.levels is not None)
-    return replace(report, model=counted.planes.model)
+    return replace(report, model=counted.planes.model, levels=clip.levels)
 
 
 def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:

@@ -107,7 +107,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     shown, even = zip(*map(as_seen, footage, measured), strict=True)
     fit, noise, notes, result.why_not = fit_clips(shown, even, adapting=config.adapt)
     first = shown.index(fit[0])
-    result.noise, result.levels = measured[first], footage[first].levels
+    result.noise = measured[first]
     result.notes += notes
     for note in notes:
         report(said(f"note: {note}"))

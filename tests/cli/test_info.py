@@ -47,9 +47,12 @@ def test_info_shows_the_axes_of_a_stack(f2r: Run, tmp_path: Path) -> None:
     path = tmp_path / "cells.ome.tif"
     cells = np.random.default_rng(0).poisson(30, (2, 6, 32, 32)).astype(np.uint16)
     tifffile.imwrite(path, cells, metadata={"axes": "CTYX"})
-    assert "CTYX" in (said := f2r("info", path).out)
-    assert "noise     channel 1: sigma" in said
-    assert "file      channel 1: cells.ome.tif, 6 frames measured" in f2r("noise", path).out
+    said = f2r("info", path).out
+    assert "CTYX" in said
+    told = said.split("noise     channel 1: ")[1].splitlines()[0]
+    said = f2r("noise", path).out
+    assert "file      channel 1: cells.ome.tif, 6 frames measured" in said
+    assert [f"noise     {told}" in said, "of 255" in said] == [True, False]
 
 
 def test_noise_is_told_in_full(f2r: Run, tmp_path: Path) -> None:

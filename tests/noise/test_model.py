@@ -111,26 +111,23 @@ def test_a_blend_lies_by_its_share_between_the_variances(share: float) -> None:
 
 
 def test_a_law_speaks_in_the_codes_of_its_file() -> None:
-    """Standard deviations at a quarter, a half and three quarters, and the line of the variance."""
-    model = NoiseModel((0.02, 0.04), (0.1, 0.1), (0.2, 0.2))
-    at = [100 + 4000 * place for place in (0.25, 0.5, 0.75)]
-    levels = [
-        4000 * sum((g * p + 0.01) ** 0.5 for g in (0.02, 0.04)) / 2 for p in (0.25, 0.5, 0.75)
-    ]
-    told = ", ".join(f"{level:.3g} at {code:g}" for level, code in zip(levels, at, strict=True))
-    dark = 100 - 4000 * 0.01 / 0.03  # codes of no noise
-    line = f"variance 120 x (code + {-dark:.4g})"
-    assert model.in_codes((100.0, 4100.0)) == f"sigma {told}; {line}"
+    """Standard deviations where light begins, at a half and three quarters, the variance's line."""
+    model = NoiseModel((0.02, 0.04), (0.01, 0.01), (0.2, 0.2))
+    levels = [4000 * sum((g * p + 1e-4) ** 0.5 for g in (0.02, 0.04)) / 2 for p in (0.5, 0.75)]
+    told = ", ".join(f"{level:.3g} at {at}" for level, at in zip(levels, (2100, 3100), strict=True))
+    assert model.in_codes((100.0, 4100.0)) == f"sigma {told}; variance 120 x (code - 86.67)"
     lit = NoiseModel((0.02,), (0.0,), (0.1,), dark=(0.25,))
     assert lit.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 250)")
     sure = replace(lit, unsure=0.05).scaled(2)
     assert sure.in_codes((0.0, 1000.0)).endswith("; variance 80 +- 4 x (code - 250)")
     bare = NoiseModel((0.02,), (0.0,), (0.1,))
     assert bare.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 0)")
-    assert lit.in_codes((0.0, 1000.0)).startswith("sigma 0 at 250, 70.7 at 500, 100 at 750;")
-    assert NoiseModel.gaussian(0.1, 1).in_codes((0.0, 10.0)) == "sigma 1 at 2.5, 1 at 5, 1 at 7.5"
-    narrow = NoiseModel.gaussian(0.1, 1).in_codes((-35.999, 66.0))
-    assert narrow == "sigma 10.2 at -10, 10.2 at 15, 10.2 at 41"
+    assert lit.in_codes((0.0, 1000.0)).startswith("sigma 40.4 at 332, 70.7 at 500, 100 at 750;")
+    known = replace(lit, read=(0.004,), dark=(0.252,))  # three deviations above 0.25 lie beyond it
+    assert known.in_codes((0.0, 1000.0)).startswith("sigma 4 at 252, 70.5 at 500, 99.9 at 750;")
+    assert NoiseModel.gaussian(0.1, 1).in_codes((0.0, 10.0)) == "sigma 1 at 5, 1 at 7.5"
+    narrow = NoiseModel.gaussian(0.05, 1).in_codes((-35.999, 66.0))
+    assert narrow == "sigma 5.1 at 5, 5.1 at 15, 5.1 at 41"
     bent = NoiseModel((0.5,), (0.0,), (0.1,), curve=((0.0,) * 8 + (0.3,) * 9,))
     assert bent.in_codes((0.0, 1.0)) == "sigma 0 at 0.25, 0.3 at 0.5, 0.3 at 0.75"
 
