@@ -64,10 +64,11 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     if found is None:
         return None
     opening = opening_noise(frames[:PREROLL], coded=engine.coded)
+    # `clipped`: bars of black make it less sure, though they cut off no noise
     return replace(
         leveled(found, opening.planes, layout), edges8=opening.edges8,
         unsure=0.0 if opening.found is None else opening.found.unsure,
-        compression=opening.compression,
+        clipped=found.black + found.white_rail, compression=opening.compression,
     )  # fmt: skip
 
 
