@@ -11,7 +11,14 @@ import torch
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame, PlaneLayout, Singles
 from f2rcli.noise.coding import Compression, compression_of, find_edges
-from f2rcli.noise.estimate import NoiseMap, PlaneMap, estimate, single_frame_sigma, squares_of
+from f2rcli.noise.estimate import (
+    NoiseMap,
+    PlaneMap,
+    estimate,
+    single_frame_map,
+    single_frame_sigma,
+    squares_of,
+)
 from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of
 from f2rcli.noise.photons import counted_model
@@ -79,11 +86,12 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     nearly as strong everywhere: it looks where that of counts would be, were all that frames differ
     by noise.
     """
-    if seen.found is None:
-        law = _of_photons(pictures, seen.planes.model)
-        return Opening(replace(seen.planes, model=law), None)
-    found = whole = NoiseMap(tuple(plane.whole for plane in seen.found.planes))
     most = max(float(plane.max()) for one in pictures for plane in one.planes)
+    if seen.found is None:
+        single = [m for one in pictures[0].planes if (m := single_frame_map(one))]
+        law = NoiseMap(tuple(single)).lines(most, dark=dark) if single else seen.planes.model
+        return Opening(replace(seen.planes, model=_of_photons(pictures, law)), None)
+    found = whole = NoiseMap(tuple(plane.whole for plane in seen.found.planes))
     low = lowest([torch.from_numpy(one.planes[0]) for one in pictures]) if dark else None
     space = VarianceStabiliser.of(whole.lines(most, dark=dark), low=low)
     shown = [into(space, one) for one in pictures]

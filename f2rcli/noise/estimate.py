@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from f2rcli import weights
-from f2rcli.frames import Floats, Mask, Singles
+from f2rcli.frames import Floats, Mask, Singles, in_cells
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Share, enlarged, evidence, mean
+from f2rcli.noise.bound import BLOCK, CELL, LOOKS, RAIL, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
     HARDLY_ANY,
     KNOTS,
@@ -30,7 +30,7 @@ from f2rcli.noise.model import (
     undo_clipping,
     white_shares,
 )
-from f2rcli.samples.impulses import robust_sigma
+from f2rcli.samples.impulses import MAD_TO_SIGMA, robust_sigma
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
@@ -179,7 +179,8 @@ class PlaneMap:
             weight = np.sqrt(worth) / np.maximum(gain * level + read2, 1e-12)
             design = np.stack([level, np.ones_like(level)], 1) * weight[:, None]
             gain, read2 = np.linalg.lstsq(design, variance * weight, rcond=None)[0]
-            gain = max(float(gain), 0.0)
+            if gain <= 0:  # the height of a line that falls lies far from them, at black
+                gain, read2 = 0.0, float(np.average(variance, weights=worth))
             if read2 < 0 and not dark:
                 read2, gain = 0.0, float(np.average(variance / level, weights=worth * level**2))
         begins = (float(-read2 / gain),) if gain > 0 and read2 < 0 else ()
@@ -581,6 +582,35 @@ def single_frame_sigma(plane: Singles) -> float:
     patterns as noise. 0 of too few pixels, whose median tells the two no better than chance does.
     """
     return robust_sigma(diagonal(plane)) if shows_noise(plane) else 0.0
+
+
+def single_frame_map(plane: Singles) -> PlaneMap | None:
+    """The same by brightness, for counts: a bin of cells as bright is a block of the map. None: too
+    few pixels, or texture, whose tails are longer than those of noise."""
+    level = in_cells(plane, CELL).mean((1, 3)).ravel()
+    fine = in_cells(diagonal(plane), CELL // 2).swapaxes(1, 2).reshape(level.size, -1)
+    if level.size < 2 * LEAST_BIN:
+        return None
+    bins = np.array_split(np.argsort(level), min(BINS, level.size // LEAST_BIN))
+    bright, power, bound = np.array(
+        [
+            [level[one].mean(), np.square(fine[one]).mean(), _quartiles(fine[one]) ** 2]
+            for one in bins
+        ],
+        np.float32,
+    ).T[:, None]
+    tails = power / np.maximum(bound, 1e-12)
+    if np.median(tails) > SPARSE:
+        return None
+    both, none = np.stack([bound, bound]), np.zeros((2, *bound.shape), np.float32)
+    return PlaneMap(bright, both, none + 1, none, white_shares(), none, none[0] > 0, tails)
+
+
+def _quartiles(samples: Singles) -> float:
+    """The standard deviation by quartiles, between codes where there are few."""
+    codes, number = np.unique(samples, return_counts=True)
+    low, high = np.interp([0.25, 0.75], (number.cumsum() - number / 2) / number.sum(), codes)
+    return float(high - low) * MAD_TO_SIGMA / 2
 
 
 def diagonal(plane: Singles) -> Singles:
