@@ -29,6 +29,7 @@ from f2rcli.noise.spectrum import NoiseLaw
 
 Stack = NDArray[np.float32]  # (T, H, W) or (T, H, W, 3)
 
+RETURN = "Return as many frames as it was given, of their size, as an array of numbers."
 TAU = 0.5  # t above: what is shown is 1.12 times as noisy, what it is held against 2.2 times
 FRAMES = 16  # of a file
 BLUR = 2.0  # pixels: brightness, on which noise depends, is that of a place
@@ -106,12 +107,15 @@ def judge(
     fresh = [law.sample(signal, generator)[0].numpy() for signal in signals]
     louder = (np.asarray(p + TAU * n, np.float32) for p, n in zip(pictures, fresh, strict=True))
     shown = np.stack([_pixels(picture) for picture in louder])
-    results = np.asarray(function((np.float32(white) * shown).reshape(frames.shape)), np.float32)
-    if results.shape != frames.shape:
-        raise UsageError(
-            f"function: returned {results.shape} for frames {frames.shape}.",
-            hint="Return as many frames as it was given, of their size.",
-        )
+    given = function((np.float32(white) * shown).reshape(frames.shape))
+    try:
+        results = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as why:
+        raise UsageError(f"function: returned no array: {why}", hint=RETURN) from why
+    if results.shape != frames.shape or results.dtype.kind not in "biuf":
+        what = f"{type(given).__name__} {results.dtype} {results.shape}"
+        raise UsageError(f"function: returned {what} for frames {frames.shape}.", hint=RETURN)
+    results = results.astype(np.float32)
     if not np.isfinite(results).all():
         raise UsageError("function: returned NaN or infinities.", hint="Give every sample a value.")
     errors, variances, passed = [], [], []

@@ -234,6 +234,7 @@ class NoiseModel:
         words = []
         for place in dict.fromkeys((low, 0.5, 0.75)):
             sigma = span * float(self.level(torch.full((1, 1, 1, 1), place)).mean())
+            sigma = round(sigma, digits + 3)  # there may be none
             words.append(f"{sigma:.3g} at {round(black + place * span, max(digits, 0)):.5g}")
         curve = f"sigma {', '.join(words)}"
         if self.curve is not None or not gain:

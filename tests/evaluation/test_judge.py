@@ -140,11 +140,11 @@ def test_noise_that_frames_keep_is_not_judged() -> None:
 
 
 def test_a_function_that_returns_something_else_is_told_so() -> None:
-    with pytest.raises(UsageError, match="returned"):
-        f2rcli.judge(lambda frames: frames[:1], noisy(scene(4), 15))
+    for other in (lambda x: x[:1], lambda x: (x, 1), lambda x: None, lambda x: x + 1j):
+        with pytest.raises(UsageError, match="returned"):  # and no error of NumPy's
+            f2rcli.judge(other, noisy(scene(4), 15))
     with pytest.raises(UsageError, match="returned NaN"):  # one sample of it was passed over
-        f2rcli.judge(lambda frames: np.where(frames == frames[0, 0, 0], np.nan, frames),
-                     noisy(scene(4), 15))  # fmt: skip
+        f2rcli.judge(lambda x: np.where(x == x[0, 0, 0], np.nan, x), noisy(scene(4), 15))
 
 
 def test_scores_of_different_clips_are_not_compared() -> None:
