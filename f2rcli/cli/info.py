@@ -232,19 +232,21 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     yield f"file      {name}, {count(report.frames)} measured"
     words = noise_level(sigma or 0.0) if codec else noise_words(model, report.levels)
     black, white = report.levels or (0.0, 255.0)
-    span, unit = white - black, "of 255" if report.levels is None else "in the file's own units"
+    span, unit, digits = white - black, "of 255", ".2f"
+    if report.levels is not None:
+        unit, digits = "in the file's own units", ".4g"
     yield f"noise     {words}"
     if len(model.sigma) == 3:
         yield f"{'':<9} {_cells('RGB')}"
-    yield f"sigma     {_cells(f'{span * s:.4g}' for s in model.sigma)}   {unit}"
+    yield f"sigma     {_cells(f'{span * s:{digits}}' for s in model.sigma)}   {unit}"
     if model.curve is None:
-        gains = [g * (span if report.levels else 1) for g in model.gain]
-        yield f"gain      {_cells(f'{g:.4g}' for g in gains)}   variance per brightness"
-        yield f"read      {_cells(f'{span * r:.4g}' for r in model.read)}   {unit}"
+        gains = [f"{span * g:.4g}" if report.levels else f"{g:.5f}" for g in model.gain]
+        yield f"gain      {_cells(gains)}   variance per brightness"
+        yield f"read      {_cells(f'{span * r:{digits}}' for r in model.read)}   {unit}"
     else:
         for place in (0.25, 0.5, 0.75):
             index = round(place * (len(model.curve[0]) - 1))
-            cells = _cells(f"{span * curve[index]:.4g}" for curve in model.curve)
+            cells = _cells(f"{span * curve[index]:{digits}}" for curve in model.curve)
             yield f"at {black + span * place:<6.3g} {cells}   sigma at this brightness"
     if spectrum is not None:
         yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
