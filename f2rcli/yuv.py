@@ -145,16 +145,19 @@ DEEPEST = 16  # bits
 
 
 def deepened(frame: Frame) -> Frame:
-    """A frame of video with 16 bits a sample: the same light, and room for finer changes."""
-    layout, planes = replace(frame.layout, bits=max(frame.layout.bits, DEEPEST)), list[Plane]()
+    """A frame of video with 16 bits a sample: the same light, and room for finer changes. One that
+    has as many already is given back."""
+    if frame.layout.bits >= DEEPEST:
+        return frame
+    layout, planes = replace(frame.layout, bits=DEEPEST), list[Plane]()
     for index, plane in enumerate(frame.planes):
         if index < layout.colour_planes:
             (zero, span), (new, wide) = (code_span(one, index) for one in (frame.layout, layout))
         else:  # alpha
-            zero, span, new, wide = 0, 2**frame.layout.bits - 1, 0, 2**layout.bits - 1
+            zero, span, new, wide = 0, 2**frame.layout.bits - 1, 0, 2**DEEPEST - 1
         codes = (plane.astype(np.float64) - zero) * (wide / span) + new
-        planes.append(np.rint(codes).clip(0, 2**layout.bits - 1).astype(np.uint16))
-    return frame if layout == frame.layout else replace(frame, planes=tuple(planes), layout=layout)
+        planes.append(np.rint(codes).clip(0, 2**DEEPEST - 1).astype(np.uint16))
+    return replace(frame, planes=tuple(planes), layout=layout)
 
 
 @cache

@@ -33,9 +33,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         engine.check = call.own_check()
         plan = replace(plan, provenance=provenance_of(options.given, engine.provenance))
         with open_writer(reader, plan) as writer:
-            frames = denoise_stream(
-                plan.deepened(reader), info, engine, lambda: plan.deepened(reader.opening())
-            )
+            frames = denoise_stream(reader, info, engine, reader.opening, deepens=plan.converts)
             for frame in call.counted(frames, info.frames):
                 writer.write(frame)
             receipt = writer.finish()

@@ -116,7 +116,7 @@ class Run:
         """Tell what is to come, do it, tell what came of it."""
         info, console = self.info, self.console
         self._announce()
-        frames = self.plan.deepened(self.reader)
+        frames = iter(self.reader)
         # An excerpt without any is refused before a wait; of a burst the first is a wait itself.
         looks = bool(self.job.read.begins) or not self.job.dry_run
         first = deque(islice(frames, int(looks)))
@@ -235,10 +235,8 @@ class Run:
         from f2rcli.engine.stream import denoise_stream
 
         frames, marks = (frames, None) if record is None else (record.reading(frames), record.marks)
-        plan, opening = self.plan, self.reader.opening
-        restored = denoise_stream(
-            frames, self.info, self.engine, lambda: plan.deepened(opening()), marks
-        )
+        opening, deepens = self.reader.opening, self.plan.converts
+        restored = denoise_stream(frames, self.info, self.engine, opening, marks, deepens=deepens)
         return restored if record is None else record.keeping(restored)
 
     def _record(self, meter: FrameMeter) -> "RunRecord | None":

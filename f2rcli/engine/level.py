@@ -226,10 +226,11 @@ class NoiseTracker:
         most = max(one.quantiser8 for one in frames)
         if self.errors is not None and most > TOLD_WRONGLY * frames[0].quantiser8:
             return  # they differ by errors that this one does not hold
+        even = self.start.even
+        if even is not None and not any(as_grainy(one, grains[0]) for one in grains[1:]):
+            return  # there is other light
         start, shown = self.start.planes, [picture_of(one) for one in frames]
-        if (even := self.start.even) is not None:
-            if not any(as_grainy(one, grains[0]) for one in grains[1:]):  # there is other light
-                return
+        if even is not None:
             start, shown = even.noise, [into(even.space, one) for one in shown]
         now = followed(start, shown, flows, grains, coded=self.engine.coded)
         self.lately = self.lately._replace(now=now, grain=grains[0])

@@ -24,6 +24,7 @@ from f2rcli.engine.worker import HERE, Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.system import give_memory_back
 from f2rcli.window import emptied, tee_releasing
+from f2rcli.yuv import deepened
 
 __all__ = ["Engine", "EngineSettings", "denoise_stream", "load_engine", "looked_ahead"]
 
@@ -32,13 +33,14 @@ OpeningFrames = Callable[[], Iterable[Frame]]  # of the whole clip; none where f
 
 def denoise_stream(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames = tuple,
-    marks: Marks | None = None,
+    marks: Marks | None = None, *, deepens: bool = False,
 ) -> Generator[Frame]:  # fmt: skip
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
     Frames that are context are looked at and not given out. opening: gives the whole clip's first
     frames, which the noise is measured on, where `frames` begin elsewhere (`Reader.opening`).
-    marks: where streams stand, of a run that can be gone on with (`RunRecord.marks`).
+    marks: where streams stand, of a run that can be gone on with (`RunRecord.marks`). deepens:
+    whether results have 16 bits, see `deepened`; where nothing changes, frames stay as they are.
 
     Lanes are clips of their own. Holds one window of frames, two at most for interlaced clips,
     whose fields go separate ways.
@@ -46,6 +48,9 @@ def denoise_stream(
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
+    if deepens:
+        frames, stored = map(deepened, frames), opening
+        opening = lambda: map(deepened, stored())  # noqa: E731
     own = torch.get_num_threads()
     source = _each(frames, lambda: threads_given_back(own, engine.lent or engine.threads))
     restored = _lanes(source, info, engine, opening, marks)

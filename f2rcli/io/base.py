@@ -5,7 +5,7 @@ writes anything; writers publish a file only once it is finished and verified.""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,7 +17,6 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.files import PartFile
 from f2rcli.settings import LARGEST, check, parse_json, setting
 from f2rcli.units import count, duration, size
-from f2rcli.yuv import deepened
 
 Unit = Literal["frame", "picture", "file"]
 _MOST_FAULTS = 20
@@ -256,14 +255,10 @@ class WritePlan:
     kept: tuple[str, ...] = ()  # streams and properties that travel, in words
     dropped: tuple[str, ...] = ()  # what the target cannot hold, and why
     notes: tuple[str, ...] = ()
-    converts: bool = False  # whether samples are, so that results are rounded once by that alone
+    converts: bool = False  # whether samples are: by that alone results are to be rounded
     overwrite: bool = False
     provenance: Callable[[], dict[str, Any]] | None = None  # asked for at the first frame
     detail: Any = None
-
-    def deepened(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Frames as they are to be restored."""
-        return map(deepened, frames) if self.converts else iter(frames)
 
     def provenance_text(self) -> str:
         """The provenance as JSON in ASCII; "" where there is to be none."""
