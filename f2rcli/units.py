@@ -28,6 +28,14 @@ def noise_level(sigma: float) -> str:
     return f"{word}, sigma {sigma:.1f} of 255"
 
 
+def scale_of(levels: tuple[float, float] | None) -> tuple[float, float, str]:
+    """The code of black, those from there to white, and what they are: of 255, or a stack's own.
+    levels: a stack's codes of black and white."""
+    if levels is None:
+        return 0.0, 255.0, "of 255"
+    return levels[0], levels[1] - levels[0], "in the file's own units"
+
+
 def _scaled(value: float, units: tuple[str, ...]) -> str:
     """A value of 1000 or more with three digits, or two below 10, and the unit that suits it."""
     for unit in units[:-1]:

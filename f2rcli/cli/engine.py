@@ -27,7 +27,7 @@ from f2rcli.io import ReadOptions
 from f2rcli.io.files import write_text
 from f2rcli.settings import read_table
 from f2rcli.system import cache_folder, keep_memory, threads_for
-from f2rcli.units import noise_level, size, span
+from f2rcli.units import size, span
 from f2rcli.window import LEAD_IN
 
 if TYPE_CHECKING:
@@ -58,11 +58,7 @@ def sigma_of(model: Any) -> float | None:
 
 def noise_words(model: Any, levels: tuple[float, float] | None = None) -> str:
     """A noise in words; levels: black and white of a stack, whose own units it is told in."""
-    if model is None:
-        return "too little to measure"
-    if levels is not None:
-        return f"{model.in_codes(levels)}, in the file's own units"
-    return noise_level(sigma_of(model) or 0.0)
+    return "too little to measure" if model is None else str(model.words(levels))
 
 
 # --- What a run will take on this machine, in time and memory ------------------------------------

@@ -18,7 +18,7 @@ from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import ClipInfo, Family
 from f2rcli.io import Reader, ReadOptions, open_reader
 from f2rcli.io.base import read_provenance
-from f2rcli.units import bit_rate, count, duration, noise_level, size
+from f2rcli.units import bit_rate, count, duration, noise_level, scale_of, size
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
@@ -228,14 +228,10 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     """The report for people: a table of the channels, then one fact a line."""
     model, spectrum = report.model, report.spectrum
     codec = report.compression if report.compressed else None  # a run removes its errors
-    sigma = sigma_of(model) if codec is None else codec.sigma8
     yield f"file      {name}, {count(report.frames)} measured"
-    words = noise_level(sigma or 0.0) if codec else noise_words(model, report.levels)
-    black, white = report.levels or (0.0, 255.0)
-    span, unit, digits = white - black, "of 255", ".2f"
-    if report.levels is not None:
-        unit, digits = "in the file's own units", ".4g"
-    yield f"noise     {words}"
+    black, span, unit = scale_of(report.levels)
+    digits = ".2f" if report.levels is None else ".4g"
+    yield f"noise     {model.words(report.levels) if codec is None else noise_level(codec.sigma8)}"
     if len(model.sigma) == 3:
         yield f"{'':<9} {_cells('RGB')}"
     yield f"sigma     {_cells(f'{span * s:{digits}}' for s in model.sigma)}   {unit}"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Codes
+from f2rcli.units import scale_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,9 +140,7 @@ def noise_plot(values: Mapping[str, Any], name: str, kind: str = "png") -> bytes
 
 def draw_levels(axes: "Axes", values: Mapping[str, Any], name: str) -> None:
     """Sigma over brightness, of 255 or in a stack's own units."""
-    levels = values.get("levels") or (0.0, 255.0)
-    black, span = levels[0], levels[1] - levels[0]
-    unit = "in the file's own units" if values.get("levels") else "of 255"
+    black, span, unit = scale_of(values.get("levels"))
     title = f"{name}: sigma {span * fmean(values['sigma8']) / 255:.3g} {unit}"
     curves = values["law"]["curve"]
     names = CHANNELS.get(len(curves), (("gray", GREY),) * len(curves))

@@ -23,6 +23,7 @@ from f2rcli.models.flow import Luma
 from f2rcli.models.planar import NEAR
 from f2rcli.models.recorded import as_constant
 from f2rcli.planes import ROTATION, Layout
+from f2rcli.units import noise_level, scale_of
 
 # --- At which scales noise lies: the share of its variance in each of six bands -------------------
 
@@ -218,6 +219,12 @@ class NoiseModel:
             tuple((g * (places - d).clamp_min(0) + r**2).sqrt().tolist())
             for g, r, d in zip(self.gain, self.read, self.pedestal, strict=True)
         )
+
+    def words(self, levels: tuple[float, float] | None) -> str:
+        """It in words, of 255; of a stack in its own units, by its levels of black and white."""
+        if levels is None:
+            return noise_level(round(sum(self.sigma8) / len(self.sigma8), 1))
+        return f"{self.in_codes(levels)}, {scale_of(levels)[2]}"
 
     def in_codes(self, levels: tuple[float, float]) -> str:
         """Standard deviations at up to three codes between the levels of black and white, the

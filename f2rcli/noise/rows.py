@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask
 from f2rcli.samples.impulses import robust_sigma
+from f2rcli.units import scale_of
 
 Values = NDArray[np.float32]  # (H, W)
 Profile = NDArray[np.float32]  # (H,)
@@ -71,12 +72,11 @@ class RowNoise:
 
 def in_words(lines: Sequence[RowNoise], levels: tuple[float, float] | None) -> str:
     """All row noise of a clip, for people; levels: of a stack, whose own units it is told in."""
-    span = 255.0 if levels is None else levels[1] - levels[0]
+    _, span, unit = scale_of(levels)
     most: dict[str, float] = {}
     for one in lines:
         most[one.words] = max(most.get(one.words, 0.0), one.sigma)
     said = ", ".join(f"{name} {span * sigma:.3g}" for name, sigma in most.items())
-    unit = "of 255" if levels is None else "in the file's own units"
     return f"{said} {unit} (standard deviations)" if said else ""
 
 

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
@@ -18,7 +17,7 @@ from f2rcli.evaluation.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.io.files import check_target, disk_errors, file_digest, locked, write_text
 from f2rcli.settings import read_table
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
-from f2rcli.units import noise_level, span
+from f2rcli.units import span
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
@@ -340,7 +339,4 @@ def noise_words(noise: "NoiseReport") -> str:
     """Measured noise in one line, of a stack in its own units."""
     sure = f"confidence {noise.confidence.word}, {noise.confidence.percent:.0f} %"
     said = (sentence.removesuffix(".") for sentence in noise.meaning())
-    level = noise_level(fmean(noise.model.sigma8))
-    if noise.levels is not None:
-        level = f"{noise.model.in_codes(noise.levels)}, in the file's own units"
-    return f"{level} ({sure}); {'; '.join(said)}."
+    return f"{noise.model.words(noise.levels)} ({sure}); {'; '.join(said)}."
