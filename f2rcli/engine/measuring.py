@@ -105,17 +105,20 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
             planes = replace(even.noise, clipped=planes.clipped)
     law = found.lines(most, dark=dark)
     if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
-        law = _of_photons(pictures, law, [plane.sparse for plane in whole.planes])
+        tails = [plane.sparse for plane in whole.planes]
+        law = _of_photons(pictures, law, tails, sure=even is not None)
     return Opening(replace(planes, model=law), found, even=even)
 
 
 def _of_photons(
-    pictures: Sequence[FramePlanes], law: NoiseModel, tails: Sequence[float] = ()
-) -> NoiseModel:
-    """The law of photons, or the one that is known. tails: fourth moments of what frames differ by;
-    of N photons a pixel it is 1 + 1 / (6 N), and where it is not half of that, something else than
-    photons comes and goes."""
-    counted = counted_model([picture.planes for picture in _first_shot(pictures)], law)
+    pictures: Sequence[FramePlanes], law: NoiseModel, tails: Sequence[float] = (), *,
+    sure: bool = False,
+) -> NoiseModel:  # fmt: skip
+    """The law of photons, or the one that is known; sure: whether that is. tails: fourth moments of
+    what frames differ by; of N photons a pixel it is 1 + 1 / (6 N), and where it is not half of
+    that, something else than photons comes and goes."""
+    shown = [picture.planes for picture in _first_shot(pictures)]
+    counted = counted_model(shown, law, sure=sure)
     if counted is None:
         return law
     expected = [

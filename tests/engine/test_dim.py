@@ -36,6 +36,16 @@ def test_photons_tell_the_gain_where_the_network_that_reads_noise_is_unsure(side
         assert 144 * model.gain[0] == pytest.approx(GAIN, rel=0.3)
 
 
+def test_motion_is_no_noise_of_few_photons() -> None:
+    """What photons are counted by lies where it is in every frame: the gain was read as 17."""
+    rough = gaussian_filter(np.random.default_rng(1).normal(size=(208, 208)), 1.5)
+    light = 2.5 * np.clip(1 + 0.6 * rough / rough.std(), 0.1, None)
+    codes = counted(np.array([light[6 * t :, 3 * t :][:128, :128] for t in range(8)]))
+    frames = frames_of(codes, replace(LAYOUT, levels=(float(codes.min()), float(codes.max()))))
+    model = estimate_noise(frames, info_of(frames), engine_for(frames))
+    assert float(np.ptp(codes)) * model.gain[0] == pytest.approx(GAIN, rel=0.1)
+
+
 @pytest.mark.parametrize("speed", [0.0, 1.0])
 def test_a_dim_stack_comes_out_better_than_by_any_gaussian_and_as_bright(speed: float) -> None:
     """In the mean of four draws: a single one of so small a stack is a third better or worse."""
