@@ -21,7 +21,7 @@ from f2rcli.noise.estimate import (
 )
 from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of
-from f2rcli.noise.photons import counted_model
+from f2rcli.noise.photons import FEW, counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.yuv import matrices
 
@@ -88,8 +88,7 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     """
     most = max(float(plane.max()) for one in pictures for plane in one.planes)
     if seen.found is None:
-        single = [m for one in pictures[0].planes if (m := single_frame_map(one))]
-        law = NoiseMap(tuple(single)).lines(most, dark=dark) if single else seen.planes.model
+        law = _alone(pictures[0], most, dark=dark) or seen.planes.model
         return Opening(replace(seen.planes, model=_of_photons(pictures, law)), None)
     found = whole = NoiseMap(tuple(plane.whole for plane in seen.found.planes))
     low = lowest([torch.from_numpy(one.planes[0]) for one in pictures]) if dark else None
@@ -104,10 +103,22 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
             even = Even(space, there.noise(chroma=False, clipped=False, places=()))
             planes = replace(even.noise, clipped=planes.clipped)
     law = found.lines(most, dark=dark)
-    if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
+    # Planes far apart, and whatever changes from frame to frame, differ by what they show; of few
+    # photons codes are too few to tell it.
+    alone = None if even else _alone(pictures[0], most, dark=dark)
+    if alone is not None and alone.photons >= 2 * FEW:
+        law = alone
+    elif even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
         tails = [plane.sparse for plane in whole.planes]
         law = _of_photons(pictures, law, tails, sure=even is not None)
     return Opening(replace(planes, model=law), found, even=even)
+
+
+def _alone(picture: FramePlanes, most: float, *, dark: bool) -> NoiseModel | None:
+    """The law that a picture tells by itself, of white noise; None: it has too much texture."""
+    maps = [m for plane in picture.planes if (m := single_frame_map(plane))]
+    fit = len(maps) == len(picture.planes)
+    return NoiseMap(tuple(maps)).lines(most, dark=dark) if fit else None
 
 
 def _of_photons(

@@ -587,8 +587,8 @@ def single_frame_sigma(plane: Singles) -> float:
 def single_frame_map(plane: Singles) -> PlaneMap | None:
     """The same by brightness, for counts: a bin of cells as bright is a block of the map. None: too
     few pixels, or texture, whose tails are longer than those of noise."""
-    level = in_cells(plane, CELL).mean((1, 3)).ravel()
-    fine = in_cells(diagonal(plane), CELL // 2).swapaxes(1, 2).reshape(level.size, -1)
+    level = in_cells(plane, CELL // 2).mean((1, 3)).ravel()
+    fine = in_cells(diagonal(plane), CELL // 4).swapaxes(1, 2).reshape(level.size, -1)
     if level.size < 2 * LEAST_BIN:
         return None
     bins = np.array_split(np.argsort(level), min(BINS, level.size // LEAST_BIN))
@@ -600,7 +600,7 @@ def single_frame_map(plane: Singles) -> PlaneMap | None:
         np.float32,
     ).T[:, None]
     tails = power / np.maximum(bound, 1e-12)
-    if np.median(tails) > SPARSE:
+    if not power.any() or np.median(tails[power > 0]) > SPARSE:
         return None
     both, none = np.stack([bound, bound]), np.zeros((2, *bound.shape), np.float32)
     return PlaneMap(bright, both, none + 1, none, white_shares(), none, none[0] > 0, tails)

@@ -245,9 +245,8 @@ def counted_model(
     if len(found) < len(model.gain):
         return None
     known = model.curve is None and all(model.gain)
-    photons = [(s / g) ** 2 for g, s in zip(model.gain, model.sigma, strict=True) if known]
-    lit = known and min(line.photons for line in found) >= FEW
-    if lit or (known and sure and min(photons) >= FAINT):
+    lit = min(line.photons for line in found) >= FEW
+    if known and (lit or (sure and model.photons >= FAINT)):
         return None
     gain, error = pooled([(line.gain, line.error) for line in found])
     if gain < SURE * error:
