@@ -45,7 +45,6 @@ class Header:
     length: int = setting(low=1, high=63)  # frames per window, centre included
     config: dict[str, Any]  # of the networks: widths and the like
     size: str = "small"
-    order: str = "RGB"
     trained_on: str = ""
     estimate: Estimate = Estimate.REFINED  # given out (F2R)
     format: int = setting(FORMAT, low=FORMAT, high=FORMAT)
@@ -65,7 +64,7 @@ class Header:
                     f"{name}: weights of format {found['format']:.6g}, this f2r reads {FORMAT}.",
                     hint="Install the f2r version these weights were made with, or newer.",
                 )
-            for old in ("sigma_range", "level"):  # which nothing asks for
+            for old in ("sigma_range", "level", "order"):  # which nothing asks for
                 found.pop(old, None)
             space = Space(found.get("space"))
             estimate = Estimate(found.get("estimate", Estimate.REFINED))

@@ -37,6 +37,7 @@ from f2rcli.weights import Weights
 
 OPSET = 17  # old enough for every runtime of today, and nothing here needs a newer one
 PACKED = {Space.RGB: "rgb", Space.GRAY: "gray", Space.BAYER: "mosaic"}
+PLANES = {"rgb": "R G B", "gray": "Y", "mosaic": "R G1 B G2"}  # of pictures, in order
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made
 
 
@@ -131,17 +132,9 @@ class _Refiner(_OnPictures):
     file, outputs = "refiner.onnx", ("refined",)
 
     def forward(
-        self,
-        noisy: Tensor,
-        coarse: Tensor,
-        level: Tensor,
-        correction: Tensor,
-        weights: Tensor,
-        spread: Tensor,
-        neighbours_noisy: Tensor,
-        neighbours_coarse: Tensor,
-        confidence: Tensor,
-    ) -> Tensor:
+        self, noisy: Tensor, coarse: Tensor, level: Tensor, correction: Tensor, weights: Tensor,
+        spread: Tensor, neighbours_noisy: Tensor, neighbours_coarse: Tensor, confidence: Tensor,
+    ) -> Tensor:  # fmt: skip
         own = CentreFrame(self.pack(noisy), self.pack(coarse))
         seen = self.seen(neighbours_noisy, neighbours_coarse, confidence)
         small = functional.avg_pool2d(spread, CELL)
@@ -214,7 +207,7 @@ def facts(chosen: Weights, graph: _OnPictures, unit: int) -> dict[str, str]:
     return {
         "f2r_weights": chosen.name,
         "f2r_weights_sha256": chosen.sha256,
-        "f2r_planes": header.order,
+        "f2r_planes": PLANES[graph.layout.name],
         "f2r_neighbours": str(header.length - 1),
         "f2r_multiple": str(unit),
         "f2r_reach": str(CELL * graph.network.reach),

@@ -166,7 +166,7 @@ def test_the_files_say_what_a_program_must_know(folders: Callable[[str], Path], 
         known = {one.key: one.value for one in model.metadata_props}
         assert known["f2r_weights"] == name
         assert known["f2r_weights_sha256"] == chosen.sha256
-        assert known["f2r_planes"] == chosen.header.order
+        assert known["f2r_planes"] == ("R G1 B G2" if "mosaic" in name else "R G B")
         assert known["f2r_neighbours"] == str(chosen.header.length - 1)
         tensors = [one.name for one in (*model.graph.input, *model.graph.output)]
         assert all(f"`{word}`" in docs for word in (*known, *tensors))

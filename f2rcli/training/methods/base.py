@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from f2rcli import methods
 from f2rcli.engine.device import Runner
 from f2rcli.errors import InputError, UsageError
-from f2rcli.frames import Space
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.report import NoiseReport
@@ -35,7 +34,6 @@ FROM_NOTHING = 3e-3  # peak of the learning rate
 LEAST_CROP = 32  # pixels per side
 LONG = 1.0  # seconds of a step; the first one is slower by less
 EXAM_WINDOWS, EXAM_SIDE = 6, 256  # that are judged, and pixels of their sides at most
-ORDERS = {Space.RGB: "RGB", Space.GRAY: "Y", Space.BAYER: "R G1 B G2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +106,7 @@ class TrainingContext:
         if start is None:
             return Header(
                 method=self.config.method, space=clip.space, channels=clip.channels, length=length,
-                config=networks, **{"size": "small", "order": ORDERS[clip.space],
-                "trained_on": "the user's footage", **own},
+                config=networks, **{"trained_on": "the user's footage", **own},
             )  # fmt: skip
         if start.header.method != self.config.method:
             raise UsageError(

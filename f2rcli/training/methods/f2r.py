@@ -101,7 +101,7 @@ class F2RRecipe(Recipe[PairSpec]):
         assert layout is not None  # F2R's footage is packed
         self.layout = layout
         config = {**CONFIGS[SIZE], "layouts": [layout.name]}
-        self.header = context.header(LENGTH, config, size=SIZE, order="planes")
+        self.header = context.header(LENGTH, config, size=SIZE)
         self.networks: Networks = context.build(lambda: Networks(self.header.config))
         self.specs = self._specs()
         sides = (2 * min(clip.shape[2:]) for clip in context.footage)
