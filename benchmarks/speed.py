@@ -1,4 +1,4 @@
-"""Speed of `f2r`: whole runs, looks and a batch, and FFmpeg's nlmeans beside them.
+"""Speed of `f2r`: whole runs and looks, and FFmpeg's nlmeans beside them.
 
     python benchmarks/speed.py [--sizes 640x360 1920x1080] [--frames 8 48] [--threads 1 2]
 
@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
-BATCH = 20  # tiny clips
 LONG = 48  # frames of a run beside others
 NLMEANS = "s=6:p=7:r=15"
 TINY = (160, 96, 4)  # width, height, frames
@@ -91,7 +90,7 @@ def denoised(clip: Path, threads: int) -> Run:
 
 
 def run_rows(folder: Path, wanted: argparse.Namespace) -> Iterator[str]:
-    """A table of whole runs, of looks and of a batch."""
+    """A table of whole runs, and of looks."""
     yield "| frame | frames | threads | CPU-s per frame | of it kernel | frames/s | peak, MB |"
     yield "|---|---|---|---|---|---|---|"
     for size in wanted.sizes:
@@ -112,15 +111,6 @@ def run_rows(folder: Path, wanted: argparse.Namespace) -> Iterator[str]:
     for name, clip in (("160x96", tiny), ("640x360", large)):
         look = run("info", str(clip))
         yield f"| f2r info, {name} | {look.wall:.2f} | {look.cpu:.2f} |"
-    many = folder / "many"
-    many.mkdir()
-    for index in range(BATCH):
-        (many / f"{index}.mp4").write_bytes(tiny.read_bytes())
-    before = os.times()
-    batch = run("denoise", str(many), "-o", str(folder / "done"), "--threads", "1")
-    after = os.times()
-    cpu = sum(after[2:4]) - sum(before[2:4])
-    yield f"| one of {BATCH} clips of 160x96 | {batch.wall / BATCH:.2f} | {cpu / BATCH:.2f} |"
 
 
 def beside(clip: Path, size: str) -> str:
