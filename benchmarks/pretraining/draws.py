@@ -34,7 +34,8 @@ from f2rcli.models.planar import Networks
 from f2rcli.noise.bound import bent
 from f2rcli.noise.coding import LEAST8, MOST8
 from f2rcli.noise.estimate import COLOURED, binned
-from f2rcli.noise.model import AMONG_ERRORS, PlaneNoise
+from f2rcli.noise.model import AMONG_ERRORS, NoiseModel, PlaneNoise
+from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack, packing
 from f2rcli.window import window_at
@@ -46,6 +47,7 @@ STILL, LONG = 0.25, 30
 CARDS = 0.22  # of films have flat patches of strong colour before them, as titles and cards have
 HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
 SHARES = {"rgb": 0.45, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.13}
+ON_SENSOR = 240  # pixels of a mosaic's draw, whose cells are 4x4 of them
 DIM = 0.16  # of films are darkened, a half of them with shot noise ...
 DARKEST, MOST_GAIN = 0.03, 0.06  # ... down to a photon a pixel
 ROOM = 0.5  # of gray draws have room below black, as a camera's offset leaves it
@@ -77,9 +79,11 @@ Draw = dict[str, Any]  # arrays, and the layout's name
 class Draws:
     """An endless list of samples, each of its seed and number alone."""
 
-    def __init__(self, clips: Path, seed: int, small: float = 0.0) -> None:
-        """small: the share of films in which small things fly."""
-        self.seed, self.small, material = seed, small, Material(clips, seed, SIDE, FRAMES)
+    def __init__(self, clips: Path, seed: int, small: float = 0.0, *, mosaic: bool = False) -> None:
+        """small: the share of films in which small things fly; mosaic: whether all are mosaics."""
+        self.seed, self.small, self.mosaic = seed, small, mosaic
+        material = Material(clips, seed, ON_SENSOR if mosaic else SIDE, FRAMES)
+        material.layouts = ["mosaic"] if mosaic else None
         held = range(HELD_OUT_EVERY // 2, len(material.films), HELD_OUT_EVERY)
         self.held = copy.copy(material)
         self.held.films = [material.films[i] for i in held]
@@ -89,6 +93,8 @@ class Draws:
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.seed, 1, number))
+        if self.mosaic:
+            return (self.long if rng.random() < STILL else self.material)[number]
         shares = np.array([*SHARES.values()])
         name = [*SHARES][rng.choice(len(shares), p=shares / shares.sum())]
         if rng.random() < OF_MATERIAL:
@@ -133,6 +139,9 @@ class Draws:
 
     def held_out(self) -> Iterator[tuple[str, Sample]]:
         """Kind of noise and layout, and TAKES samples of each."""
+        if self.mosaic:
+            yield from (("sensor", self.held[take]) for take in range(3 * TAKES))
+            return
         for place, (kind, (law, after)) in enumerate(HELD_OUT.items()):
             for name in ("420",) if after else ("rgb", "420"):
                 for take in range(TAKES):
@@ -341,12 +350,24 @@ def followed(method: F2R, draw: Draw) -> tuple[list[Any], list[Any], list[Any]]:
     return known, frames, memories
 
 
+def evened(sample: Sample) -> Sample:
+    """A sensor's sample in the space in which its noise is even, as networks see counts."""
+    clean, noisy, level = (np.stack(one, 1) for one in (sample.clean, sample.noisy, sample.noise))
+    gain, offset = np.polyfit(clean.ravel(), level.ravel() ** 2, 1).clip(0).tolist()
+    space = VarianceStabiliser.of(NoiseModel((gain,) * 4, (offset**0.5,) * 4, (0.0,) * 4))
+    grid = torch.linspace(0, 1.2, 1 << 14)
+    light = space.back(grid.view(1, 1, -1, 1))[0, 0, :, 0].numpy()
+    mean = np.interp(clean, light, grid.numpy()).astype(np.float32)  # of noisy samples there
+    parts = mean, space.into(torch.from_numpy(noisy)).numpy(), np.full_like(mean, space.sigma)
+    clean, noisy, level = (tuple(np.moveaxis(one, 1, 0)) for one in parts)
+    return sample._replace(clean=clean, noisy=noisy, noise=level)
+
+
 def drawn(sample: Sample) -> Draw:
     """A sample in packed planes: clean, noisy, told, small, (T, ..) each, and the layout's name."""
     layout = packing(sample.layout)
     frames, height, width = sample.clean[0].shape
-    if layout.name == "mosaic":
-        height, width = 2 * height, 2 * width
+    sample = evened(sample) if layout.name == "mosaic" else sample
     small = np.zeros((frames, height, width), np.float32) if sample.small is None else sample.small
     return {
         "small": small.reshape(frames, 1, height // 2, 2, width // 2, 2).max((3, 5)),

@@ -1,10 +1,12 @@
 """Training of F2R's networks on packed planes: one set for every layout and kind of noise.
 
-    python benchmarks/pretraining/train.py coarse CLIPS WORK lite|full --minutes 2 [--workers 7]
-    python benchmarks/pretraining/train.py fuse CLIPS WORK lite|full --minutes 8 [--rate 1.5e-3]
+    python benchmarks/pretraining/train.py coarse CLIPS WORK SIZE --minutes 2 [--workers 7]
+    python benchmarks/pretraining/train.py fuse CLIPS WORK SIZE --minutes 8 [--rate 1.5e-3]
         [--batch 64] [--seed 7] [--small SHARE] [--most GB]
-    python benchmarks/pretraining/train.py look CLIPS WORK lite|full
-    python benchmarks/pretraining/train.py export WORK lite|full OUT.safetensors
+    python benchmarks/pretraining/train.py look CLIPS WORK SIZE
+    python benchmarks/pretraining/train.py export WORK SIZE OUT.safetensors
+
+SIZE is lite or full, or lite-mosaic or full-mosaic, which learn from mosaics alone.
 
 Workers draw samples (draws.py) for as long as networks learn, and what they made last lies in rings
 on the device, a GPU where there is one: nothing is seen more often than it takes to be replaced.
@@ -44,11 +46,12 @@ from f2rcli.engine.device import LARGE, autocast, choose_device, choose_precisio
 from f2rcli.models.layers import channels_last
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks, Restored
 from f2rcli.noise.model import AMONG_ERRORS
-from f2rcli.planes import LAYOUTS, Layout, gathered, spread
+from f2rcli.planes import LAYOUTS, Layout
+from f2rcli.training.excerpts import Turn
 from f2rcli.training.muon import Muon
 from f2rcli.training.windows import dihedral
 
-LENGTHS = {"lite": 5, "full": 7}  # frames of a window
+LENGTHS = {"lite": 5, "full": 7, "lite-mosaic": 5, "full-mosaic": 7}  # frames of a window
 FILES = {"coarse": "coarse_{}.pt", "fuse": "{}.pt"}  # of the stages, by size
 PICTURES = ("clean", "noisy", "single", "near", "nearby")
 NEIGHBOURS = ("near", "nearby", "confidence", "worth")
@@ -127,7 +130,7 @@ class Rings:
         """New samples in the place of the oldest. maps: the channels of what is told."""
         if name not in self.samples:
             size = 2 * math.prod(found.shape[1:])
-            share = SHARES[name.removeprefix("yuv")] / sum(SHARES.values())
+            share = SHARES.get(name.removeprefix("yuv"), 1.0) / sum(SHARES.values())
             count = max(int(share * self.most / size), 2 * len(found))
             self.samples[name] = found.new_zeros((count, *found.shape[1:]))
             self.odds[name] = torch.zeros(count, device=self.device)
@@ -145,7 +148,7 @@ class Rings:
     def batch(self, rng: np.random.Generator, count: int) -> tuple[Layout, Tensor]:
         """Samples of one layout, (count, K, h, w)."""
         there = [name for name in self.samples if self.written[name] >= count]
-        shares = np.array([SHARES[name.removeprefix("yuv")] for name in there])
+        shares = np.array([SHARES.get(name.removeprefix("yuv"), 1.0) for name in there])
         name = there[rng.choice(len(there), p=shares / shares.sum())]
         chosen = torch.multinomial(self.odds[name], count, replacement=True)
         return LAYOUTS[name], self.samples[name][chosen].float()
@@ -179,12 +182,11 @@ def split(samples: Tensor, parts: Parts) -> Batch:
 
 
 def turned(layout: Layout, batch: Batch, code: int) -> Batch:
-    """One of eight flips and transposes, as far as the layout allows."""
-    code = code & 3 if layout.name == "yuv422" else code
+    """One of eight flips and transposes; what is told as it was: planes that change places have
+    the same noise."""
+    turn = Turn.of(layout, code)
     return {
-        name: gathered(layout, [dihedral(one, code) for one in spread(layout, part)])
-        if name in PICTURES
-        else dihedral(part, code)
+        name: turn.picture(part) if name in PICTURES else dihedral(part, turn.code)
         for name, part in batch.items()
     }
 
@@ -312,7 +314,7 @@ def train(given: argparse.Namespace) -> None:
     """For so many minutes, over which the learning rate falls along a cosine."""
     given.work.mkdir(parents=True, exist_ok=True)
     networks = trained(given.work, given.size, "coarse")
-    samples = Draws(given.clips, given.seed, given.small)
+    samples = Draws(given.clips, given.seed, given.small, mosaic="mosaic" in given.size)
     with tempfile.TemporaryDirectory(dir=given.work) as name:
         folder = Path(name)
         fork = multiprocessing.get_context("fork")  # clips are decoded once, before it
@@ -398,7 +400,7 @@ def look(given: argparse.Namespace) -> None:
     sets = trained(given.work, given.size, *FILES), bundled(given.size)
     rows: dict[str, list[list[float]]] = {}
     with torch.inference_mode(), lower(torch.device("cpu")):
-        for kind, sample in Draws(given.clips, 0).held_out():
+        for kind, sample in Draws(given.clips, 0, mosaic="mosaic" in given.size).held_out():
             draw = drawn(sample)
             several = [decibels(draw, one, LENGTHS[given.size]) for one in sets]
             rows.setdefault(kind, []).append(several)
@@ -438,7 +440,7 @@ def main() -> None:
         if way != "export":
             one.add_argument("clips", type=Path)
         one.add_argument("work", type=Path)
-        one.add_argument("size", choices=("lite", "full"))
+        one.add_argument("size", choices=tuple(LENGTHS))
         if way in ("coarse", "fuse"):
             one.add_argument("--minutes", type=float, default=8.0)
             one.add_argument("--rate", type=float, default=1.5e-3)

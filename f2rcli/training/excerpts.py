@@ -191,28 +191,41 @@ class Batch(NamedTuple):
         return torch.lerp(self.shown, self.asked, tau**2 / (1 + tau**2))
 
     def turned(self, code: int) -> "Batch":
-        """One of eight flips and transposes, as far as the layout allows: mosaics are transposed
-        only, 4:2:2 is not, whose cells have two samples one above the other."""
-        mosaic = self.layout.name == "mosaic"
-        code = code & 4 if mosaic else code
-        code = code & 3 if self.layout.name == "yuv422" else code
-
-        def picture(x: Tensor) -> Tensor:
-            planes = [dihedral(one, code) for one in spread(self.layout, x)]
-            if mosaic and code & 4:
-                planes = [planes[place] for place in SWAPPED_GREENS]
-            return gathered(self.layout, planes)
-
-        maps = self.told
-        if mosaic and code & 4:
-            maps = maps[:, [*SWAPPED_GREENS, *(4 + place for place in SWAPPED_GREENS)]]
+        """One of eight flips and transposes, as far as the layout allows."""
+        turn = Turn.of(self.layout, code)
         pictures = "shown", "asked", "noisy", "coarse"
-        turned: dict[str, Any] = {name: picture(getattr(self, name)) for name in pictures}
+        turned: dict[str, Any] = {name: turn.picture(getattr(self, name)) for name in pictures}
         return self._replace(
-            **turned, cut=None if self.cut is None else picture(self.cut),
-            told=dihedral(maps, code), agreement=dihedral(self.agreement, code),
-            worth=dihedral(self.worth, code),
+            **turned, cut=None if self.cut is None else turn.picture(self.cut),
+            told=turn.maps(self.told), agreement=dihedral(self.agreement, turn.code),
+            worth=dihedral(self.worth, turn.code),
         )  # fmt: skip
+
+
+class Turn(NamedTuple):
+    """A flip or transpose of what is packed."""
+
+    layout: Layout
+    code: int  # see `dihedral`
+    order: Sequence[int]  # of planes
+
+    @classmethod
+    def of(cls, layout: Layout, code: int) -> "Turn":
+        """One of eight, as far as the layout allows: mosaics are transposed only, 4:2:2 is not,
+        whose cells have two samples one above the other."""
+        mosaic = layout.name == "mosaic"
+        code = code & (4 if mosaic else 3 if layout.name == "yuv422" else 7)
+        return cls(layout, code, SWAPPED_GREENS if mosaic and code else range(len(layout.planes)))
+
+    def picture(self, x: Tensor) -> Tensor:
+        """(..., C, h, w), turned."""
+        planes = spread(self.layout, x)
+        return gathered(self.layout, [dihedral(planes[place], self.code) for place in self.order])
+
+    def maps(self, told: Tensor) -> Tensor:
+        """(B, 2 P, h, w), of noise and of a codec's errors."""
+        count = len(self.layout.planes)
+        return dihedral(told[:, [*self.order, *(count + place for place in self.order)]], self.code)
 
 
 # Making them -------------------------------------------------------------------------------------
