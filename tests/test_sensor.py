@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Frame, Mosaic, Space
+from f2rcli.frames import Frame, Mosaic
 from f2rcli.sensor import (
     PATTERNS,
     bayer_layout,
@@ -142,10 +142,6 @@ def test_light_beyond_black_and_white_looks_black_and_white() -> None:
     light = np.stack([0.9 * red, (green + other) / 2, 1.2 * blue]).clip(0, 1)
     seen = np.where(light > 0.0031308, 1.055 * light.clip(1e-9) ** (1 / 2.4) - 0.055, 12.92 * light)
     np.testing.assert_allclose(developed(planes, mosaic), seen, atol=1e-5)
-
-
-def test_a_mosaic_is_seen_in_the_bayer_space() -> None:
-    assert frame_of(mosaic_of("RGGB")).layout.space is Space.BAYER
 
 
 def test_impossible_mosaics_are_refused() -> None:

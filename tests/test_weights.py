@@ -68,10 +68,6 @@ def saved(path: Path, **changes: object) -> Path:
     return path
 
 
-def test_a_copy_loads_by_path(tmp_path: Path) -> None:
-    assert weights.load(str(saved(tmp_path / "mine.safetensors"))).name == "mine"
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [({"format": 99}, "format 99"), ({"space": "smell"}, "header"), ({"extra": 1}, "header")],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli import methods, weights
+from f2rcli import weights
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.frames import Space
@@ -43,11 +43,6 @@ def saved(tmp_path: Path) -> str:
     path = tmp_path / "tiny.safetensors"
     weights.save(path, header(), tiny().networks.state_dict())
     return str(path)
-
-
-def test_the_method_is_found_by_its_files_name() -> None:
-    assert methods.load("blind2sound") is Blind2Sound
-    assert Blind2Sound.length == 1
 
 
 def test_the_result_is_the_visible_mean_whatever_is_said_of_the_noise() -> None:

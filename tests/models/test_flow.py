@@ -32,11 +32,6 @@ def texture(size: tuple[int, int] = (120, 160)) -> np.ndarray:
     return cv2.normalize(cv2.GaussianBlur(rough, (0, 0), 2.5), None, 0.1, 0.9, cv2.NORM_MINMAX)
 
 
-def test_zero_flow_is_the_identity() -> None:
-    picture = torch.rand(1, 5, 60, 80)
-    torch.testing.assert_close(cubic(picture, constant(0, 0)), picture)
-
-
 def test_the_way_that_carries_gradients_gives_the_same_pictures() -> None:
     picture = torch.rand(1, 3, 60, 80)
     flow = constant(1.25, -0.5)

@@ -14,7 +14,7 @@ noise is new: +0.36 dB of luma at sigma 5, 0.23 at 15 (six filmed stills, `lite`
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,8 +30,6 @@ from f2rcli.engine.contract.limits import (
 )
 from f2rcli.engine.planes_store import Groups
 from f2rcli.models.filters import bell, box, halved, here, least_around, resized
-
-F = TypeVar("F", float, Tensor)
 
 MOST = 256.0  # frames that a mean may be worth
 MOST_ALIKE = 32.0  # the same of the mean of what was taken out: slow changes must still fade
