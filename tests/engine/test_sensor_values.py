@@ -163,8 +163,9 @@ def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> N
     light = photons * np.clip(cells(16)[:, :112, :112] - 20, 0, None)
     codes = np.random.default_rng(5).poisson(light).astype(np.uint16)
     assert np.mean(codes == 0) > 0.9
-    done = f2rcli.denoise(codes).astype(float)
+    done, report = f2rcli.denoise(codes, return_report=True)
     assert np.square(done - light).mean() < np.square(codes - light).mean() / 6
+    assert any("noise of less than a code" in note for note in report.notes) == (photons < 3)
 
 
 @pytest.mark.parametrize("deep", [0.0, 0.5])
