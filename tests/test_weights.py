@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from f2rcli import methods, weights
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, Mosaic, PlaneLayout, Space
 from f2rcli.methods.f2r import F2R
@@ -56,6 +57,8 @@ def test_networks_are_rebuilt_once_and_without_torchs_compiler(
 def test_the_default_is_chosen_by_method_and_space() -> None:
     assert weights.choose("f2r", Space.RGB) == "f2r-full"
     assert weights.choose("f2r", Space.BAYER) == "f2r-full-mosaic"
+    assert weights.choose("f2r", Space.BAYER, "lite") == "f2r-lite-mosaic"
+    assert EngineSettings().size(Space.BAYER, processor=True) == "full"  # unless it is asked for
     assert weights.choose("blind2sound", Space.GRAY) == "blind2sound-gray-small"
     with pytest.raises(WeightsError, match="no bundled weights"):
         weights.choose("nlmeans", Space.RGB)

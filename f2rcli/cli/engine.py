@@ -128,7 +128,8 @@ def estimated(
     pace: float | None
     if taken is None:
         basis = "guessed from this processor's speed"
-        work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
+        quick = _size_used(settings, info) == LITE
+        work = WORK / (float(_lite(info)["full_takes"]) if quick else 1.0)
         speed = _multiplications() * threads_for(settings.threads)
         pace = None if _elsewhere(settings) else work * (pixels + FRAME) / speed
         opening = room = 0.0
@@ -172,7 +173,7 @@ def remember(
 def other_model(settings: EngineSettings, info: ClipInfo) -> str:
     """Which `--model` would be quicker or better, and by how much; empty where there is no other.
     The manifest knows it of the quick one."""
-    used, lite = _size_used(settings, info), _lite()
+    used, lite = _size_used(settings, info), _lite(info)
     if used is None or _size_used(replace(settings, model=LITE), info) != LITE:
         return ""
     takes, gains = float(lite["full_takes"]), float(lite["full_gains"])
@@ -181,17 +182,16 @@ def other_model(settings: EngineSettings, info: ClipInfo) -> str:
     return f"--model lite: {takes:.1f} times as fast, {gains:.1f} dB worse"
 
 
-def _lite() -> dict[str, Any]:
-    """The manifest's entry of f2r's quick networks; empty without any."""
-    found = weights.manifest().values()
-    return next((e for e in found if (e["method"], e.get("size")) == (methods.DEFAULT, LITE)), {})
+def _lite(info: ClipInfo) -> dict[str, Any]:
+    """The manifest's entry of f2r's quick networks for such pictures."""
+    return weights.manifest()[weights.choose(methods.DEFAULT, info.space, LITE)]
 
 
 def _size_used(settings: EngineSettings, info: ClipInfo) -> str | None:
     """The size of the bundled networks of f2r that a run takes; None: it takes others."""
     if settings.weights is not None or settings.method != methods.DEFAULT:
         return None
-    size = settings.size(processor=not _elsewhere(settings))
+    size = settings.size(info.space, processor=not _elsewhere(settings))
     name = weights.choose(settings.method, info.space, size)
     return str(weights.manifest()[name]["size"])
 

@@ -199,7 +199,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
 
 
 def _bundled(settings: EngineSettings, space: Space, device: torch.device) -> str:
-    size = settings.size(processor=device.type == "cpu")
+    size = settings.size(space, processor=device.type == "cpu")
     name = weights.choose(settings.method, space, size)
     if settings.model not in (None, weights.manifest()[name]["size"]):
         raise WeightsError(
