@@ -37,7 +37,6 @@ def test_photons_tell_the_gain_where_the_network_that_reads_noise_is_unsure(side
 
 
 def test_motion_is_no_noise_of_few_photons() -> None:
-    """What photons are counted by lies where it is in every frame: the gain was read as 17."""
     rough = gaussian_filter(np.random.default_rng(1).normal(size=(208, 208)), 1.5)
     light = 2.5 * np.clip(1 + 0.6 * rough / rough.std(), 0.1, None)
     codes = counted(np.array([light[6 * t :, 3 * t :][:128, :128] for t in range(8)]))

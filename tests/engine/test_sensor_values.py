@@ -170,7 +170,6 @@ def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> N
 
 @pytest.mark.parametrize("deep", [0.0, 0.5])
 def test_planes_far_apart_differ_by_what_they_show_and_by_noise(deep: float) -> None:
-    """The gain was read as seven times as much, and detail went with it: 6 dB were lost."""
     rng = np.random.default_rng(1)
     rough = ndimage.gaussian_filter(rng.normal(size=(12, 128, 128)), (deep, 1.5, 1.5))
     light = 50 * np.clip(1 + 0.7 * rough / rough.std(), 0.05, None)
