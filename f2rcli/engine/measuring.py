@@ -104,18 +104,18 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
         if all(plane.noisy for plane in there.planes):  # a few codes look like graphics to it
             even = Even(space, there.noise(chroma=False, clipped=False, places=()))
             planes = replace(even.noise, clipped=planes.clipped)
-    law = found.lines(most, dark=dark)
-    counted = law
+    law = blocks = found.lines(most, dark=dark)
     if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
         tails = [plane.sparse for plane in whole.planes]
-        counted = _of_photons(pictures, law, tails, sure=even is not None)
-    if (alone := _alone(pictures[0], most, dark=dark)) is not None:
-        apart = fmean(counted.sigma) / fmean(alone.sigma)
+        law = _of_photons(pictures, blocks, tails, sure=even is not None)
+    alone = _alone(pictures[0], most, dark=dark)
+    if alone is not None and any(alone.sigma):
+        apart = fmean(law.sigma) / fmean(alone.sigma)
         if apart < LEAST_APART or (apart > MOST_APART and found.unsure > CHANCE / 2):
-            counted = alone
-        elif even is None and counted is law:  # neither is sure
-            counted = alone.scaled(apart**0.5)
-    return Opening(replace(planes, model=counted), found, even=even)
+            law = alone
+        elif even is None and law is blocks:  # neither is sure
+            law = alone.scaled(apart**0.5)
+    return Opening(replace(planes, model=law), found, even=even)
 
 
 # What frames differ by, beside what one of them by itself takes for noise: from 0.32 times, where
@@ -128,9 +128,9 @@ LEAST_APART, MOST_APART = 0.25, 2.2
 
 def _alone(picture: FramePlanes, most: float, *, dark: bool) -> NoiseModel | None:
     """The law that a picture tells by itself, of white noise; None: it has too much texture."""
-    maps = [m for plane in picture.planes if (m := single_frame_map(plane))]
-    fit = len(maps) == len(picture.planes)
-    return NoiseMap(tuple(maps)).lines(most, dark=dark) if fit else None
+    maps = tuple(m for plane in picture.planes if (m := single_frame_map(plane)))
+    told = len(maps) == len(picture.planes)
+    return NoiseMap(maps).lines(most, dark=dark) if told else None
 
 
 def _of_photons(
