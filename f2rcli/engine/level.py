@@ -36,6 +36,7 @@ HARDLY_ANY8 = 255 * HARDLY_ANY
 WEAK8 = 16.0
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
+RARE = 0.1  # of a code, the noise of a count in a hundred pixels
 BETWEEN_CODES = (
     "noise of less than a code: samples are whole codes, and what lies between is rounded; as "
     "32-bit floats more of it goes"
@@ -177,10 +178,11 @@ class NoiseTracker:
         if self.errors is not None:
             self.engine.found.note(self.errors.words())
         sigma = mean_sigma8(self.of_picture(found.planes))
+        whole = frames[0].planes[0].dtype.kind in "iu"
+        codes = sigma / 255 * code_span(self.layout)[1]
         if measurable and self.errors is None and not self.sensor and sigma < HARDLY_ANY8:
             self.engine.found.note(NOTHING_TO_DO)
-        codes = sigma / 255 * code_span(self.layout)[1]
-        if self.sensor and codes < 1 and frames[0].planes[0].dtype.kind in "iu":
+        if self.sensor and whole and RARE < codes < 1:
             self.engine.found.note(BETWEEN_CODES)
         if methods.load(self.engine.settings.method).wants_sigma:
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
