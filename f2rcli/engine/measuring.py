@@ -11,6 +11,7 @@ import torch
 
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame, PlaneLayout, Singles
+from f2rcli.noise.bound import CELL
 from f2rcli.noise.coding import Compression, compression_of, find_edges
 from f2rcli.noise.estimate import (
     CHANCE,
@@ -90,7 +91,7 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     """
     most = max(float(plane.max()) for one in pictures for plane in one.planes)
     if seen.found is None:
-        law = _alone(pictures[0], most, dark=dark) or seen.planes.model
+        law = _alone(pictures[0], most, CELL, dark=dark) or seen.planes.model
         return Opening(replace(seen.planes, model=_of_photons(pictures, law)), None)
     found = whole = NoiseMap(tuple(plane.whole for plane in seen.found.planes))
     low = lowest([torch.from_numpy(one.planes[0]) for one in pictures]) if dark else None
@@ -108,7 +109,8 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
         tails = [plane.sparse for plane in whole.planes]
         law = _of_photons(pictures, blocks, tails, sure=even is not None)
-    alone = _alone(pictures[0], most, dark=dark)
+    # Small cells hold less of what differs within them, and tell fine texture less from noise.
+    alone = _alone(pictures[0], most, CELL // 2, dark=dark)
     if alone is not None and any(alone.sigma):
         apart = fmean(law.sigma) / fmean(alone.sigma)
         if apart < LEAST_APART or (apart > MOST_APART and found.unsure > CHANCE / 2):
@@ -126,9 +128,10 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
 LEAST_APART, MOST_APART = 0.25, 2.2
 
 
-def _alone(picture: FramePlanes, most: float, *, dark: bool) -> NoiseModel | None:
-    """The law that a picture tells by itself, of white noise; None: it has too much texture."""
-    maps = tuple(m for plane in picture.planes if (m := single_frame_map(plane)))
+def _alone(picture: FramePlanes, most: float, cell: int, *, dark: bool) -> NoiseModel | None:
+    """The law that a picture tells by itself, of white noise; None: it has too much texture. cell:
+    see `single_frame_map`."""
+    maps = tuple(m for plane in picture.planes if (m := single_frame_map(plane, cell)))
     told = len(maps) == len(picture.planes)
     return NoiseMap(maps).lines(most, dark=dark) if told else None
 

@@ -584,11 +584,12 @@ def single_frame_sigma(plane: Singles) -> float:
     return robust_sigma(diagonal(plane)) if shows_noise(plane) else 0.0
 
 
-def single_frame_map(plane: Singles) -> PlaneMap | None:
-    """The same by brightness, for counts: a bin of cells as bright is a block of the map. None: too
-    few pixels, or texture, whose tails are longer than those of noise."""
-    level = in_cells(plane, CELL // 2).mean((1, 3)).ravel()
-    fine = in_cells(diagonal(plane), CELL // 4).swapaxes(1, 2).reshape(level.size, -1)
+def single_frame_map(plane: Singles, cell: int = CELL) -> PlaneMap | None:
+    """The same by brightness, for counts: a bin of cells as bright, of so many pixels a side, is a
+    block of the map. None: too few pixels, or texture, whose tails are longer than those of noise.
+    """
+    level = in_cells(plane, cell).mean((1, 3)).ravel()
+    fine = in_cells(diagonal(plane), cell // 2).swapaxes(1, 2).reshape(level.size, -1)
     if level.size < 2 * LEAST_BIN:
         return None
     bins = np.array_split(np.argsort(level), min(BINS, level.size // LEAST_BIN))
