@@ -49,7 +49,7 @@ MOSTLY = 0.7  # share of a block's bound, from where on what frames differ by th
 CHANCE, SURELY = 0.12, 0.35
 # Along each side of a picture, that are told apart, at most and at least; and blocks along the
 # side of each.
-PLACES, FEWEST, CELL_BLOCKS = 12, 3, 4
+PLACES, FEWEST, CELL_BLOCKS = 24, 3, 2
 BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
 # Times the fourth moment of most blocks, from where on what frames differ by is not noise alone
 # there: molecules that blink have 2 and more, chance makes 1.2 of 256 samples.
@@ -117,18 +117,23 @@ class PlaneMap:
             known *= self._whole(level, variance, worth)
         seen = self._seen()
         rows, columns = (self.where[:, seen].T * shape).astype(int).T
-        told = variance, np.square(_of(law, level)), self.error[FULL][seen]
-        count, power, lawful, error = (
+        bound = self.kept * self._as_white(self.bound)[seen]
+        told = variance, bound, np.square(_of(law, level)), self.error[FULL][seen]
+        count, power, most, lawful, error = (
             np.bincount(rows * shape[1] + columns, known * one, shape[0] * shape[1]).reshape(shape)
             for one in (np.ones_like(level), *told)
         )
         some = (power > 0) & (lawful > 0)
-        apart = np.log(np.where(some, power, 1) / np.where(some, lawful, 1)) / 2
+        apart, at_most = (
+            np.log(np.where(some, one, 1) / np.where(some, lawful, 1)) / 2 for one in (power, most)
+        )
         unsure = error / np.maximum(count, 1e-12)
-        # half of what two looks differ by: here texture that moves is in both
-        sure = 2 * (np.abs(apart) - CHANCE / 2 - 2 * unsure) / (SURELY - CHANCE)
-        most = np.log(FARTHER)
-        return np.asarray(np.exp(apart.clip(-most, most) * sure.clip(0, 1)))
+        # What frames differ by less than the law says has other noise, whatever the network thinks
+        # of its own reading. Half of what two looks differ by: here texture that moves is in both.
+        clear = np.maximum(np.abs(apart) - 2 * unsure, -at_most)
+        sure = 2 * (clear - CHANCE / 2) / (SURELY - CHANCE)
+        farthest = np.log(FARTHER)
+        return np.asarray(np.exp(apart.clip(-farthest, farthest) * sure.clip(0, 1)))
 
     @property
     def uneven(self) -> float:

@@ -64,6 +64,10 @@ KINDS = {
         lambda rng, light: rng.normal(0, 1, light.shape) * np.where(light < 110, 20, 5),
         (2.2, 6.5),
     ),
+    "two thirds": (
+        lambda rng, light: rng.normal(0, 20, light.shape) * (np.arange(128) < 85),
+        (12.6, 10.3),
+    ),
 }
 
 

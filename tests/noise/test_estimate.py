@@ -164,11 +164,6 @@ def test_noise_that_frames_keep_is_more_than_they_differ_by(draw: Draw) -> None:
     assert read(draw, (8, 8, 8)).noise(chroma=True, clipped=False).kept == 1
 
 
-def test_the_same_frames_give_the_same_map() -> None:
-    one, other = (read(lattice, (3, 3, 3)).planes[0].sigma for _ in range(2))
-    np.testing.assert_array_equal(one, other)
-
-
 def test_maps_of_several_frames_are_one() -> None:
     maps = [read(hills, (5, 5, 5), seed=seed) for seed in (1, 2)]
     both = estimate.NoiseMap.joined(maps)
