@@ -228,10 +228,12 @@ class NoiseTracker:
         return before.places != now.places or high > TOLD_WRONGLY * low
 
     def look(
-        self, frames: Sequence[Frame], flows: Sequence[Flow | None], grains: Sequence[float]
-    ) -> None:
+        self, frames: Sequence[Frame], flows: Sequence[Flow | None], grains: Sequence[float], *,
+        begins: bool = False,
+    ) -> None:  # fmt: skip
         """See how strong the noise is in a frame beside one or two neighbours of its shot, or none.
-        flows: from it into these, where they are known; grains: of each frame."""
+        flows: from it into these, where they are known; grains: of each frame; begins: whether the
+        shot does."""
         most = max(one.quantiser8 for one in frames)
         if self.errors is not None and most > TOLD_WRONGLY * frames[0].quantiser8:
             return  # they differ by errors that this one does not hold
@@ -241,7 +243,8 @@ class NoiseTracker:
         start, shown = self.start.planes, [picture_of(one) for one in frames]
         if even is not None:
             start, shown = even.noise, [into(even.space, one) for one in shown]
-        now = followed(start, shown, flows, grains, coded=self.engine.coded)
+        about = {"coded": self.engine.coded, "whole": begins, "counts": even is not None}
+        now = followed(start, shown, flows, grains, **about)
         self.lately = self.lately._replace(now=now, grain=grains[0])
 
     def by_now(self, frame: Frame) -> PlaneNoise:

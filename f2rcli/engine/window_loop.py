@@ -234,7 +234,7 @@ class Restorer:
         if self.noise.looks(index, grains, begins=begins, opened=opened):
             # A device is not waited for: its host finds the motion in parts of the frames again.
             flows = [None if one is None or self.engine.store.away else one() for one in motions]
-            self.noise.look([one.copies[0] for one in seen], flows, grains)
+            self.noise.look([one.copies[0] for one in seen], flows, grains, begins=begins)
 
     def _motions(self, window: Window[PreparedPicture]) -> Motions:
         centre = window.centre.prepared

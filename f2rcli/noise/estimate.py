@@ -365,10 +365,10 @@ class NoiseMap:
             return ()
         return tuple(tuple(map(tuple, one.tolist())) for one in found)
 
-    def explained(self, places: tuple[Grid, ...]) -> bool:
-        """Whether noise looks more alike everywhere once what places differ by is undone."""
-        evened = map(PlaneMap.evened, self.planes, places)
-        return sum(p.uneven for p in evened) < sum(p.uneven for p in self.planes)
+    def uneven(self, places: tuple[Grid, ...]) -> float:
+        """How far blocks lie from their planes' laws once what places differ by is undone."""
+        planes = map(PlaneMap.evened, self.planes, places) if places else self.planes
+        return sum(plane.uneven for plane in planes)
 
     def noise(
         self, *, chroma: bool, clipped: bool, places: tuple[Grid, ...] | None = None

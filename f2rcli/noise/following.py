@@ -11,15 +11,17 @@ from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import (
     CHANCE,
+    FEWEST,
     SURELY,
     NoiseMap,
+    Square,
     diagonal,
     estimate,
     shows_noise,
     single_frame_sigma,
     squares_of,
 )
-from f2rcli.noise.model import HARDLY_ANY, FramePlanes, PlaneNoise, blend, white_shares
+from f2rcli.noise.model import HARDLY_ANY, FramePlanes, Grid, PlaneNoise, blend, white_shares
 
 # Times as grainy as the frame that was looked at last, from which on one is looked at; seen on
 # pairs of rows.
@@ -28,25 +30,29 @@ GRAINIER, GRAIN_ROWS = 1.15, 128
 
 def followed(
     start: PlaneNoise, shown: Sequence[FramePlanes], flows: Sequence[Flow | None],
-    grains: Sequence[float], *, coded: bool,
+    grains: Sequence[float], *, coded: bool, whole: bool = False, counts: bool = False,
 ) -> PlaneNoise:  # fmt: skip
     """The noise of the start, moved towards that of a look as far as they differ by more than
-    chance, plane by plane; without what places differed by, where that explains a look no more.
+    chance, plane by plane; what places differ by is that of the look where others are noisy.
 
-    shown: a frame and one or two neighbours of its shot, or none; grains: of each. flows and coded:
-    see `estimate`.
+    shown: a frame and one or two neighbours of its shot, or none; grains: of each; whole: whether
+    all of a large frame is looked at, as its places want; counts: whether it is of counts, whose
+    light tells the noise. flows and coded: see `estimate`.
     """
     if min(shown[0].luma.shape) < BLOCK:
         return start
     if len(shown) == 1:
         return _alone(start, shown[0])
-    found = _found(shown, flows, grains, coded=coded)
+    parts = () if whole else squares_of(shown[0].luma)
+    found = _found(shown, flows, grains, parts, coded=coded)
     if start.clipped and not found.cut_off(shown[:1]):  # while it was weaker, it did not get there
         start = replace(start, clipped=False)
-    if start.places and not found.explained(start.places):
+    places = () if counts else _places(start, found, parts=bool(parts))
+    seen = found.noise(chroma=shown[0].chroma, clipped=start.clipped, places=places)
+    if places and places != start.places:
+        return replace(start, model=seen.model, places=places, kept=seen.kept)
+    if start.places and not places:
         start = start.everywhere()
-    chroma = shown[0].chroma
-    seen = found.noise(chroma=chroma, clipped=start.clipped, places=start.places)
     shares = np.zeros(len(found.planes))
     for index, plane in enumerate(found.planes):
         if not plane.level.size:
@@ -66,16 +72,27 @@ def followed(
     )  # fmt: skip
 
 
+def _places(start: PlaneNoise, found: NoiseMap, *, parts: bool) -> tuple[Grid, ...]:
+    """What places differ by: as at the start, if nothing explains a look better that is far from
+    it in as many places as are told apart at least. parts: whether only parts were looked at, which
+    tell of no other."""
+    now = () if parts else found.places(clipped=start.clipped)
+    both = [np.log(np.array(one)) if one else np.zeros(1) for one in (start.places, now)]
+    other = np.abs(both[1] - both[0]) > SURELY
+    clear = parts or other.reshape(len(other), -1).sum(1).max() >= FEWEST**2
+    return now if clear and found.uneven(now) < found.uneven(start.places) else start.places
+
+
 def _found(
-    shown: Sequence[FramePlanes], flows: Sequence[Flow | None], grains: Sequence[float], *,
-    coded: bool,
+    shown: Sequence[FramePlanes], flows: Sequence[Flow | None], grains: Sequence[float],
+    parts: Sequence[Square], *, coded: bool,
 ) -> NoiseMap:  # fmt: skip
     """What a frame shows beside its neighbours, by preference those that are as grainy."""
     near = list(zip(shown[1:], flows, grains[1:], strict=True))
     near = [one for one in near if as_grainy(one[2], grains[0])] or near
     frames = [shown[0], *(frame for frame, _, _ in near)]
     moves = [flow for _, flow, _ in near]
-    found = estimate(frames, moves, squares_of(shown[0].luma), coded=coded)
+    found = estimate(frames, moves, parts, coded=coded)
     own, theirs = grains[0], fmean(one for _, _, one in near)
     if as_grainy(own, theirs):
         return found
