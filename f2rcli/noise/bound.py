@@ -290,6 +290,7 @@ def logged(power: Singles) -> Singles:
 MOST_SHARE = 4.0
 QUANTILES = 0.05, 0.2, 0.5  # of all that is seen in a picture, which every block is told
 ENOUGH = 16384  # cells to take them of
+SAME = 18  # of the looks: the share of samples in which neighbours do not differ
 
 
 class Share(nn.Module):
@@ -314,11 +315,13 @@ class Share(nn.Module):
         self.last = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(2)])
         self.head = nn.Conv2d(width, 6, 1)
 
-    def forward(self, looks: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, looks: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """looks (B, LOOKS, 2 R, 2 C) -> logarithms (B, 2, R, C) of the share of the variance in all
-        bands and in the finest, and of the error that the share's logarithm may have."""
+        bands and in the finest, and of the error that the share's logarithm may have. seen: which
+        cells (2 R, 2 C) may be the quietest; None: all."""
         act = functional.silu
         cells = looks.float().flatten(2)
+        cells = cells if seen is None else cells[..., seen.flatten()]
         cells = cells[..., :: max(1, cells.shape[2] // ENOUGH)]
         low = torch.quantile(cells, cells.new_tensor(QUANTILES), dim=2)  # (Q, B, LOOKS)
         x = act(self.stem(looks) + self.quiet(low.transpose(0, 1).flatten(1))[..., None, None])

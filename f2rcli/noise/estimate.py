@@ -16,7 +16,7 @@ import torch
 from f2rcli import weights
 from f2rcli.frames import Floats, Mask, Singles, in_cells
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.bound import BLOCK, CELL, LOOKS, RAIL, Share, enlarged, evidence, mean
+from f2rcli.noise.bound import BLOCK, CELL, LOOKS, RAIL, SAME, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
     HARDLY_ANY,
     KNOTS,
@@ -536,7 +536,7 @@ def _plane_map(
         return PlaneMap(none[0], none, none, none, white_shares(), none, none[0] > 0, none[0])
     seen, matched = evidence(centre, others, flows, plane)
     with torch.inference_mode():
-        share, error = network()(torch.from_numpy(seen.looks)[None])
+        share, error = _told(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root
     middles = np.indices(seen.level.shape).T + 0.5
     where = (middles * BLOCK / centre.planes[plane].shape).T.astype(np.float32)
@@ -552,6 +552,18 @@ def _plane_map(
     trusted = enlarged(found.share[FULL] > MOSTLY, BLOCK)
     flat = np.where(trusted, seen.apart, np.float32(np.nan))
     return replace(found, shares=measured_shares(flat))
+
+
+def _told(looks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the network says of looks (1, LOOKS, 2 R, 2 C). Beside bars, pages and what else stands
+    still, whose quiet is not the noise's, it is asked of the rest as well: what is surer counts."""
+    share, error = network()(looks)
+    live = looks[0, SAME] < 1
+    if live.all() or not live.any():
+        return share, error
+    beside, unsure = network()(looks, live)
+    surer = unsure < error
+    return torch.where(surer, beside, share), torch.where(surer, unsure, error)
 
 
 def _tails(apart: Singles) -> Singles:

@@ -85,14 +85,16 @@ def test_noise_of_a_soft_scene_is_read_within_a_few_per_cent(sigma: float) -> No
         assert in_codes(found, plane) == within
 
 
-@pytest.mark.parametrize("width", [0.4, 0.45, 0.8])
-def test_noise_that_was_softened_a_little_is_read_in_whole(width: float) -> None:
+@pytest.mark.parametrize(
+    ("draw", "width"), [(hills, 0.4), (hills, 0.45), (hills, 0.8), (lattice, 0.8)]
+)
+def test_noise_that_was_softened_a_little_is_read_in_whole(draw: Draw, width: float) -> None:
     def softened(time: int) -> Codes:
         noise = cv2.GaussianBlur(np.random.default_rng((9, time)).normal(0, 1, SIZE), (0, 0), width)
-        return hills(time) + 10 * noise / noise.std()
+        return np.where(64 * (draw is lattice) > ROWS, 16, draw(time) + 10 * noise / noise.std())
 
     found = read(softened, (0, 0, 0))
-    assert in_codes(found, 0) == pytest.approx(10, rel=0.06)
+    assert in_codes(found, 0) == pytest.approx(10, rel=0.2 if draw is lattice else 0.06)
     assert found.planes[0].shares[0] < 0.97 * model.white_shares()[0]
 
 
@@ -183,11 +185,8 @@ def test_an_unsure_look_does_not_count_where_places_differed_before() -> None:
 
 
 def test_a_frame_alone_is_refused() -> None:
-    picture = model.picture_of(
-        Frame(
-            planes=(np.zeros((64, 64), np.uint8),), layout=PlaneLayout(family=Family.GRAY, bits=8)
-        )
-    )
+    layout = PlaneLayout(family=Family.GRAY, bits=8)
+    picture = model.picture_of(Frame(planes=(np.zeros((64, 64), np.uint8),), layout=layout))
     with pytest.raises(ValueError, match="neighbours"):
         estimate.estimate([picture], [])
 
