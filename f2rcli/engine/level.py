@@ -240,7 +240,10 @@ class NoiseTracker:
         even = self.start.even
         if even is not None and not any(as_grainy(one, grains[0]) for one in grains[1:]):
             return  # there is other light
-        start, shown = self.start.planes, [picture_of(one) for one in frames]
+        start, known = self.start.planes, self.lately.now
+        if known is not None and known.places != start.places:
+            start = known  # of this shot, whose places are others
+        shown = [picture_of(one) for one in frames]
         if even is not None:
             start, shown = even.noise, [into(even.space, one) for one in shown]
         about = {"coded": self.engine.coded, "whole": begins, "counts": even is not None}
