@@ -80,8 +80,10 @@ def _places(start: PlaneNoise, found: NoiseMap, *, parts: bool) -> tuple[Grid, .
     both = [np.log(np.array(one)) if one else np.zeros(1) for one in (start.places, now)]
     other = np.abs(both[1] - both[0]) > SURELY
     clear = parts or other.reshape(len(other), -1).sum(1).max() >= FEWEST**2
+    if now == start.places or not clear:
+        return start.places
     better = found.uneven(start.places) - found.uneven(now)
-    return now if clear and better > (CHANCE if parts else 0) else start.places
+    return now if better > (CHANCE if parts else 0) else start.places
 
 
 def _found(
