@@ -63,6 +63,7 @@ CLIPS: dict[str, dict[str, Any]] = {
         "pix_fmt": "yuv422p", "options": {"x264-params": "bff=1"}, "size": (96, 64),
     },
     "interlaced_mpeg2_tff.mpg": {},
+    "h264_bframes.avi": H264 | {"options": {"bf": "3"}},
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj422p", "pts": 8},
     "mpeg4_bframes.avi": H264 | {"codec": "mpeg4", "options": {"bf": "2"}},
     "odd_size_181x133.mp4": H264 | {"pix_fmt": "yuv444p", "size": (181, 133)},

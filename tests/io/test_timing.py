@@ -192,12 +192,12 @@ def test_a_transport_stream_of_few_small_frames_is_known_for_one(
     assert len(tools.read_all(tmp_path / f"out{suffix}")) == count
 
 
-def test_a_clip_that_begins_later_than_its_clock_lasts_as_long_as_its_frames(
-    odd: Callable[[str], Path],
-) -> None:
+@pytest.mark.parametrize("codec", ["mpeg4", "h264"])
+def test_avi_lasts_as_long_as_its_frames(odd: Callable[[str], Path], codec: str) -> None:
     """AVI counts pictures as they are decoded: the first of reordered ones is shown a step late,
-    by which the whole was told too short."""
-    with open_reader(odd("mpeg4_bframes.avi")) as reader:
+    by which the whole was told too short; those of H.264 came as damaged."""
+    with open_reader(odd(f"{codec}_bframes.avi")) as reader:
         frames = list(reader)
-    assert frames[0].pts == 1
+        assert not reader.ledger.lines()
+    assert [frame.pts for frame in frames] == [*range(1, len(frames) + 1)]
     assert reader.info.duration == pytest.approx(len(frames) / 25)

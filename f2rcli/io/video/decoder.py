@@ -158,6 +158,8 @@ class Decoder:
     ) -> None:  # fmt: skip
         self.container, self.stream, self.ledger, self.aside = container, stream, ledger, aside
         self.context = _context_of(stream)
+        # AVI says when packets come, not when they are shown, and FFmpeg cannot tell of H.264.
+        self._in_turn = container.format.name == "avi" and self.context.has_b_frames
         self.newest = Fraction(0)  # seconds; the furthest any packet reached
         self.reached = Fraction(0)  # seconds; the furthest any of this stream reached
         self.has_durations = False  # whether packets of this stream say how long they last
@@ -190,6 +192,11 @@ class Decoder:
             if frames == []:
                 break
         yield from self._lost_before(None)
+
+    @property
+    def due(self) -> Fraction:
+        """When the next packet of this stream should come, seconds."""
+        return self._due.get(self.stream.index, Fraction(0))
 
     def skip_aside(self, until: Fraction) -> None:
         """Read on without decoding, for the other streams' sake, to a picture that lasts longer
@@ -314,6 +321,8 @@ class Decoder:
                 self._reported |= any(map(_DAMAGE.search, own))
 
     def _show(self, frame: av.VideoFrame) -> Iterator[DecodedPicture]:
+        if self._in_turn and self._expected and frame.pts is not None:
+            frame.pts = self._expected[0][0]
         if frame.pts is not None:
             yield from self._lost_before(frame.pts)
             self._owed -= 1

@@ -328,7 +328,7 @@ class VideoReader(Reader):
         self._first_pts = first.pts or 0
         self._first_time = self._first_pts * self._tick  # seconds, container time
         # Whether durations count from zero, and not from the first frame.
-        self._from_zero = form in (MATROSKA, "nut")
+        self._from_zero = form in (MATROSKA, "nut", "asf")
         # When the video ends by how long the container says it lasts; seconds, container time.
         timed = bool(stream.duration) and not (self._untimed or self._from_zero)
         self._end = (self._first_pts + (stream.duration or 0)) * self._tick if timed else None
@@ -451,7 +451,9 @@ class VideoReader(Reader):
             more = -(-(there - read_to) // (_Y4M_FRAME + size))  # FFmpeg drops parts unsaid
             ledger.promised("its size", decoder.packets + more, decoder.packets)
         if self.stream.frames and not self.options.begins:
-            ledger.promised("its index", self.stream.frames, decoder.packets)
+            # AVI's empty packets, which repeat a frame, are counted there, and not to be had
+            shown = round(decoder.due / self._tick) if form == "avi" else 0
+            ledger.promised("its index", self.stream.frames, max(decoder.packets, shown))
             return
         if form == MATROSKA and not decoder.cut_off:  # its header counts on other streams, too
             return
