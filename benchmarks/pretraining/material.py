@@ -33,6 +33,7 @@ from degraded import (
     in_codes,
     in_units,
     parted,
+    places,
     spread_of,
 )
 from drawn import OVER_FILM, SCENES, Pictures, graphics, words
@@ -74,7 +75,8 @@ class Material:
     """The stream. size: pixels a side (a multiple of 16); layouts: names of LAYOUTS, None: all, as
     likely as there; without: names of drawn scenes to leave out; least_reduced: by how much clips
     are reduced at least, and those too small for it left out; still: whether all shots stand; calm:
-    whether scenes are coded without their noise, too."""
+    whether scenes are coded without their noise, too; beside: share of samples with less or no
+    noise in a part, half of which shows another clip."""
 
     clips: Path
     seed: int
@@ -86,6 +88,7 @@ class Material:
     least_reduced: float = 1.0
     still: bool = False
     calm: bool = False
+    beside: float = 0.0
     films: list[NDArray[np.uint8]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +121,10 @@ class Material:
 
     def _scene(self, rng: Rng) -> tuple[str, Pictures, Stack | None]:
         """A scene's name, its pictures, and where it is noisy (None: everywhere)."""
+        if self.beside and rng.random() < self.beside:
+            film, loud = self.film(rng), places((self.frames, self.size, self.size), rng)
+            here = (loud == loud.max())[..., None] | (rng.random() < 0.5)
+            return "beside", np.where(here, film, self.film(rng)), loud
         names = [n for n in (*SCENES, *OVER_FILM, "composed") if n not in self.without]
         if rng.random() >= self.drawn_share or not names:
             return "film", self.film(rng), None
@@ -145,6 +152,8 @@ class Material:
             shown = shown * faded(rng.uniform(0.85, 1.15) ** np.arange(self.frames))
         elif kind < 0.2:
             shown = shown * faded(1 + rng.normal(0, rng.uniform(0.003, 0.05), self.frames))
+        elif kind < 0.22:  # of two exposures in turn
+            shown = shown * faded(np.where(np.arange(self.frames) % 2, rng.uniform(0.4, 0.95), 1))
         return np.clip(shown, 0, 1)
 
     def _shot(self, rng: Rng) -> Pictures:

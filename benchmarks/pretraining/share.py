@@ -1,7 +1,7 @@
 """Train the network that tells which share of the noise's bound is noise, on one core.
 
     python benchmarks/pretraining/share.py make CLIPS OUT.npz --seed 1 [--count 4000]
-        [--first 0]
+        [--first 0] [--beside 0.15] [--size 160]
     python benchmarks/pretraining/share.py train OUT.safetensors MADE.npz... --minutes 20
         [--without walls sheets]
 
@@ -46,8 +46,8 @@ BATCH, RATE = 32, 2e-3
 def make(given: argparse.Namespace) -> None:
     """Write evidence and truth of samples, by shape of their planes."""
     cv2.setNumThreads(1)
-    how = given.clips, given.seed, SIZE, FRAMES, given.layouts, DRAWN
-    material = Material(*how, least_reduced=REDUCED, calm=True)
+    how = given.clips, given.seed, given.size, FRAMES, given.layouts, DRAWN
+    material = Material(*how, least_reduced=REDUCED, calm=True, beside=given.beside)
     found: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for index in range(given.first, given.first + given.count):
         rng = np.random.default_rng((given.seed, index, 1))
@@ -217,9 +217,8 @@ def main() -> None:
     making = steps.add_parser("make")
     making.add_argument("clips", type=Path)
     making.add_argument("out", type=Path)
-    making.add_argument("--seed", type=int, default=1)
-    making.add_argument("--first", type=int, default=0)
-    making.add_argument("--count", type=int, default=4000)
+    for name, usual in {"seed": 1, "first": 0, "count": 4000, "beside": 0.0, "size": SIZE}.items():
+        making.add_argument(f"--{name}", type=type(usual), default=usual)
     making.add_argument("--layouts", nargs="+", help="names of material.py; twice is more often")
     training = steps.add_parser("train")
     training.add_argument("out", type=Path)
