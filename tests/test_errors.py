@@ -9,11 +9,8 @@ from f2rcli import errors
 from tests.sources import PACKAGE, nodes_of
 
 # An input that is damaged has no remedy but another copy; all others have one.
-OURS = {
-    name
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, errors.F2RError)
-} - {"InputError", "CancelledError"}
+EVERY = {errors.F2RError, *errors.F2RError.__subclasses__()}
+OURS = {kind.__name__ for kind in EVERY} - {"InputError", "CancelledError"}
 SAYS_ITSELF = ("must be", "must lie", "choose one", "available()")  # in the message
 
 

@@ -16,6 +16,7 @@ from f2rcli.evaluation.result import NOISY, FileFacts
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.files import digest
+from f2rcli.io.numbering import is_pattern
 from f2rcli.settings import Setting, check, setting, settings_of
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def file_facts(role: str, path: Path) -> FileFacts:
 
 def is_folder_of_clips(path: Path) -> bool:
     """Whether a path is a folder that is not a clip by itself. Raises InputError if not there."""
-    if not path.exists():
+    if not path.exists() and not is_pattern(str(path)):
         raise InputError(f"{path}: there is no such file or folder.", hint="Check the path.")
     try:
         return path.is_dir() and not is_clip(path)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from f2rcli.errors import F2RError, InputError, OutputError, UsageError
-from f2rcli.io.numbering import files_of, is_pattern, matching
+from f2rcli.io.numbering import files_in_order, files_of, is_pattern, matching
 
 ELSEWHERE = "choose another folder with output="
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
@@ -205,11 +205,11 @@ def file_digest(path: Path) -> str:
 
 
 def digest(path: Path) -> str:
-    """As file_digest; of a folder, SHA-256 of the names and bytes of its files, in order."""
+    """As file_digest; of a folder or pattern, SHA-256 of names and bytes of its files, in order."""
     if path.is_file():
         return file_digest(path)
     whole = hashlib.sha256()
-    for file in sorted(files_of(path)):
+    for file in sorted(files_of(path) if path.is_dir() else files_in_order(path)):
         whole.update(f"{file.name}\0{file_digest(file)}\n".encode())
     return whole.hexdigest()
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -65,8 +66,11 @@ def test_without_any_reference_there_is_what_can_be_told(evaluate: Run, clips: P
     assert found(done)["kind"] == "blind"
 
 
-def test_identical_files_have_an_infinite_psnr(evaluate: Run, clips: Path) -> None:
-    assert "inf" in evaluate(clips / "clean.mkv", "--clean", clips / "clean.mkv", *PSNR).out
+def test_what_is_identical_has_an_infinite_psnr(evaluate: Run, clips: Path, tmp_path: Path) -> None:
+    for number, frame in enumerate(rgb(clips / "clean.mkv")):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), frame)
+    for one, two in ((clips / "clean.mkv", clips / "clean.mkv"), (tmp_path / "%d.png", tmp_path)):
+        assert "inf" in evaluate(one, "--clean", two, *PSNR).out
 
 
 def test_quiet_prints_the_table_and_nothing_else(evaluate: Run, clips: Path) -> None:

@@ -130,6 +130,18 @@ def test_a_plate_is_not_supported_rather_than_damaged(tmp_path: Path) -> None:
         assert reader.info.frames == 6
 
 
+@pytest.mark.parametrize("names", [["Time", "y", "x"], ["c", "y", "x"], None])
+@pytest.mark.parametrize("xarray", [False, True])
+def test_an_array_alone_is_a_stack(names: Any, xarray: bool, tmp_path: Path) -> None:
+    how = {"zarr_format": 2, "attributes": {"_ARRAY_DIMENSIONS": names}} if xarray else {}
+    how = how or {"dimension_names": names}
+    zarr.create_array(str(tmp_path / "a"), data=ARRAY[:, 0], **how)
+    passed(tmp_path / "a", tmp_path / "b.ome.tif", change=True)
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        assert file.series[0].axes == ("CYX" if names and "c" in names else "TYX")
+        np.testing.assert_array_equal(file.asarray(), each_smoothed(ARRAY[:, 0]))
+
+
 @pytest.mark.parametrize("three", [False, True], ids=["zarr 2", "zarr 3"])
 def test_ome_zarr_of_any_version_becomes_one_of_0_4(three: bool, tmp_path: Path) -> None:
     axes = [{"name": a, "type": k} | u for a, k, u in (

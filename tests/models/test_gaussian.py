@@ -83,9 +83,8 @@ def test_without_noise_the_pixel_itself_is_believed_and_with_much_of_it_the_mean
     noisy, mean, factor, variance = drawn(3)
     sure = torch.zeros_like(factor)
     sure[:, [0, 3, 5]] = 30  # of nothing
-    torch.testing.assert_close(
-        believed(mean, sure).posterior_mean(noisy, 0 * variance), noisy, rtol=0, atol=1e-6
-    )
+    found = believed(mean, sure).posterior_mean(noisy, 0 * variance)
+    torch.testing.assert_close(found, noisy, rtol=0, atol=1e-6)
     torch.testing.assert_close(believed(mean, factor).posterior_mean(noisy, 1e9 + variance), mean)
 
 
@@ -99,13 +98,7 @@ def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noi
     # the minimum over Sigma lies at (y - mu)^2 - sigma^2
     one, sigma = torch.ones(1, 1, 1, 1, dtype=torch.double), 0.1
     tried = torch.linspace(0.01, 1, 1000, dtype=torch.double)
-    costs = [
-        float(
-            gaussian_nll(
-                0.5 * one, 0 * one, believed(0 * one, f * one).noisy_covariance(sigma**2 * one)
-            )
-        )
-        for f in tried
-    ]
+    spreads = [believed(0 * one, f * one).noisy_covariance(sigma**2 * one) for f in tried]
+    costs = [float(gaussian_nll(0.5 * one, 0 * one, spread)) for spread in spreads]
     best = float(tried[int(torch.tensor(costs).argmin())]) ** 2
     assert best == pytest.approx(0.5**2 - sigma**2, rel=5e-3)

@@ -110,9 +110,7 @@ def test_weights_that_change_are_packed_again() -> None:
         torch.testing.assert_close(fused.convolved(layer, picture), 2 * before)
 
 
-def test_weights_are_packed_once_for_each_size_of_a_picture(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_weights_are_packed_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packed for another size, small pictures took four times as long."""
     sizes, pack = [], fused._pack
     monkeypatch.setattr(
@@ -127,9 +125,7 @@ def test_weights_are_packed_once_for_each_size_of_a_picture(
     assert len(fused._packed[layer]) <= fused.KEPT
 
 
-def test_a_torch_without_the_operators_takes_the_steps_one_by_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_the_operators_steps_are_taken_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> torch.Tensor:
         raise RuntimeError("no such operator")
 

@@ -54,14 +54,18 @@ _MICROMETRES = 1e6  # of a metre, NWB's unit
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr group, whatever its name."""
-    return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+    """Whether a folder is a Zarr group or array, whatever its name."""
+    return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
 def zarr_images(group: Any, path: Path) -> list[Series]:
-    """An image per multiscale of a zarr.Group. A plate or collection is refused."""
+    """An image per multiscale of a zarr.Group, or that of a zarr.Array. A plate or collection is
+    refused."""
     said = ome_attributes(group)
     try:
+        if hasattr(group, "shape"):
+            own = Metadata(own=json.dumps(said) if said else "")
+            return [_of_scales({"0": group}, _alone(group), path, own)]
         if "multiscales" not in said:
             raise _no_image(group, said, path)
         if any("coordinateSystems" in one for one in said["multiscales"]):
@@ -74,6 +78,14 @@ def zarr_images(group: Any, path: Path) -> list[Series]:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path.name}: its attributes are no OME-Zarr's.",
                          hint="Write it again with a program for OME-Zarr.") from error  # fmt: skip
+
+
+def _alone(array: Any) -> dict[str, Any]:
+    """What a multiscale would say of an array, whose axes Zarr 3 or xarray may name."""
+    named = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    names = [str(name).lower() for name in named or ()]
+    axes = names if {"y", "x"} <= {*names} else list(_unnamed(array))
+    return {"datasets": [{"path": "0"}], "axes": axes}
 
 
 def ome_attributes(group: Any) -> dict[str, Any]:
@@ -91,7 +103,7 @@ def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
         kind, place = "well" if "well" in said else "bioformats2raw", ""
     else:
         what = "a Zarr folder without multiscales (OME-Zarr) is"
-        return unsupported(path, what, "Pass the folder of an OME-Zarr image.")
+        return unsupported(path, what, "Pass the folder of an OME-Zarr image, or of an array.")
     well = group[place] if place and place in group else group
     images = ome_attributes(well).get("well", {}).get("images") or [{"path": "0"}]
     inside = "/".join(part for part in (path.name, place, str(images[0]["path"])) if part)
@@ -213,12 +225,18 @@ def _array_axes(array: Any) -> str:
         keys = re.findall(r'"key"\s*:\s*"(\w)"', _text(array.attrs["axistags"]))
         named = "".join(keys[:-1]).replace("c", "C") + "".join(keys[-1:]).replace("c", "S")
     named = named.upper()
-    colour = array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
     if (kind := _kind(array.parent)) in _SERIES and array.ndim in _NWB:
-        return "TYXS" if colour and array.ndim == 4 and kind == _PLAIN else _NWB[array.ndim]
+        colours = kind == _PLAIN and _unnamed(array) == "QYXS"
+        return "TYXS" if colours else _NWB[array.ndim]
     if len(named) == len(set(named)) == array.ndim and {"Y", "X"} <= set(named):
         return named
-    return _UNNAMED[array.ndim - 1] + "S" if colour else _UNNAMED[array.ndim]
+    return _unnamed(array)
+
+
+def _unnamed(array: Any) -> str:
+    """Letters of an array's axes: the picture's, and bytes of three or four colours, are last."""
+    colour = array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
+    return _UNNAMED.get(array.ndim - colour, "") + "S" * colour
 
 
 def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
@@ -294,7 +312,7 @@ class StackFormat(NamedTuple):
 
 
 _HDF5 = StackFormat("HDF5", "h5py", "File", hdf5_images, {"mode": "r", "rdcc_nbytes": HDF5_CACHE})
-_ZARR = StackFormat("OME-Zarr", "zarr", "open_group", zarr_images, {"mode": "r"})
+_ZARR = StackFormat("OME-Zarr", "zarr", "open", zarr_images, {"mode": "r"})
 _FITS = StackFormat("FITS", "astropy.io.fits", "open", fits_images)
 FORMATS = {
     ".nd2": StackFormat("ND2", "nd2", "ND2File", nd2_images),
