@@ -130,6 +130,7 @@ def changed(plane: Plane, move: NDArray[np.float32], layout: PlaneLayout) -> Pla
     codes = plane.astype(np.float64)
     if plane.dtype.kind == "f":
         codes += move
+        ends = float(np.finfo(plane.dtype).min), float(np.finfo(plane.dtype).max)
     else:
         codes += np.rint(move)
         limits, ends = np.iinfo(plane.dtype), (0, 2**layout.bits - 1)
@@ -137,7 +138,7 @@ def changed(plane: Plane, move: NDArray[np.float32], layout: PlaneLayout) -> Pla
             ends = 0, max(int(np.ceil(max(layout.mosaic.white))), int(plane.max(initial=0)))
         elif layout.levels is not None:
             ends = limits.min, limits.max
-        np.clip(codes, *ends, out=codes)
+    np.clip(codes, *ends, out=codes)
     return codes.astype(plane.dtype)
 
 

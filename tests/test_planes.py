@@ -7,14 +7,10 @@ import torch
 from f2rcli.planes import LAYOUTS, Layout, pack, unpack
 
 
-def planes_of(layout: Layout, rng: np.random.Generator) -> list[np.ndarray]:
-    """Random planes of a file of three 24x32 pictures."""
-    return [rng.random((3, 12 * r, 16 * c), np.float32) for r, c in layout.planes]
-
-
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_unpacking_gives_back_every_sample(layout: Layout) -> None:
-    planes = planes_of(layout, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    planes = [rng.random((3, 12 * r, 16 * c), np.float32) for r, c in layout.planes]
     packed = pack(layout, planes)
     assert packed.shape == (3, layout.channels, 12, 16)
     as_tensor = pack(layout, [torch.from_numpy(plane) for plane in planes])

@@ -606,9 +606,9 @@ def single_frame_map(plane: Singles, cell: int = CELL) -> PlaneMap | None:
     block of the map. None: too few pixels, or texture, whose tails are longer than those of noise.
     """
     level = in_cells(plane, cell).mean((1, 3)).ravel()
-    fine = in_cells(diagonal(plane), cell // 2).swapaxes(1, 2).reshape(level.size, -1)
     if level.size < 2 * LEAST_BIN:
         return None
+    fine = in_cells(diagonal(plane), cell // 2).swapaxes(1, 2).reshape(level.size, -1)
     bins = np.array_split(np.argsort(level), min(BINS, level.size // LEAST_BIN))
     bright, power, bound = np.array(
         [

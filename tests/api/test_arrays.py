@@ -19,14 +19,8 @@ FRAMES, HEIGHT, WIDTH = 11, 32, 48
 SIGMA = 20.0
 
 
-def clean_clip(frames: int = FRAMES) -> NDArray[np.float64]:
-    """A drifting ramp (T, H, W, 3), 40 to 200."""
-    ramp = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) % 160 + 40.0
-    moved = np.stack([np.roll(ramp, 2 * number, 1) for number in range(frames)])
-    return np.repeat(moved[..., None], 3, axis=3)
-
-
-CLEAN = clean_clip()
+RAMP = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) % 160 + 40.0  # it drifts
+CLEAN = np.stack([np.roll(RAMP, 2 * number, 1) for number in range(FRAMES)])[..., None].repeat(3, 3)
 GRAY = (CLEAN[..., 0] + np.random.default_rng(1).normal(0, SIGMA, CLEAN.shape[:3])).round()
 NOISY = np.clip(CLEAN + np.random.default_rng(0).normal(0, SIGMA, CLEAN.shape), 0, 255)
 
@@ -245,6 +239,20 @@ def test_abandoned_denoisers_leave_no_threads(noisy) -> None:
         if thread.name == "f2r":
             thread.join(240)
     assert threading.active_count() <= before  # those of earlier tests may have ended
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (6, 4), (5, 1, 1), (5, 4, 6)])
+def test_counts_of_a_few_pixels_are_left_alone(shape: tuple[int, ...]) -> None:
+    counts = np.random.default_rng(0).poisson(30, shape).astype("u2")
+    np.testing.assert_array_equal(f2rcli.denoise(counts), counts)
+
+
+@pytest.mark.filterwarnings("error")
+def test_results_are_finite_where_the_dtype_ends() -> None:
+    rng = np.random.default_rng(0)
+    steep = rng.uniform(20000, 65000, (17, 33)) + rng.normal(0, 2000, (6, 17, 33))
+    done = f2rcli.denoise(steep.clip(0, 65504).astype("f2"))
+    assert np.isfinite(done).all()
 
 
 @pytest.mark.filterwarnings("error")
