@@ -27,9 +27,9 @@ CLASSIC = (1 << 32) - (1 << 25)  # bytes of a file from which BigTIFF is written
 LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; others: Deflate
 _IMAGEJ_DTYPES = ("uint8", "uint16", "int16", "float32")
 _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes")
-# Tags below the private ones that tell more than how samples are stored: names of documents and
-# pages, makers, dates, authors.
-_TELLING = (269, 271, 272, 285, 306, 315, 316)
+# Tags that tell more than how samples are stored: names of documents and pages, makers, dates,
+# authors and their rights.
+_TELLING = (269, 271, 272, 285, 306, 315, 316, 33432)
 _IMAGEJ_TAGS = (50838, 50839)
 _IMAGEJ_WIDE = ("Info", "Labels")  # which those tags hold, in any letters
 
@@ -196,6 +196,8 @@ class TiffOutput(StackOutput):
         else:
             self.kept = ["its description and resolution"]
             self.lost += [word for word in said if word != BITS]  # which a note tells
+        told = [] if self.source is None else _telling(self.source.file.pages.first)
+        self.kept += [f"tags {', '.join(tag.name for tag in told)}"] if told else []
         pyramid = any(one.series.levels for one in self.outputs)
         self.kept += ["pyramid, its levels made anew"] if pyramid else []
         self.codec = self.forms[0].codec
@@ -260,14 +262,15 @@ class TiffOutput(StackOutput):
         """What is said with the first page of a series, beside how it is stored."""
         one = self.outputs[number].series
         options: dict[str, Any] = {"subifds": len(one.levels)} if one.levels else {}
+        if self.source is not None:
+            page = self.source.series[one.number].first.aspage()
+            options["extratags"] = [(t.code, 2, 0, t.value.encode(), True) for t in _telling(page)]
+            if (per_unit := resolution(page)) is not None:
+                options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
         if self.kind == "ome" or self.source is None:
             first = {} if number else {"description": self._description}
             return options | {"metadata": None} | first
-        options["metadata"] = {"axes": one.axes, **_of_first_page(self.source, self.kind)}
-        page = self.source.series[one.number].first.aspage()
-        if (per_unit := resolution(page)) is not None:
-            options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
-        return options
+        return options | {"metadata": {"axes": one.axes, **_of_first_page(self.source, self.kind)}}
 
 
 def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
@@ -286,18 +289,23 @@ def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
     return {SOURCE: text} if text else {}
 
 
+def _telling(page: Any) -> list[Any]:
+    """The tags of a page that are text and written again."""
+    return [tag for tag in page.tags if tag.code in _TELLING and isinstance(tag.value, str)]
+
+
 def lost_tags(stack: Stack, kind: Kind) -> list[str]:
     """What a TIFF's pages say that is not written again."""
     if not isinstance(stack, TiffStack):
         return []
-    known = _IMAGEJ_TAGS if kind == "imagej" else ()
-    pages = stack.file.pages
+    known = (*_TELLING, *_IMAGEJ_TAGS) if kind == "imagej" else _TELLING
+    pages, each = stack.file.pages, False
     tags = [str(tag.name) for tag in pages.first.tags
-            if (tag.code in _TELLING or tag.code >= 1 << 15) and tag.code not in known]  # fmt: skip
-    each = False
-    with suppress(InputError), refusals(stack.name), quiet():  # of a damaged page
-        each = len(pages) > 1 and kind != "ome" and bool(pages[1].aspage().description)
-    said = {f"tags {', '.join(tags[:6])}": tags, "descriptions of single pages": each}
+            if tag.code >= 1 << 15 and tag.code not in known]  # fmt: skip
+    with suppress(InputError, IndexError), refusals(stack.name), quiet():  # of a damaged page
+        second = pages[1].aspage()
+        each = bool(_telling(second) or (kind != "ome" and second.description))
+    said = {f"tags {', '.join(tags[:6])}": tags, "texts of single pages": each}
     return [what for what, there in said.items() if there]
 
 
