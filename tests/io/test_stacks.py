@@ -146,15 +146,17 @@ def test_plain_pages_keep_their_first_description_and_what_else_they_say_is_told
         for number, page in enumerate(movie((4, 12, 14))):
             writer.write(page, metadata=None, contiguous=False, description=f"frame {number}",
                          resolution=(5, 5), photometric="miniswhite",
-                         extratags=[(65000, 4, 1, 7, True), (315, 2, 0, "A", True)])  # fmt: skip
+                         extratags=[(65000, 4, 1, 7, True), (315, 2, 0, "Å".encode(), True),
+                                    (274, 3, 1, 6, True)], iccprofile=b"profile")  # fmt: skip
     receipt = passed(source, target, change=True)
     assert receipt.dropped == ("tags 65000", "texts of single pages")
     with tifffile.TiffFile(target) as file:
-        assert file.pages.first.tags["Artist"].value == "A"
+        assert file.pages.first.tags["Artist"].value == "Å"
         assert file.shaped_metadata[0]["f2r/source-metadata"] == "frame 0"
         for page in file.pages:
             assert page.aspage().resolution == (5, 5)
-            assert page.aspage().photometric == 0
+            assert (page.aspage().photometric, page.aspage().iccprofile) == (0, b"profile")
+            assert page.aspage().tags["Orientation"].value == 6
 
 
 @pytest.mark.parametrize("axes", ["".join(p) + "YX" for p in itertools.permutations("TZC")])

@@ -27,9 +27,10 @@ CLASSIC = (1 << 32) - (1 << 25)  # bytes of a file from which BigTIFF is written
 LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; others: Deflate
 _IMAGEJ_DTYPES = ("uint8", "uint16", "int16", "float32")
 _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes")
-# Tags that tell more than how samples are stored: names of documents and pages, makers, dates,
-# authors and their rights.
-_TELLING = (269, 271, 272, 285, 306, 315, 316, 33432)
+# Tags that tell more than how samples are stored: orientation and colour profile, which all pages
+# have; names of documents and pages, makers, dates, authors and their rights, XMP.
+_OF_ALL = (274, 34675)
+_TELLING = (*_OF_ALL, 269, 271, 272, 285, 306, 315, 316, 700, 33432)
 _IMAGEJ_TAGS = (50838, 50839)
 _IMAGEJ_WIDE = ("Info", "Labels")  # which those tags hold, in any letters
 
@@ -264,7 +265,7 @@ class TiffOutput(StackOutput):
         options: dict[str, Any] = {"subifds": len(one.levels)} if one.levels else {}
         if self.source is not None:
             page = self.source.series[one.number].first.aspage()
-            options["extratags"] = [(t.code, 2, 0, t.value.encode(), True) for t in _telling(page)]
+            options["extratags"] = [_again(tag) for tag in _telling(page)]
             if (per_unit := resolution(page)) is not None:
                 options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
         if self.kind == "ome" or self.source is None:
@@ -290,8 +291,16 @@ def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
 
 
 def _telling(page: Any) -> list[Any]:
-    """The tags of a page that are text and written again."""
-    return [tag for tag in page.tags if tag.code in _TELLING and isinstance(tag.value, str)]
+    """The tags of a page that are written again."""
+    kinds = (str, bytes, int)
+    return [tag for tag in page.tags if tag.code in _TELLING and isinstance(tag.value, kinds)]
+
+
+def _again(tag: Any) -> tuple[int, int, int, Any, bool]:
+    """A tag as tifffile writes it; its text may hold any letters."""
+    value = tag.value.encode() if isinstance(tag.value, str) else tag.value
+    count = len(value) if isinstance(value, bytes) else 1
+    return tag.code, int(tag.dtype), count, value, tag.code not in _OF_ALL
 
 
 def lost_tags(stack: Stack, kind: Kind) -> list[str]:
@@ -304,7 +313,8 @@ def lost_tags(stack: Stack, kind: Kind) -> list[str]:
             if tag.code >= 1 << 15 and tag.code not in known]  # fmt: skip
     with suppress(InputError, IndexError), refusals(stack.name), quiet():  # of a damaged page
         second = pages[1].aspage()
-        each = bool(_telling(second) or (kind != "ome" and second.description))
+        own = {tag.code for tag in _telling(second)} - {*_OF_ALL}
+        each = bool(own or (kind != "ome" and second.description))
     said = {f"tags {', '.join(tags[:6])}": tags, "texts of single pages": each}
     return [what for what, there in said.items() if there]
 
