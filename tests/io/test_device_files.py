@@ -372,8 +372,9 @@ def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: P
         assert "audio_codec=" in str(raised.value.hint)
         plan = plan_output(reader, tmp_path / "out.webm", WriteOptions(copy_only=True))
         assert any(line.startswith("audio #1 aac") for line in plan.dropped)
-        with pytest.raises(UsageError, match="webm cannot hold it"):
-            plan_output(reader, tmp_path / "out.webm", WriteOptions(audio_codec="aac"))
+        for kind, codec in (("webm", "aac"), ("mov", "flac")):
+            with pytest.raises(UsageError, match=f"{kind} cannot hold it"):
+                plan_output(reader, tmp_path / f"out.{kind}", WriteOptions(audio_codec=codec))
         with pytest.raises(UsageError, match="no such audio encoder"):
             plan_output(reader, tmp_path / "out.webm", WriteOptions(audio_codec="wmv"))
 

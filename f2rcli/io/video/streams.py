@@ -283,9 +283,12 @@ def _check_sound(container: Container, stream: Stream, encoder: str, asked: str)
         raise UsageError(f"{asked}: {why}.", hint=hint)
     name = av.Codec(encoder, "w").canonical_name
     fits = name in container.only.get("audio", (name,))
-    try:
-        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
-    except ValueError:
+    try:  # most muxers refuse a codec only when they write the header
+        trial = av.open(io.BytesIO(), "w", format=container.muxer)
+        trial.add_stream(encoder)
+        trial.start_encoding()
+        trial.close()
+    except (av.FFmpegError, ValueError, OSError):
         fits = False
     if not fits:
         hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
