@@ -75,9 +75,7 @@ def saved(path: Path, **changes: object) -> Path:
     ("changes", "words"),
     [({"format": 99}, "format 99"), ({"space": "smell"}, "header"), ({"extra": 1}, "header")],
 )
-def test_foreign_headers_are_refused(
-    tmp_path: Path, changes: dict[str, object], words: str
-) -> None:
+def test_wrong_headers_are_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
     with pytest.raises(WeightsError, match=words):
         weights.load(str(saved(tmp_path / "odd.safetensors", **changes)))
 

@@ -23,7 +23,7 @@ from f2rcli.engine.measuring import PREROLL, map_of, of_one_shot
 from f2rcli.engine.pictures import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.bound import mean
-from f2rcli.noise.estimate import NoiseMap, diagonal
+from f2rcli.noise.estimate import NoiseMap, Square, diagonal
 from f2rcli.noise.model import picture_of
 from f2rcli.noise.report import coarse_words
 from f2rcli.window import with_next
@@ -32,6 +32,7 @@ from f2rcli.yuv import code_span, planes_of, with_changes
 LOOKED_AT = 3  # frames in a row
 FEWEST = 16  # blocks of a small picture: one of 424x240 has 18, of 360x240 drawings were misread
 SMALLER = 4  # times, each way: at half or twice of that blotches lose 0.2 to 2 dB less
+CELL = 2 * SMALLER  # pixels of luma a side, that hold a sample of colour of small pictures
 BITS = 16  # of small pictures: their means are finer than codes
 # Of 255, that noise of small pictures is at least, two standard errors below what is read: of 65
 # clean clips two are read up to 1.9 there, of which `SPARSE` tells.
@@ -49,6 +50,7 @@ class Coarse(NamedTuple):
 
     shares: tuple[float, ...]  # by plane, of what small pictures lose: what frames do
     sigma8: float  # of the plane that holds most of it
+    part: Square  # of luma: all but bars
 
 
 # Restores small pictures, one for one, whose noise is measured on others.
@@ -68,8 +70,8 @@ class CoarseRemover:
         if self._engine.prompt or self._engine.settings.sigma is not None:
             yield from pictures  # results may not wait; all there is to know is declared
             return
-        for coarse, seen in groupby(self._looked_at(pictures), lambda one: one[1] is not None):
-            if coarse:
+        for part, seen in groupby(self._looked_at(pictures), lambda one: one[1] and one[1].part):
+            if part:
                 small = map(_small, seen)
                 first = list(islice(small, PREROLL))
                 self._first = self._first or first
@@ -103,12 +105,16 @@ def _more(before: Coarse | None, now: Coarse | None) -> Coarse | None:
     """Of two looks at one shot, the larger shares."""
     if before is None or now is None:
         return before or now
-    return Coarse(tuple(map(max, before.shares, now.shares)), before.sigma8)
+    return before._replace(shares=tuple(map(max, before.shares, now.shares)))
 
 
 def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
     """That of a few frames in a row; None: hardly any, or too small a picture to tell. coded: see
     `estimate`."""
+    part = _between_bars(frames[0].planes[0])
+    if not frames[0].planes[0][part].size:
+        return None
+    frames = [_cut(frame, part) for frame in frames]
     pictures = [picture_of(shrunk(frame)) for frame in frames]
     small = map_of(pictures, coded=coded) if any(of_one_shot(pictures)[:1]) else None
     if small is None or small.planes[0].level.size < FEWEST:
@@ -120,7 +126,35 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
     shares = _shares(small, [plane.law().sigma[0] for plane in whole.planes] if whole else rough)
     found = zip(small.planes, shares, strict=True)
     sigma = max((plane.law().sigma[0] for plane, share in found if share), default=0.0)
-    return Coarse(shares, 255 * sigma) if sigma else None
+    return Coarse(shares, 255 * sigma, part) if sigma else None
+
+
+def _between_bars(luma: Plane) -> Square:
+    """A plane without the rows and columns at its edges that are flat: blocks of small pictures are
+    large, and noise beside bars is as sparse in them as snow."""
+    part = []
+    for axis in (1, 0):
+        live, size = np.flatnonzero(np.ptp(luma, axis)), luma.shape[1 - axis]
+        low, high = (int(live[0]), int(live[-1]) + 1) if live.size else (0, size)
+        part.append(slice(-(-low // CELL) * CELL, size if high == size else high // CELL * CELL))
+    return part[0], part[1]
+
+
+def _parts(frame: Frame, part: Square) -> list[Square]:
+    """That of every plane."""
+    wide, high = frame.layout.log2_chroma
+    rows, columns = part
+    colours = (
+        slice(rows.start >> high, -(-rows.stop >> high)),
+        slice(columns.start >> wide, -(-columns.stop >> wide)),
+    )
+    return [colours if index else part for index in range(len(frame.planes))]
+
+
+def _cut(frame: Frame, part: Square) -> Frame:
+    """A part of a frame."""
+    both = zip(frame.planes, _parts(frame, part), strict=True)
+    return replace(frame, planes=tuple(plane[own] for plane, own in both))
 
 
 def _shares(small: NoiseMap, own: Sequence[float]) -> tuple[float, ...]:
@@ -143,7 +177,9 @@ def _in_flat_places(plane: Singles) -> float:
 
 def _small(seen: tuple[Copies, Coarse | None]) -> Frame:
     """A small picture; its `source` is what it is of, and itself."""
-    small = shrunk(seen[0][0])
+    copies, coarse = seen
+    assert coarse is not None  # as `corrected` saw to
+    small = shrunk(_cut(copies[0], coarse.part))
     return replace(small, source=(*seen, small))
 
 
@@ -153,10 +189,10 @@ def _less(small: Frame) -> Copies:
     frame: Frame = copies[0]
     both = zip(planes_of(before), planes_of(small), coarse.shares, strict=True)
     lost = [np.float32(share) * (after - whole) for whole, after, share in both]
-    changes = [
-        np.asarray(cv2.resize(one, plane.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
-        for one, plane in zip(lost, frame.planes, strict=False)
-    ]
+    changes = [np.zeros(plane.shape, np.float32) for plane in frame.planes[: len(lost)]]
+    for one, change, own in zip(lost, changes, _parts(frame, coarse.part), strict=False):
+        inside = change[own]
+        cv2.resize(one, inside.shape[::-1], inside, interpolation=cv2.INTER_CUBIC)
     planes = with_changes(frame, changes).planes
     return [replace(copy, planes=planes) for copy in copies]
 

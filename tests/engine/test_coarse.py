@@ -68,6 +68,18 @@ def test_coarse_noise_goes_by_as_many_decibels_as_it_did(kind: str) -> None:
     assert any("is removed first" in line for line in report.meaning())
 
 
+def test_bars_stay_and_what_lies_between_is_as_clean() -> None:
+    frames = noisy(*KINDS["blotches"][:3])
+    for plane in (plane for frame in frames for plane in frame.planes):
+        bar = len(plane) // 8
+        plane[:bar] = plane[-bar:] = 128
+    done, _ = run(frames)
+    assert all((one.planes[0][:bar] == 128).all() for one in done)
+    within = [[one.planes[0][2 * bar : -2 * bar] for one in some] for some in (frames, done)]
+    truth = [planes[0][2 * bar : -2 * bar] for planes in clean()]
+    assert psnr(within[1], truth) - psnr(within[0], truth) > 7
+
+
 def test_snow_is_no_coarse_noise() -> None:
     rng, snow = np.random.default_rng(2), []
     for frame in noisy((3, 0), (3, 0), 1):

@@ -119,9 +119,7 @@ def test_noise_that_frames_keep_is_told_by_its_correlation(rho: float) -> None:
 
 @pytest.mark.parametrize("width", [1, 2])
 @pytest.mark.parametrize("size", [(80, 112), (160, 224)])
-def test_grain_that_is_new_in_every_frame_is_independent(
-    width: float, size: tuple[int, int]
-) -> None:
+def test_grain_new_in_every_frame_is_independent(width: float, size: tuple[int, int]) -> None:
     clip = smooth_clip(5, *size)
     grain = np.stack([
         [cv2.GaussianBlur(plane, (0, 0), width) for plane in frame] for frame in noise_like(clip)

@@ -200,9 +200,7 @@ def test_what_is_counted_of_frames_that_are_restored_again_counts_once(tmp_path)
     assert next(shares) == pytest.approx(next(shares), rel=1e-4)
 
 
-def test_a_run_that_nothing_can_go_on_from_stops_when_it_is_asked_to(
-    tmp_path, coarse_alone
-) -> None:
+def test_a_run_that_nothing_can_go_on_from_stops_when_asked_to(tmp_path, coarse_alone) -> None:
     class StopError(Exception):
         pass
 
@@ -216,9 +214,7 @@ def test_a_run_that_nothing_can_go_on_from_stops_when_it_is_asked_to(
         next(restored)
 
 
-def test_the_method_of_a_lane_that_is_done_is_let_go_of(
-    tmp_path, monkeypatch, coarse_alone
-) -> None:
+def test_the_method_of_a_lane_that_is_done_is_let_go(tmp_path, monkeypatch, coarse_alone) -> None:
     """With what it remembers and the maps of its noise: stacks have thousands of lanes."""
     made, new_method = [], Engine.new_method
 

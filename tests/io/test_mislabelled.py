@@ -27,9 +27,7 @@ def test_a_stack_that_is_called_a_video_is_refused_in_a_short_line(tmp_path: Pat
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".exr"])
-def test_a_text_that_is_called_a_picture_is_refused_with_a_hint(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_a_text_called_a_picture_is_refused_with_a_hint(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"words{suffix}"
     path.write_bytes(HEAD)
     error = refusal(path)

@@ -184,9 +184,7 @@ def test_every_failure_of_the_disk_says_what_to_do(number: int, says: str, hint:
     assert "strange" in str(disk_error(Path("a"), OSError("strange")))
 
 
-def test_targets_that_must_not_be_written_are_refused_and_nothing_is_touched(
-    tmp_path: Path,
-) -> None:
+def test_targets_that_must_not_be_written_are_refused_and_untouched(tmp_path: Path) -> None:
     source, there = tmp_path / "in.mp4", tmp_path / "there.mp4"
     source.write_bytes(b"in")
     there.write_bytes(b"out")

@@ -205,9 +205,7 @@ def test_the_crop_of_an_odd_active_area_shows_the_same_pixels(
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_black_levels_of_rows_and_columns_are_carried_once(
-    compressed: bool, tmp_path: Path
-) -> None:
+def test_black_of_rows_and_columns_is_carried_once(compressed: bool, tmp_path: Path) -> None:
     """What f2r sees has one level; what it writes has the source's, in the same rows."""
     rng = np.random.default_rng(3)
     down, across = rng.integers(200, 300, SIZE[0]), rng.integers(0, 9, SIZE[1])

@@ -84,9 +84,7 @@ def test_a_place_as_far_out_as_the_grace_is_outside() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 5), (5, 2)])
-def test_the_smallest_pictures_stay_on_the_way_that_carries_gradients(
-    size: tuple[int, int],
-) -> None:
+def test_the_smallest_pictures_stay_on_the_way_with_gradients(size: tuple[int, int]) -> None:
     picture = torch.rand(1, 2, *size, requires_grad=True)
     torch.testing.assert_close(cubic(picture, constant(0, 0, size)), picture)
 
