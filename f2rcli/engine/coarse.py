@@ -193,6 +193,8 @@ def _less(small: Frame) -> Copies:
     for one, change, own in zip(lost, changes, _parts(frame, coarse.part), strict=False):
         inside = change[own]
         cv2.resize(one, inside.shape[::-1], inside, interpolation=cv2.INTER_CUBIC)
+        there = np.asarray(one != 0, np.uint8)  # what stands still stays as it is
+        inside *= cv2.resize(there, inside.shape[::-1], interpolation=cv2.INTER_NEAREST)
     planes = with_changes(frame, changes).planes
     return [replace(copy, planes=planes) for copy in copies]
 

@@ -42,6 +42,7 @@ FARTHER = 4.0  # times a bin's variance, at most, beyond the darkest and the lig
 # have 1.02 to 1.11 under white noise of 1 to 50 codes, 0.92 to 1.11 at 0.5; what ProRes and DNxHR
 # leave of it 0.58 to 0.88, noise that was softened or scaled down to 0.04.
 COLOURED = 0.9, 1.0
+STILL = 1e-4  # of the mean power that frames differ by: less is a page's, beside what moves
 MOSTLY = 0.7  # share of a block's bound, from where on what frames differ by there is noise
 # Logarithm of what two looks at one noise differ by, up to which it is chance, and from where on it
 # counts in full: one pair of frames tells a plane's noise within some per cent, and moving texture
@@ -255,7 +256,7 @@ class PlaneMap:
         """Power of the noise in the finest band over that of white noise as strong: the upper
         quartile of blocks, as the scene's texture adds to the other bands."""
         power = self.bound * self.share
-        live = power[FULL] > 0
+        live = _moving(power[FULL])
         if not live.any():
             return 1.0
         ratio = power[FINE][live] / power[FULL][live]
@@ -280,7 +281,7 @@ class PlaneMap:
     def _seen(self) -> Mask:
         """Blocks that can tell: not those that black or white has filled, nor graphics that stand
         still, where the other blocks are sure."""
-        live = np.asarray(self.bound[FULL] > 0)
+        live = _moving(self.bound[FULL])
         full = (self.level < RAIL) | (self.level > 1 - RAIL)
         sure = self._error_of(live) < SURELY
         return np.asarray(live | ~(self.still if sure else full))
@@ -295,6 +296,11 @@ class PlaneMap:
         are mostly upwards."""
         unsure = np.square(self._as_white(self.error)) + (SAMPLING / 2) ** 2
         return np.asarray(unsure**-2, np.float64)
+
+
+def _moving(power: Singles) -> Mask:
+    """Blocks of which frames differ at all, as powers go: the rest is the surest, of nothing."""
+    return np.asarray(power * power.size > STILL * power.sum())
 
 
 def _beyond(level: Singles, sigma: Singles | float) -> Singles:
@@ -543,7 +549,7 @@ def _plane_map(
     moved = np.any(matched.moved, 0)[::BLOCK, ::BLOCK]
     found = PlaneMap(
         seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares(), where,
-        ~moved & (seen.bound[FULL] == 0), _tails(seen.apart),
+        ~moved & ~_moving(seen.bound[FULL]), _tails(seen.apart),
     )  # fmt: skip
     if like is not None and like.level.size:
         found = _as_noisy(found, like)

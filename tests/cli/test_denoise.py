@@ -447,9 +447,7 @@ def test_what_is_there_is_kept_unless_told(f2r: Run, clip: Path) -> None:
     assert len(rgb(out)) == 6
 
 
-def test_damage_ends_with_its_own_code_and_an_account(
-    f2r: Run, damaged: Path, tmp_path: Path
-) -> None:
+def test_damage_ends_with_its_own_code_and_a_list(f2r: Run, damaged: Path, tmp_path: Path) -> None:
     done = f2r("denoise", damaged, "-o", tmp_path / "out.mkv", "--strength", 0)
     assert done.code == EXIT_DAMAGED
     assert "warning: damaged.mkv is damaged: " in done.err

@@ -55,9 +55,7 @@ def test_a_third_at_most_of_row_noise_is_left(speed: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("speed", [(0, 0), (1, 2)])
 @pytest.mark.parametrize("columns", [True, False])
-def test_two_fifths_at_most_of_lines_that_stay_are_left(
-    columns: bool, speed: tuple[int, int]
-) -> None:
+def test_two_fifths_at_most_of_lines_are_left(columns: bool, speed: tuple[int, int]) -> None:
     more = column_offsets(8) if columns else column_offsets(14)[..., : scene().shape[1]].mT
     clean = scene(LONG, speed) + white(5, LONG)
     frames = gray(clean + more)

@@ -33,9 +33,7 @@ def noise(pix_fmt: str, low_bits: int = 0) -> av.VideoFrame:
         ("rgba64le", "rgba", "<u2", 0), ("bgr48le", "bgr", "<u2", 0), ("gray16be", "y", ">u2", 0),
     ],
 )  # fmt: skip
-def test_channels_are_the_samples_in_memory(
-    pix_fmt: str, orders: str, kind: str, unused: int
-) -> None:
+def test_channels_are_samples_in_memory(pix_fmt: str, orders: str, kind: str, unused: int) -> None:
     """orders: the channels of each stored plane, in the order of its samples."""
     picture = noise(pix_fmt, unused)
     stored = {}

@@ -17,9 +17,7 @@ from tests.io.stacks import GRAY, movie, passed, write_kind
 from tests.io.through import copied
 
 
-def test_damage_of_one_stack_is_not_counted_in_another_that_is_read_beside_it(
-    tmp_path: Path,
-) -> None:
+def test_damage_of_one_stack_is_not_counted_in_one_that_is_read_beside_it(tmp_path: Path) -> None:
     sound, cut = tmp_path / "sound.tif", tmp_path / "cut.tif"
     for path in (sound, cut):
         with tifffile.TiffWriter(path) as file:

@@ -107,9 +107,7 @@ def test_a_memory_moves_with_the_picture() -> None:
     assert float(error.mean()) < 0.5 * SIGMA**2
 
 
-def test_where_all_moves_what_stands_still_is_not_looked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_where_all_moves_what_stands_still_is_not_sought(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handful of places that flow leaves where they are is not worth a look at the picture."""
     looks: list[int] = []
 

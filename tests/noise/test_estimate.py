@@ -184,6 +184,17 @@ def test_an_unsure_look_does_not_count_where_places_differed_before() -> None:
     assert found.model.sigma8 == pytest.approx(start.model.sigma8, rel=0.02)
 
 
+def test_specks_on_a_page_do_not_speak_for_the_noise_beside_it() -> None:
+    def half(time: int) -> Codes:
+        rng = np.random.default_rng((7, time))
+        noise = cv2.GaussianBlur(rng.normal(0, 26, SIZE), (0, 0), 0.7)
+        specks = (COLUMNS < 160) & (rng.random(SIZE) < 0.004)  # of one code
+        return np.where(COLUMNS < 112, hills(time) + noise, hills(0) + specks)
+
+    found = in_codes(read(half, (0, 0, 0)), 0)
+    assert found == pytest.approx(10.5, rel=0.1)
+
+
 def test_a_frame_alone_is_refused() -> None:
     layout = PlaneLayout(family=Family.GRAY, bits=8)
     picture = model.picture_of(Frame(planes=(np.zeros((64, 64), np.uint8),), layout=layout))

@@ -190,9 +190,7 @@ def as_given(config: TrainConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
 
 
-def test_pairs_that_were_made_are_not_made_again(
-    clip: Path, tmp_path: Path, unplanned: None
-) -> None:
+def test_pairs_that_exist_are_not_made_again(clip: Path, tmp_path: Path, unplanned: None) -> None:
     config = asked(beside(clip, tmp_path), steps=40)
     events: list[Any] = []
 
