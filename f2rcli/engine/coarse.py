@@ -23,7 +23,7 @@ from f2rcli.engine.measuring import PREROLL, map_of, of_one_shot
 from f2rcli.engine.pictures import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.bound import mean
-from f2rcli.noise.estimate import NoiseMap, Square, diagonal
+from f2rcli.noise.estimate import NoiseMap, Square, diagonal, part_of
 from f2rcli.noise.model import picture_of
 from f2rcli.noise.report import coarse_words
 from f2rcli.window import with_next
@@ -140,21 +140,10 @@ def _between_bars(luma: Plane) -> Square:
     return part[0], part[1]
 
 
-def _parts(frame: Frame, part: Square) -> list[Square]:
-    """That of every plane."""
-    wide, high = frame.layout.log2_chroma
-    rows, columns = part
-    colours = (
-        slice(rows.start >> high, -(-rows.stop >> high)),
-        slice(columns.start >> wide, -(-columns.stop >> wide)),
-    )
-    return [colours if index else part for index in range(len(frame.planes))]
-
-
 def _cut(frame: Frame, part: Square) -> Frame:
     """A part of a frame."""
-    both = zip(frame.planes, _parts(frame, part), strict=True)
-    return replace(frame, planes=tuple(plane[own] for plane, own in both))
+    planes = (plane[part_of(plane, frame.planes[0], part)] for plane in frame.planes)
+    return replace(frame, planes=tuple(planes))
 
 
 def _shares(small: NoiseMap, own: Sequence[float]) -> tuple[float, ...]:
@@ -190,8 +179,8 @@ def _less(small: Frame) -> Copies:
     both = zip(planes_of(before), planes_of(small), coarse.shares, strict=True)
     lost = [np.float32(share) * (after - whole) for whole, after, share in both]
     changes = [np.zeros(plane.shape, np.float32) for plane in frame.planes[: len(lost)]]
-    for one, change, own in zip(lost, changes, _parts(frame, coarse.part), strict=False):
-        inside = change[own]
+    for one, change in zip(lost, changes, strict=True):
+        inside = change[part_of(change, frame.planes[0], coarse.part)]
         cv2.resize(one, inside.shape[::-1], inside, interpolation=cv2.INTER_CUBIC)
         there = np.asarray(one != 0, np.uint8)  # what stands still stays as it is
         inside *= cv2.resize(there, inside.shape[::-1], interpolation=cv2.INTER_NEAREST)

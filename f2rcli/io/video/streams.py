@@ -5,7 +5,7 @@ Packets are copied; sound is encoded again where that is asked for.
 
 import io
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -283,14 +283,7 @@ def _check_sound(container: Container, stream: Stream, encoder: str, asked: str)
         raise UsageError(f"{asked}: {why}.", hint=hint)
     name = av.Codec(encoder, "w").canonical_name
     fits = name in container.only.get("audio", (name,))
-    try:  # most muxers refuse a codec only when they write the header
-        trial = av.open(io.BytesIO(), "w", format=container.muxer)
-        trial.add_stream(encoder)
-        trial.start_encoding()
-        trial.close()
-    except (av.FFmpegError, ValueError, OSError):
-        fits = False
-    if not fits:
+    if not fits or not _takes(container, lambda trial: trial.add_stream(encoder)):
         hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
         raise UsageError(f"{asked}: {container.name} cannot hold it.", hint=hint)
 
@@ -306,10 +299,7 @@ def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bo
 
 
 def refusal(container: Container, stream: Stream) -> str | None:
-    """The reason why a container cannot take a stream as it is; None if it can.
-
-    Most muxers say so only at the header or the first packet, so a header is written to memory.
-    """
+    """The reason why a container cannot take a stream as it is; None if it can."""
     family = family_of(stream)
     if container.only_pictures:
         return "it holds one picture stream and nothing else"
@@ -322,16 +312,23 @@ def refusal(container: Container, stream: Stream) -> str | None:
     # Its own kind of file holds what sound it held, whatever players make of it.
     own = stream.type == "audio" and container.muxer in stream.container.format.name.split(",")
     allowed = None if own or is_cover(stream) else container.only.get(stream.type)
-    if allowed is None or family in allowed:
-        try:
-            trial = av.open(io.BytesIO(), "w", format=container.muxer)
-            copy_stream(trial, stream)
-            trial.start_encoding()
-            trial.close()
-            return None
-        except (av.FFmpegError, ValueError, OSError):
-            pass
+    fits = allowed is None or family in allowed
+    if fits and _takes(container, lambda trial: copy_stream(trial, stream)):
+        return None
     return f"f2r cannot copy it into {container.name}"
+
+
+def _takes(container: Container, add: Callable[[OutputContainer], object]) -> bool:
+    """Whether a container's muxer takes a stream that is added to it. Most say so only at the
+    header or the first packet, so a header is written to memory."""
+    try:
+        trial = av.open(io.BytesIO(), "w", format=container.muxer)
+        add(trial)
+        trial.start_encoding()
+        trial.close()
+    except (av.FFmpegError, ValueError, OSError):
+        return False
+    return True
 
 
 def plan_tags(
