@@ -1,10 +1,5 @@
-"""Bursts of raw exposures: read as clips of mosaics, and written as DNG files, anew, all of them or
-none: the mosaic, its levels and colours, EXIF, GPS and a preview.
+"""Bursts of raw exposures, read as clips of mosaics and written as DNG files, all or none."""
 
-Sources that are compressed become lossless JPEG: two components side by side and predictor 1,
-which every raw developer reads. tifffile writes neither that nor directories of EXIF and GPS."""
-
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,34 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
-import rawpy
-from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC
-from tifffile import DATATYPE as Type
 
-from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, misread_error
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
-from f2rcli.io.raw.exposure import (
-    CODES,
-    PROVENANCE,
-    Directory,
-    Entry,
-    Exposure,
-    NoiseProfile,
-    Samples,
-    packed,
-    ratios,
-    read_raw,
-)
+from f2rcli.io.raw.exposure import CODES, PROVENANCE, Exposure, Samples, new_dng, read_raw
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
-from f2rcli.sensor import bayer_layout, plane_colours
+from f2rcli.sensor import bayer_layout
 from f2rcli.units import count
 
 # --- Reading --------------------------------------------------------------------------------------
@@ -249,154 +228,3 @@ class RawWriter(Writer):
 
     def seconds(self) -> float:
         return float(self.frames * Fraction(self.reader.info.time_base))
-
-
-# --- The file -------------------------------------------------------------------------------------
-
-
-PREVIEW = 1024  # pixels a side at most
-_COLOURS = "RGB"  # codes in CFAPattern
-_SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
-_D65 = 21
-
-
-def new_dng(
-    exposure: Exposure, samples: Samples, noise: NoiseProfile | None, provenance: str
-) -> bytes:
-    """A DNG of 16 bits. samples: the whole sensor's; noise: the profile of these samples.
-
-    Masked margins are kept unless their size is odd, which LibRaw would round.
-    """
-    top, left, height, width = exposure.active
-    preview = preview_of(exposure, samples)
-    tags = _described(exposure) | exposure.tags.carried | _levels(exposure)
-    if top % 2 or left % 2:
-        samples = exposure.crop(samples)
-    elif samples.shape != (height, width):
-        tags[CODES["ActiveArea"]] = Type.LONG, (top, left, top + height, left + width)
-    if noise is not None:
-        laws = [value for plane in noise[:3] for value in plane]
-        tags[CODES["NoiseProfile"]] = Type.DOUBLE, laws
-    if provenance:
-        tags[PROVENANCE] = Type.ASCII, provenance
-    file = bytearray(b"II*\0" + bytes(4))
-    samples = np.ascontiguousarray(samples, "<u2")
-    smaller = exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
-    data, compression = samples.tobytes(), COMPRESSION.NONE
-    if smaller and not (exposure.gray or samples.shape[1] % 2):
-        # Columns in turn are two components: each sample is predicted from its own colour.
-        pairs, compression = samples.reshape(len(samples), -1, 2), COMPRESSION.JPEG
-        data = bytes(imagecodecs.jpeg8_encode(
-            pairs, colorspace=0, lossless=True, predictor=1, bitspersample=16
-        ))  # fmt: skip
-    kind = PHOTOMETRIC.LINEAR_RAW if exposure.gray else PHOTOMETRIC.CFA
-    tags |= _picture(file, samples, data, kind, compression)
-    jpeg = bytes(imagecodecs.jpeg8_encode(preview, level=90, subsampling="444"))
-    shown: Directory = {254: (Type.LONG, 1), 530: (Type.SHORT, (1, 1))}
-    kind = PHOTOMETRIC.MINISBLACK if exposure.gray else PHOTOMETRIC.YCBCR
-    shown |= _picture(file, preview, jpeg, kind, COMPRESSION.JPEG)
-    below = {"SubIFDs": shown, "ExifTag": exposure.exif, "GPSTag": exposure.tags.gps}
-    for name, directory in below.items():
-        if directory:
-            tags[CODES[name]] = Type.LONG, _placed(file, _stored(directory, len(file)))
-    file[4:8] = struct.pack("<I", _placed(file, _stored(tags, len(file))))
-    return bytes(file)
-
-
-def _picture(
-    file: bytearray, picture: NDArray[Any], data: bytes, kind: int, compression: int
-) -> Directory:
-    """Append what a picture is stored as, in one strip; the tags that say so."""
-    rows, columns, *colours = picture.shape
-    samples = colours[0] if colours else 1
-    return {
-        256: (Type.LONG, columns), 257: (Type.LONG, rows),
-        258: (Type.SHORT, (8 * picture.itemsize,) * samples), 259: (Type.SHORT, compression),
-        262: (Type.SHORT, kind), 273: (Type.LONG, _placed(file, data)), 277: (Type.SHORT, samples),
-        278: (Type.LONG, rows), 279: (Type.LONG, len(data)), 284: (Type.SHORT, 1),
-    }  # fmt: skip
-
-
-def _placed(file: bytearray, data: bytes) -> int:
-    """Append bytes, of even number; where they lie."""
-    place = len(file)
-    file += data + bytes(len(data) % 2)
-    return place
-
-
-def _stored(tags: Directory, place: int) -> bytes:
-    """The bytes of a directory that begins at `place` of a little-endian file."""
-    head, tail = struct.pack("<H", len(tags)), b""
-    end = place + 2 + 12 * len(tags) + 4
-    for code, (kind, value) in sorted(tags.items()):
-        count, data = packed(kind, value)
-        if len(data) > 4:
-            where = struct.pack("<I", end + len(tail))
-            tail += data + bytes(len(data) % 2)
-            data = where
-        head += struct.pack("<HHI", code, kind, count) + data.ljust(4, b"\0")
-    return head + bytes(4) + tail
-
-
-def _described(exposure: Exposure) -> Directory:
-    tags: Directory = {
-        254: (Type.LONG, 0), 274: (Type.SHORT, exposure.orientation), 305: (Type.ASCII, "f2r"),
-        50706: (Type.BYTE, b"\1\4\0\0"), 50707: (Type.BYTE, b"\1\1\0\0"),
-        50708: (Type.ASCII, exposure.tags.camera or "unknown"),
-    }  # fmt: skip
-    if exposure.shown is not None:
-        top, left, height, width = exposure.shown
-        tags[CODES["DefaultCropOrigin"]] = Type.LONG, (left, top)
-        tags[CODES["DefaultCropSize"]] = Type.LONG, (width, height)
-    if not exposure.gray:
-        tags[50721] = Type.SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)
-        tags[50778] = Type.SHORT, _D65
-        if set(exposure.mosaic.balance) != {1.0}:  # else unknown
-            neutral = (1 / gain for gain in exposure.mosaic.balance)
-            tags[50728] = Type.RATIONAL, ratios(neutral, 1_000_000)
-    return tags
-
-
-def _levels(exposure: Exposure) -> Directory:
-    mosaic, side = exposure.mosaic, 1 if exposure.gray else 2
-    blacks = [mosaic.black[0]]
-    if not exposure.gray:
-        blacks = [mosaic.black[plane] for row in plane_colours(mosaic.pattern) for plane in row]
-    level: Entry = Type.RATIONAL, ratios(blacks, 256)
-    if all(black == int(black) for black in blacks):
-        level = Type.LONG, [int(v) for v in blacks]
-    tags: Directory = {
-        50713: (Type.SHORT, (side, side)), 50714: level,
-        50717: (Type.LONG, round(max(mosaic.white))),
-    }  # fmt: skip
-    if mosaic.pattern:
-        letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
-        tags |= {
-            33421: (Type.SHORT, (2, 2)), 33422: (Type.BYTE, letters), 50710: (Type.BYTE, b"\0\1\2"),
-            50711: (Type.SHORT, 1),
-        }  # fmt: skip
-    if exposure.lift is not None:  # LibRaw's black levels have the mean of these in them
-        for name, axis in (("BlackLevelDeltaV", 1), ("BlackLevelDeltaH", 0)):
-            offsets = -exposure.lift.mean(axis)
-            tags[CODES[name]] = Type.SRATIONAL, ratios(offsets - offsets.mean(), 256)
-    return tags
-
-
-def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:
-    """A small picture (h, w, 3), not turned: LibRaw, balance as shot, sRGB. Raises OutputError."""
-    try:
-        with rawpy.RawPy() as raw:
-            raw.open_file(str(exposure.path))
-            raw.unpack()
-            raw.raw_image[...] = samples
-            picture = np.asarray(raw.postprocess(
-                use_camera_wb=True, no_auto_bright=True, half_size=True, output_bps=8, user_flip=0,
-            ))  # fmt: skip
-    except rawpy.LibRawError as error:
-        what = f"{exposure.path.name}: LibRaw cannot develop it ({error})."
-        raise OutputError(what, hint="Copy the file from the camera again.") from error
-    by = -(-max(picture.shape[:2]) // PREVIEW)
-    height, width = (size // by * by for size in picture.shape[:2])
-    cells = picture[:height, :width].reshape(height // by, by, width // by, by, -1)
-    small: NDArray[np.uint8] = np.rint(cells.mean((1, 3))).astype(np.uint8)
-    return small[..., 0] if exposure.gray else small
