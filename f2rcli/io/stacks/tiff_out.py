@@ -79,39 +79,32 @@ def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
     return "imagej" if fiji and ordered and one.dtype.name in _IMAGEJ_DTYPES else "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class PageForm:
-    """How the pages of a series are stored."""
-
-    options: dict[str, Any]  # of TiffWriter.write
-    codec: str = "uncompressed"
-    note: str = ""  # what changes, for the user
-
-    @classmethod
-    def of(cls, stack: Stack, output: Output) -> "PageForm":
-        """As the source's pages are, where that is lossless and has an encoder."""
-        one = output.series
-        options: dict[str, Any] = {"photometric": "rgb" if one.colour else "minisblack"}
-        if one.samples > 1:
-            options["planarconfig"] = "contig"
-        if not isinstance(stack, TiffStack):
-            return cls(options)
-        stored = stack.series[one.number]
-        page = stored.first.aspage()
-        if not one.colour and page.photometric == 0:  # white is zero
-            options["photometric"] = 0
-        if page.is_tiled and page.tilelength % 16 == 0 == page.tilewidth % 16:
-            options["tile"] = (page.tilelength, page.tilewidth)
-        compression = int(page.compression)
-        if compression not in LOSSLESS:
-            note = f"{stored.codec}: f2r cannot write that; pages become DEFLATE"
-            return cls(options | {"compression": COMPRESSION.ADOBE_DEFLATE}, "DEFLATE", note)
-        if compression != COMPRESSION.NONE:
-            fits = page.predictor != 3 or one.dtype.kind == "f"  # 3: of floats, in a sound header
-            options |= {"compression": compression, "predictor": int(page.predictor) if fits else 1}
-        packed = page.bitspersample != 8 * one.dtype.itemsize
-        note = f"{page.bitspersample}-bit samples: stored as {one.dtype}" if packed else ""
-        return cls(options, stored.codec, note)
+def page_form(stack: Stack, output: Output) -> tuple[dict[str, Any], str, str]:
+    """How the pages of a series are stored, as options of TiffWriter.write, its compression in a
+    word, and what changes, for the user: as the source's are, where that is lossless and has an
+    encoder."""
+    one = output.series
+    options: dict[str, Any] = {"photometric": "rgb" if one.colour else "minisblack"}
+    if one.samples > 1:
+        options["planarconfig"] = "contig"
+    if not isinstance(stack, TiffStack):
+        return options, "uncompressed", ""
+    stored = stack.series[one.number]
+    page = stored.first.aspage()
+    if not one.colour and page.photometric == 0:  # white is zero
+        options["photometric"] = 0
+    if page.is_tiled and page.tilelength % 16 == 0 == page.tilewidth % 16:
+        options["tile"] = (page.tilelength, page.tilewidth)
+    compression = int(page.compression)
+    if compression not in LOSSLESS:
+        note = f"{stored.codec}: f2r cannot write that; pages become DEFLATE"
+        return options | {"compression": COMPRESSION.ADOBE_DEFLATE}, "DEFLATE", note
+    if compression != COMPRESSION.NONE:
+        fits = page.predictor != 3 or one.dtype.kind == "f"  # 3: of floats, in a sound header
+        options |= {"compression": compression, "predictor": int(page.predictor) if fits else 1}
+    packed = page.bitspersample != 8 * one.dtype.itemsize
+    note = f"{page.bitspersample}-bit samples: stored as {one.dtype}" if packed else ""
+    return options, stored.codec, note
 
 
 class StackOutput:
@@ -169,9 +162,11 @@ class TiffOutput(StackOutput):
         self.kind = kind_of(stack, target, outputs)
         self.source = stack if isinstance(stack, TiffStack) else None
         self.name = Path(stack.name).name.split(".")[0]
-        self.forms = [PageForm.of(stack, one) for one in outputs]
+        forms = [page_form(stack, one) for one in outputs]
+        self._options = [options for options, _, _ in forms]
+        self.codec, self.notes = forms[0][1], [note for _, _, note in forms if note]
         self._plan(stack, target)
-        self._direct = not any({"compression", "tile"} & {*form.options} for form in self.forms)
+        self._direct = not any({"compression", "tile"} & {*options} for options in self._options)
         self._handle: IO[bytes] | None = None
         self._description = b""
         # Where the pictures of each series and level begin, one behind another: in the temporary
@@ -201,8 +196,6 @@ class TiffOutput(StackOutput):
         self.kept += [f"tags {', '.join(tag.name for tag in told)}"] if told else []
         pyramid = any(one.series.levels for one in self.outputs)
         self.kept += ["pyramid, its levels made anew"] if pyramid else []
-        self.codec = self.forms[0].codec
-        self.notes = [form.note for form in self.forms if form.note]
         self.notes += [f"{len(stack.paths)} files become one"] if len(stack.paths) > 1 else []
 
     def begin(self, path: Path, provenance: str) -> None:
@@ -253,7 +246,7 @@ class TiffOutput(StackOutput):
                     told = writer.write(
                         data, shape=shape, dtype=dtype, returnoffset=True, software=False,
                         truncate=fiji and large,  # one page for all, as ImageJ has it
-                        **self.forms[number].options, **options,
+                        **self._options[number], **options,
                     )  # fmt: skip
                     if self._handle is None and told is not None:
                         self._starts[number, level] = told[0]
