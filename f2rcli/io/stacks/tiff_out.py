@@ -1,9 +1,11 @@
-"""TIFF stacks written anew by tifffile: OME-TIFF, ImageJ's, and plain ones with their axes."""
+"""TIFF stacks written anew by tifffile: OME-TIFF, ImageJ's, and plain ones with their axes; and
+folders of pages."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -16,10 +18,11 @@ from tifffile import COMPRESSION
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.files import PartFile, quiet, refusals
+from f2rcli.io.files import PartFile, PartFolder, quiet, refusals
+from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.metadata import BITS, PROVENANCE, SOURCE, Facts, Metadata, in_xml
 from f2rcli.io.stacks.stack import Series, Stack
-from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, first_description, resolution
+from f2rcli.io.stacks.tiff import UNDESCRIBED, PageFolder, TiffStack, first_description, resolution
 
 Kind = Literal["ome", "imagej", "plain"]
 
@@ -265,6 +268,45 @@ class TiffOutput(StackOutput):
             first = {} if number else {"description": self._description}
             return options | {"metadata": None} | first
         return options | {"metadata": {"axes": one.axes, **_of_first_page(self.source, self.kind)}}
+
+
+class FolderOutput(StackOutput):
+    """A folder of one-page files: each is written as it comes; one that nothing was done to, or
+    that cannot be read, is copied."""
+
+    part = PartFolder
+
+    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+        super().__init__(stack, outputs, target)
+        assert isinstance(stack, PageFolder)
+        self.stack, places = stack, outputs[0].places
+        self._left = set(places)
+        with closing(first_readable(places, stack.page)) as first:
+            page = _page_output(first, target / first.name)
+        self.codec, self.notes, self.lost = page.codec, page.notes, page.lost
+        self.kept = ["descriptions and resolution"]
+
+    def put(self, number: int, index: int, picture: Plane) -> None:
+        place = self.outputs[number].places[index]
+        with closing(self.stack.page(place)) as source:
+            self._left.remove(place)
+            path = self.path / source.path.name
+            if np.array_equal(source.read(0, 0), picture, equal_nan=picture.dtype.kind == "f"):
+                shutil.copyfile(source.path, path)
+                return
+            page = _page_output(source, path)
+            page.begin(path, self.provenance)
+            page.put(0, 0, picture)
+            page.close()
+
+    def close(self) -> None:
+        for place in sorted(self._left):
+            if (path := self.stack.files[place]) is not None:
+                shutil.copyfile(path, self.path / path.name)
+
+
+def _page_output(source: TiffStack, path: Path) -> TiffOutput:
+    return TiffOutput(source, [Output.of(source.series[0], (0,), source.metadata(0))], path)
 
 
 def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:

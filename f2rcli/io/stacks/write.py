@@ -1,7 +1,5 @@
 """Stacks written anew, picture by picture: the plan, and the writer that carries it out."""
 
-import shutil
-from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -12,14 +10,13 @@ import numpy as np
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Frame, Plane
 from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer
-from f2rcli.io.files import PartFolder, check_folder, check_target, disk_errors, misread_error
+from f2rcli.io.files import PartFile, check_folder, check_target, disk_errors, misread_error
 from f2rcli.io.formats import BIG_TIFF, TIFF, ZARR
-from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.reader import StackReader
-from f2rcli.io.stacks.stack import UNNAMED, Series, Stack
-from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
-from f2rcli.io.stacks.tiff_out import Output, StackOutput, TiffOutput
+from f2rcli.io.stacks.stack import UNNAMED, Series
+from f2rcli.io.stacks.tiff import PageFolder, open_stack
+from f2rcli.io.stacks.tiff_out import FolderOutput, Output, StackOutput, TiffOutput
 from f2rcli.io.stacks.zarr_out import ZarrOutput, check_zarr_target
 from f2rcli.samples.lanes import Taken
 from f2rcli.units import count
@@ -97,64 +94,60 @@ class StackWriter(Writer):
     """Writes the pictures of a stack as they come; what was there before is not touched."""
 
     reader: StackReader  # as the plan's maker saw to
+    part: PartFile
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         super().__init__(reader, plan)
-        self.target = Path(plan.target)
         self._output: StackOutput = plan.detail
         self._index = {
             (one.series.number, place): (number, index)
             for number, one in enumerate(self._output.outputs)
             for index, place in enumerate(one.places)
         }  # fmt: skip
-        # Digests of what was written, by the number of its series and its index.
-        self._written: dict[tuple[int, int], bytes] = {}
-        self.part = part = self._output.part(self.target, overwrite=plan.overwrite)
-        self._path = part.path  # of what is written
+        # Digests of what was written, by index, for each series.
+        self._written: list[dict[int, bytes]] = [{} for _ in self._output.outputs]
+        self.part = self._output.part(Path(plan.target), overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
-        with disk_errors(self.target):
+        with disk_errors(self.part.target):
             if not self.frames:
-                self._output.begin(self._path, self.plan.provenance_text())
+                self._output.begin(self.part.path, self.plan.provenance_text())
             taken: Taken = frame.source
             picture = taken.kept(frame)
             number, index = self._index[taken.place]
-            self._written[number, index] = digest_of(picture)
+            self._written[number][index] = digest_of(picture)
             self._output.put(number, index, picture)
         self.frames += 1
 
     def _complete(self) -> tuple[str, ...]:
-        read = self.reader.info.frames
+        read, target = self.reader.info.frames, self.part.target
         if self.frames + self.reader.skipped != read:
             raise OutputError(
-                f"{self.target.name}: {read} frames were read, but {self.frames} were written.",
+                f"{target.name}: {read} frames were read, but {self.frames} were written.",
                 hint="Nothing was written to the target.",
             )
-        with disk_errors(self.target):
+        with disk_errors(target):
             self._output.close()
-            return self._verified()
+            return self._verified(target.name)
 
     def seconds(self) -> float:
         return self.reader.info.duration or 0.0
 
-    def _verified(self) -> tuple[str, ...]:
+    def _verified(self, name: str) -> tuple[str, ...]:
         """Compare axes and some pictures of each series; what was compared, in words."""
-        every: dict[int, list[int]] = {}  # indices by series
-        for number, index in sorted(self._written):
-            every.setdefault(number, []).append(index)
-        read, expected = 0, self._output.stored
-        with closing(open_stack(str(self._path))) as again:
-            if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
-                raise misread_error(self.target.name, "its axes differ when it is read back")
-            for number, places in every.items():
-                spread = np.linspace(0, len(places) - 1, min(READ_BACK, len(places))).round()
-                for index in (places[int(place)] for place in spread):
+        read, whole = 0, sum(map(len, self._written))
+        with closing(open_stack(str(self.part.path))) as again:
+            if [*map(_shape, again.series)] != [*map(_shape, self._output.stored)]:
+                raise misread_error(name, "its axes differ when it is read back")
+            for number, digests in enumerate(self._written):
+                indices = sorted(digests)
+                spread = np.linspace(0, len(indices) - 1, min(READ_BACK, len(indices))).round()
+                for index in (indices[int(place)] for place in spread):
                     found = self._output.read(again, number, index)
-                    if digest_of(found) != self._written[number, index]:
+                    if digest_of(found) != digests[index]:
                         what = f"picture {index + 1} differs when it is read back"
-                        raise misread_error(self.target.name, what)
+                        raise misread_error(name, what)
                     read += 1
-        whole = len(self._written)
         words = "each" if read == whole else f"{read} of them"
         return (f"{count(whole, 'picture')}, {words} read back",)
 
@@ -162,45 +155,6 @@ class StackWriter(Writer):
         with suppress(OSError):  # a full disk refuses what is pending
             self._output.abandon()
         super().abandon()
-
-
-class FolderOutput(StackOutput):
-    """A folder of one-page files: each is written as it comes; one that nothing was done to, or
-    that cannot be read, is copied."""
-
-    part = PartFolder
-
-    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
-        super().__init__(stack, outputs, target)
-        assert isinstance(stack, PageFolder)
-        self.stack, places = stack, outputs[0].places
-        self._left = set(places)
-        with closing(first_readable(places, stack.page)) as first:
-            page = _page_output(first, target / first.name)
-        self.codec, self.notes, self.lost = page.codec, page.notes, page.lost
-        self.kept = ["descriptions and resolution"]
-
-    def put(self, number: int, index: int, picture: Plane) -> None:
-        place = self.outputs[number].places[index]
-        with closing(self.stack.page(place)) as source:
-            self._left.remove(place)
-            path = self.path / source.path.name
-            if np.array_equal(source.read(0, 0), picture, equal_nan=picture.dtype.kind == "f"):
-                shutil.copyfile(source.path, path)
-                return
-            page = _page_output(source, path)
-            page.begin(path, self.provenance)
-            page.put(0, 0, picture)
-            page.close()
-
-    def close(self) -> None:
-        for place in sorted(self._left):
-            if (path := self.stack.files[place]) is not None:
-                shutil.copyfile(path, self.path / path.name)
-
-
-def _page_output(source: TiffStack, path: Path) -> TiffOutput:
-    return TiffOutput(source, [Output.of(source.series[0], (0,), source.metadata(0))], path)
 
 
 def _shape(series: Series) -> tuple[str, tuple[int, ...]]:
