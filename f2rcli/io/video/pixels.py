@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -40,24 +40,21 @@ SITINGS = {
 }  # fmt: skip
 
 
-class Filter:
-    """One filter with its arguments, for pictures of one size and format: one out for each in."""
+class Filter(NamedTuple):
+    """One of FFmpeg's filters that gives one picture for each."""
 
-    def __init__(self, name: str, arguments: str = "") -> None:
-        self.name, self.arguments = name, arguments
-        self._graph: av.filter.Graph | None = None
+    name: str
+    arguments: str = ""
 
     def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
         """The picture, filtered."""
-        graph = self._graph
-        if graph is None:
-            graph = self._graph = av.filter.Graph()
-            source = graph.add_buffer(
-                width=picture.width, height=picture.height, format=picture.format,
-                time_base=picture.time_base or Fraction(1, 1000),
-            )  # fmt: skip
-            step = graph.add(self.name, self.arguments)
-            graph.link_nodes(source, step, graph.add("buffersink")).configure()
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format,
+            time_base=picture.time_base or Fraction(1, 1000),
+        )  # fmt: skip
+        step = graph.add(self.name, self.arguments)
+        graph.link_nodes(source, step, graph.add("buffersink")).configure()
         graph.vpush(picture)
         return graph.vpull()
 
