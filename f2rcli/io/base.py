@@ -218,9 +218,8 @@ class Reader(AbstractContextManager["Reader"], ABC):
     def paths(self) -> list[Path]:
         """The files that are read: none of them may be written."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Close the input. May be called more than once."""
+        """Close what stays open of the input, if anything does. May be called more than once."""
 
     def __exit__(self, *error: object) -> None:
         self.close()

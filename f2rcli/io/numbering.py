@@ -94,10 +94,9 @@ def missing_numbers(files: list[Path]) -> tuple[int, str]:
     return count, f"{stems[0][1]}{first:0{width}d}{files[0].suffix}"
 
 
-def numbered(pattern: Path, number: int) -> Path:
-    """The file of a pattern with this number."""
-    before, width, after = _PATTERN.split(pattern.name)
-    return pattern.with_name(f"{before}{number:0{width or 1}d}{after}")
+def numbered(pattern: str, number: int) -> str:
+    """The name of a pattern's file with this number."""
+    return _PATTERN.sub(lambda width: f"{number:0{width[1] or 1}d}", pattern)
 
 
 def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]] | None:

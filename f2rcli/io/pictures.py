@@ -298,8 +298,7 @@ class ImageWriter(Writer):
         if own is not None and not name:
             name = own.stem + self._suffix
         elif is_pattern(name):
-            number = self._numbers.get(own, 1 + self.frames)
-            name = numbered(Path(name), number).name
+            name = numbered(name, self._numbers.get(own, 1 + self.frames))
         planes = converted(frame, self._coding)
         try:
             picture = make_frame(planes, self._form)

@@ -59,9 +59,6 @@ class SequenceReader(Reader):
     def paths(self) -> list[Path]:
         return list(self.files)
 
-    def close(self) -> None:
-        """Nothing stays open between pictures."""
-
     @abstractmethod
     def _read(self, index: int) -> Frame:
         """Planes, layout and source of a picture. Raises InputError for damage."""

@@ -6,7 +6,6 @@ Names of facts of channels and planes are attributes of OME-XML 2016-06
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -33,7 +32,6 @@ SECONDS = {unit: size for units, size in {  # the same
     "d day": 86400.0,
 }.items() for unit in units.split()}  # fmt: skip
 _STEADY = 0.1  # steps of time count as one interval as long as they differ by less from their mean
-_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 BITS = "significant bits"
 _WORDS = {
     "Name": "names of channels", "Color": "colours of channels",
@@ -78,11 +76,6 @@ def colour_of(facts: Facts) -> str | None:
     """`rrggbb` of a channel; None where it says no colour."""
     number = number_of(facts.get("Color"))
     return None if number is None else f"{int(number) >> 8 & 0xFFFFFF:06x}"
-
-
-def in_xml(value: str) -> str:
-    """Text without the characters that XML has no place for."""
-    return _NOT_IN_XML.sub("", value)
 
 
 def parsed(xml: str) -> ElementTree.Element | None:

@@ -2,6 +2,7 @@
 folders of pages."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.files import PartFile, PartFolder, quiet, refusals
 from f2rcli.io.sequence import first_readable
-from f2rcli.io.stacks.metadata import BITS, PROVENANCE, SOURCE, Facts, Metadata, in_xml
+from f2rcli.io.stacks.metadata import BITS, PROVENANCE, SOURCE, Facts, Metadata
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff import UNDESCRIBED, PageFolder, TiffStack, first_description, resolution
 
@@ -36,6 +37,7 @@ _OF_ALL = (274, 34675)
 _TELLING = (*_OF_ALL, 269, 271, 272, 285, 306, 315, 316, 700, 33432)
 _IMAGEJ_TAGS = (50838, 50839)
 _IMAGEJ_WIDE = ("Info", "Labels")  # which those tags hold, in any letters
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +395,7 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
             if one.dtype == np.float16:
                 what, hint = "floats of 16 bits", "Convert the source to 32-bit floats."
             raise UsageError(f"{name}: OME-TIFF has no {what}.", hint=hint) from error
-    return in_xml(document.tostring(declaration=True)).encode()
+    return _NOT_IN_XML.sub("", document.tostring(declaration=True)).encode()
 
 
 def _image_facts(said: Metadata) -> Facts:
