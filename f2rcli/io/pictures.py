@@ -23,7 +23,8 @@ from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching,
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, read_planes, stays
-from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg, stream_line
+from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg
+from f2rcli.io.video.streams import stream_line
 from f2rcli.sensor import developed
 from f2rcli.units import count
 from f2rcli.yuv import to_rgb

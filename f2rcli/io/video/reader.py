@@ -32,9 +32,8 @@ from f2rcli.io.video.source import (
     is_cover,
     open_source,
     picture_facts,
-    stream_facts,
 )
-from f2rcli.io.video.streams import SidePackets
+from f2rcli.io.video.streams import SidePackets, stream_facts
 from f2rcli.units import count
 
 # How far one goes back for a lead-in, in turn: times its usual length, and seconds before that.

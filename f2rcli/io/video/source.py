@@ -181,49 +181,6 @@ def family_of(stream: Stream) -> str:
     return context.codec.canonical_name or context.name
 
 
-def stream_facts(stream: Stream, own: Mapping[str, Any]) -> dict[str, Any]:
-    """One stream as a dict of plain values, for `f2r info`. own: what else is known of it."""
-    facts: dict[str, Any] = {
-        "index": stream.index,
-        "kind": "cover art" if is_cover(stream) else stream.type,
-        "codec": family_of(stream),
-        "language": stream.language,
-        "title": title_of(stream.metadata),
-        "disposition": [flag.name for flag in Disposition if flag & stream.disposition],
-        "start": _seconds(stream, stream.start_time),
-        "duration": _seconds(stream, stream.duration),
-    }
-    context = stream.codec_context
-    if stream.type == "audio" and context is not None:
-        facts["sample_rate"] = getattr(context, "sample_rate", None)
-        facts["channels"] = getattr(context, "channels", None)
-    facts |= own
-    return {key: value for key, value in facts.items() if value not in (None, [], {}, "")}
-
-
-def stream_line(stream: Stream) -> str:
-    """One stream in words: `audio #1 aac eng "Commentary"`."""
-    kind = "cover art" if is_cover(stream) else stream.type
-    words = [f"{kind} #{stream.index}", family_of(stream)]
-    if stream.language and stream.language != "und":
-        words.append(stream.language)
-    if title := title_of(stream.metadata):
-        words.append(f'"{title}"')
-    return " ".join(word for word in words if word != "unknown")
-
-
-def title_of(tags: Mapping[str, str]) -> str:
-    """A stream's title; mp4 and mov keep it as its name, and FFmpeg reads it back as that."""
-    title = tags.get("title") or tags.get("name", "")
-    return title.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _seconds(stream: Stream, ticks: int | None) -> float | None:
-    if ticks is None or stream.time_base is None:
-        return None
-    return float(ticks * stream.time_base)
-
-
 # --- What pictures state --------------------------------------------------------------------------
 
 

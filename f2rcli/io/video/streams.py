@@ -15,20 +15,12 @@ import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from f2rcli.errors import UsageError
 from f2rcli.io.base import WriteOptions
 from f2rcli.io.video.decoder import AnyPacket, move, shown_at
-from f2rcli.io.video.source import (
-    SPHERICAL,
-    STEREO,
-    SourceMetadata,
-    family_of,
-    is_cover,
-    stream_line,
-    title_of,
-)
+from f2rcli.io.video.source import SPHERICAL, STEREO, SourceMetadata, family_of, is_cover
 from f2rcli.units import count
 
 
@@ -188,6 +180,47 @@ _MP4_TAGS = {  # what mp4 and mov store under names of their own
 }  # fmt: skip
 
 Fate = tuple[str, str]  # something that the source states; why the target does not hold it, or ""
+
+
+def stream_facts(stream: Stream, own: Mapping[str, Any]) -> dict[str, Any]:
+    """One stream as a dict of plain values, for `f2r info`. own: what else is known of it."""
+    facts: dict[str, Any] = {
+        "index": stream.index,
+        "kind": "cover art" if is_cover(stream) else stream.type,
+        "codec": family_of(stream),
+        "language": stream.language,
+        "title": title_of(stream.metadata),
+        "disposition": [flag.name for flag in Disposition if flag & stream.disposition],
+        "start": _seconds(stream, stream.start_time),
+        "duration": _seconds(stream, stream.duration),
+        "sample_rate": getattr(stream.codec_context, "sample_rate", None),  # of sound
+        "channels": getattr(stream.codec_context, "channels", None),
+        **own,
+    }
+    return {key: value for key, value in facts.items() if value not in (None, [], {}, "")}
+
+
+def stream_line(stream: Stream) -> str:
+    """One stream in words: `audio #1 aac eng "Commentary"`."""
+    kind = "cover art" if is_cover(stream) else stream.type
+    words = [f"{kind} #{stream.index}", family_of(stream)]
+    if stream.language and stream.language != "und":
+        words.append(stream.language)
+    if title := title_of(stream.metadata):
+        words.append(f'"{title}"')
+    return " ".join(word for word in words if word != "unknown")
+
+
+def title_of(tags: Mapping[str, str]) -> str:
+    """A stream's title; mp4 and mov keep it as its name, and FFmpeg reads it back as that."""
+    title = tags.get("title") or tags.get("name", "")
+    return title.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _seconds(stream: Stream, ticks: int | None) -> float | None:
+    if ticks is None or stream.time_base is None:
+        return None
+    return float(ticks * stream.time_base)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
