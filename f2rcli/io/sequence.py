@@ -114,9 +114,7 @@ def tell_missing(ledger: Ledger, files: list[Path]) -> None:
     missing, first = missing_numbers(files)
     are = f" and {count(missing - 1, 'other')} are" if missing > 1 else " is"
     promised = len(files) + missing
-    ledger.promised(
-        "the numbering", promised, len(files), "file", detail=f"{first}{are} missing"
-    )  # fmt: skip
+    ledger.promised("the numbering", promised, len(files), "file", detail=f"{first}{are} missing")
 
 
 _SEARCHED = 16  # frames looked at for each different one after an excerpt

@@ -86,10 +86,8 @@ class StackReader(Reader):
             raise type(error)(listed, hint=hint) from error
         note = note or timed.sequence_note
         self.notes += [note] if note else []
-        lacking = len(series.absent)
-        self.ledger.promised(
-            f"the file ({series.words})", series.frames, series.frames - lacking, "picture",
-        )  # fmt: skip
+        there = series.frames - len(series.absent)
+        self.ledger.promised(f"the file ({series.words})", series.frames, there, "picture")
         if series.dtype.itemsize == 8:
             self.notes.append("float64 samples: the noise is computed in float32")
         return timed

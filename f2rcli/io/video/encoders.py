@@ -80,7 +80,7 @@ class EncoderSetup:
     @cached_property
     def family(self) -> str:
         """The codec family that it writes."""
-        return family_of_encoder(self.encoder)
+        return av.Codec(self.encoder, "w").canonical_name
 
     @property
     def one_rate(self) -> bool:
@@ -398,7 +398,7 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     else:
         names = _ENCODERS.get(_ALIASES.get(codec.lower(), codec.lower()), (codec,))
     names = tuple(name for name in dict.fromkeys(names) if is_encoder(name))
-    fitting = [name for name in names if family_of_encoder(name) in container.families]
+    fitting = [name for name in names if av.Codec(name, "w").canonical_name in container.families]
     taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
     if taking:
         return taking
@@ -425,11 +425,6 @@ def format_error(encoder: str, wanted: str | None) -> UsageError:
     """The error for a pixel format that an encoder does not take."""
     known = " ".join(form.name for form in formats_of(encoder))
     return UsageError(f"pix_fmt={wanted!r}: {encoder} does not take it.", hint=f"It takes {known}.")
-
-
-def family_of_encoder(encoder: str) -> str:
-    """The codec family an encoder writes."""
-    return av.Codec(encoder, "w").canonical_name
 
 
 def says_fields(container: Container, encoder: str) -> bool:

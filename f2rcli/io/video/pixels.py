@@ -305,7 +305,7 @@ def _values(frame: Frame, target: PlaneLayout) -> list[NDArray[np.float32]]:
         weights = np.array((red, 1 - red - blue, blue), np.float32)
         return [np.tensordot(weights, picture, axes=1)]
     picture = np.broadcast_to(picture, (3, rows, columns))
-    return list(picture) if target.family is Family.RGB else parted(picture, target)
+    return parted(picture, target)
 
 
 def _codes(values: Plane, zero: float, span: float, bits: int) -> Plane:

@@ -53,13 +53,13 @@ _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stu
 _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg wants eleven
 
 
-def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
+def plan_video(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
-    where, source = str(target), reader.metadata
-    container = container_for(where, source.container, options.codec)
-    if where != PIPE:
-        check_target(Path(where), reader.paths(), overwrite=options.overwrite)
-    setup = choose_encoder(reader, container, options, piped=where == PIPE)
+    source = reader.metadata
+    container = container_for(target, source.container, options.codec)
+    if target != PIPE:
+        check_target(Path(target), reader.paths(), overwrite=options.overwrite)
+    setup = choose_encoder(reader, container, options, piped=target == PIPE)
     streams, fates = plan_streams(source, container, options)
     if isinstance(reader, VideoReader):  # whose first frame may be read before a writer is open
         reader.side.wanted = True
@@ -69,7 +69,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
     crf = setup.options.get("crf", "")  # FFmpeg takes expressions, too
     return WritePlan(
-        target=where,
+        target=target,
         container=container.name,
         encoder=setup.encoder,
         pix_fmt=setup.form.name,
