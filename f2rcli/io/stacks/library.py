@@ -235,15 +235,13 @@ def _unnamed(array: Any) -> str:
 def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
     """Sizes as Fiji and ilastik write them, or NWB's; its rate or the times of its frames; all
     attributes of an array and of the groups it lies in."""
-    group, owner, own = array.parent, array, []
-    while True:
-        own += [
-            f"{owner.name} {name}: {_text(value)}" for name, value in owner.attrs.items()
-            if np.size(value) <= 1024 and name not in ("axistags", "DIMENSION_LABELS")
-        ]  # fmt: skip
-        if owner.name == "/":
-            break
-        owner = owner.parent
+    group, owners = array.parent, [array]
+    while owners[-1].name != "/":
+        owners.append(owners[-1].parent)
+    own = [
+        f"{one.name} {name}: {_text(value)}" for one in owners for name, value in one.attrs.items()
+        if np.size(value) <= 1024 and name not in ("axistags", "DIMENSION_LABELS")
+    ]  # fmt: skip
     steps = _numbers(array.attrs.get("element_size_um"))
     found = dict(zip("ZYX"[-len(steps) :], steps, strict=True)) if 0 < len(steps) < 4 else {}
     if _kind(group) not in _SERIES:

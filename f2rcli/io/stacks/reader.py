@@ -49,8 +49,7 @@ class StackReader(Reader):
         self.series = [self._understood(series) if series.number in self.chosen else series
                        for series in self.stack.series]  # fmt: skip
         self.notes += self.stack.remarks
-        if self.stack.counted:
-            tell_missing(self.ledger, list(self.stack.counted))
+        tell_missing(self.ledger, list(self.stack.counted))
         first = self.series[self.chosen[0]]
         timed = first.sequence == "T"
         self.interval = self.stack.interval(first.number) if timed else None
@@ -67,7 +66,7 @@ class StackReader(Reader):
                 f"{self.source.name}: no pictures are left to read.",
                 hint="The file is truncated, or start= lies behind its end.",
             )
-        self._by_lane: dict[int, LaneStatistics] = {}
+        self._first = self._statistics(self.lanes[0])  # others are measured in their turn
         self.info = self._info()
 
     def _understood(self, series: Series) -> Series:
@@ -109,8 +108,7 @@ class StackReader(Reader):
         counts = [len(places) for places in self.asked]
         if max(len(lane.frames) for lane in self.lanes) == 1 and ALONE not in self.notes:
             self.notes.append("one frame per lane: no neighbours to use")
-        stated = self.interval
-        seen = self._statistics(0)
+        stated, seen = self.interval, self._first
         self._remark(0, *seen.lines())
         return ClipInfo(
             name=self.source.name,
@@ -130,15 +128,12 @@ class StackReader(Reader):
         label = self.lanes[number].label
         self.ledger.remark(*(f"{label}: {line}" if label else line for line in lines))
 
-    def _statistics(self, number: int) -> LaneStatistics:
-        if number not in self._by_lane:
-            lane, read = self.lanes[number], self.stack.read
-            few, more = (surveyed(len(lane.frames), between=rest) for rest in (False, True))
-            shown = list(self._pictures(lane, few)) or [
-                first_readable(lane.frames, partial(read, lane.series))
-            ]
-            self._by_lane[number] = measure_lane(shown, self._pictures(lane, more))
-        return self._by_lane[number]
+    def _statistics(self, lane: Lane) -> LaneStatistics:
+        few, more = (surveyed(len(lane.frames), between=rest) for rest in (False, True))
+        shown = list(self._pictures(lane, few)) or [
+            first_readable(lane.frames, partial(self.stack.read, lane.series))
+        ]
+        return measure_lane(shown, self._pictures(lane, more))
 
     def _pictures(self, lane: Lane, places: list[int]) -> Iterator[Plane]:
         """Those that can be read of the pictures at some places of a lane."""
@@ -162,7 +157,7 @@ class StackReader(Reader):
         """Yield the frames of the first lane in their order, then those of the next."""
         lead, trail = self.options.lead, self.options.trail
         for number, (lane, asked) in enumerate(zip(self.lanes, self.asked, strict=True)):
-            seen = self._statistics(number)
+            seen = self._statistics(lane) if number else self._first
             self._remark(number, *seen.lines())
             unreal, end = 0, min(asked.stop + trail, len(lane.frames))
             for index in range(max(asked.start - lead, 0), end):
@@ -177,7 +172,6 @@ class StackReader(Reader):
                 yield replace(frame, index=index, context=context)
             if unreal:
                 self._remark(number, unreal_line(unreal))
-            del self._by_lane[number]
 
     def describe(self) -> list[dict[str, Any]]:
         return [

@@ -185,7 +185,7 @@ class VideoWriter(Writer):
         yield count(self.frames)
         if kind.only_pictures or not times:
             return
-        first, last = min(times), max(times)
+        first, last = times
         slack = max(Fraction(1, 1000 if kind.matroska else 90000), base)
         due, end = self._first * base, self._last * base
         if abs((last - first) - (end - due)) > 2 * slack:
