@@ -285,7 +285,6 @@ class ImageWriter(Writer):
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         super().__init__(reader, plan)
         folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
-        self._source = reader.metadata
         self._numbers: dict[Path | None, int] = {}  # of a pattern's files, where all differ
         if isinstance(reader, ImageReader) and is_pattern(reader.source.name):
             own = dict(found := matching(reader.source))
@@ -303,8 +302,8 @@ class ImageWriter(Writer):
         planes = converted(frame, self._coding)
         try:
             picture = make_frame(planes, self._form)
-            data = encode_picture(picture, codec, self._source.pixel_aspect)
-            if own is not None and self._source.family == codec:
+            data = encode_picture(picture, codec, self.reader.metadata.pixel_aspect)
+            if own is not None and self.reader.metadata.family == codec:
                 data = with_metadata(data, read_metadata(own))
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(

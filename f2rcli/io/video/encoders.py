@@ -438,9 +438,8 @@ def formats_of(encoder: str) -> list[PixelFormat]:
     named = [form.name for form in av.Codec(encoder, "w").video_formats or []]
     forms = [pixel_format(name) for name in (_RAW if encoder == "rawvideo" else named)]
     unique = {form.name: form for form in forms if form is not None and form.writable}
-    if encoder == "libx265":  # alpha goes into a second layer that hardly any decoder reads
-        return [form for form in unique.values() if not form.samples.alpha]
-    return list(unique.values())
+    layered = encoder == "libx265"  # alpha goes into a second layer that hardly any decoder reads
+    return [form for form in unique.values() if not (layered and form.samples.alpha)]
 
 
 def losses(form: PlaneLayout, layout: PlaneLayout) -> list[str]:

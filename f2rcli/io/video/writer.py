@@ -107,7 +107,6 @@ class VideoWriter(Writer):
         # In its ticks: pts of the first and last frame that it was given, and the end of that.
         self._first, self._last, self._end = 0, -1, 0
         self._lengths: set[int] = set()  # for which they are shown
-        self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
         if plan.target != PIPE:
@@ -268,8 +267,6 @@ class VideoWriter(Writer):
         matrix = self.source.display_matrix
         if matrix and self.kind.holds_matrix(matrix):
             added.set_display_matrix(matrix)
-        if self.reader.info.interlaced:
-            self._fields = Filter("setfield", "tff" if self.reader.info.top_field_first else "bff")
         return added
 
     def _moved_chapters(self) -> Iterator[dict[str, object]]:
@@ -290,8 +287,9 @@ class VideoWriter(Writer):
     def _encode(self, frame: Frame, *, last: bool) -> None:
         setup = self.setup
         picture = make_frame(converted(frame, setup.coding), setup.form)
-        if self._fields is not None:
-            picture = self._fields.apply(picture)
+        if self.reader.info.interlaced:  # which a filter alone can flag
+            order = "tff" if self.reader.info.top_field_first else "bff"
+            picture = Filter("setfield", order).apply(picture)
         scale = frame.time_base / self._tick
         pts, duration = (round((ticks or 0) * scale) for ticks in (frame.pts, frame.duration))
         if self._lengths and pts <= self._last:
