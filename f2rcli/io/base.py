@@ -268,13 +268,13 @@ class WritePlan:
         """The plan in one line."""
         quality = f" crf {self.crf:g}" if self.crf is not None else ""
         preset = f" preset {self.preset}" if self.preset else ""
-        where = written_name(self.target)
+        where = shown_name(self.target)
         return f"{where}: {self.container}, {self.encoder}{quality}{preset}, {self.pix_fmt}"
 
 
-def written_name(target: str) -> str:
-    """The name of what is written, for people."""
-    return "standard output" if target == "-" else Path(target).name or target  # "/" has none
+def shown_name(place: str, pipe: str = "standard output") -> str:
+    """The name of what is written or read, for people."""
+    return pipe if place == "-" else Path(place).name or place  # "/" has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +299,7 @@ class Receipt:
             parts.append(duration(self.seconds))
         if self.bytes:  # not known of a pipe
             parts.append(f"{size(before)} -> {size(self.bytes)}" if before else size(self.bytes))
-        yield f"{written_name(self.path)}: {', '.join([*parts, self.codec])}"
+        yield f"{shown_name(self.path)}: {', '.join([*parts, self.codec])}"
         for fate in ("kept", "dropped", "lost", "verified"):
             if what := getattr(self, fate):
                 yield f"  {fate} {', '.join(what)}"

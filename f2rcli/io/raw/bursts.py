@@ -13,7 +13,7 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Frame, PlaneLayout
-from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer, written_name
+from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer, shown_name
 from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, misread_error
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
@@ -154,7 +154,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
     if target == "-" or not (folder or path.suffix.lower() == ".dng"):
         hint = "Name a folder with output=: the files keep their names in it."
-        raise UsageError(f"{written_name(target)}: camera raw is written as .dng.", hint=hint)
+        raise UsageError(f"{shown_name(target)}: camera raw is written as .dng.", hint=hint)
     if not folder and reader.info.frames != 1:
         middle = float(len(reader.files) // 2 * reader.info.time_base)
         raise UsageError(

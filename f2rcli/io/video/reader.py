@@ -15,7 +15,7 @@ import av
 
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, same_samples
-from f2rcli.io.base import Ledger, Reader, ReadOptions
+from f2rcli.io.base import Ledger, Reader, ReadOptions, shown_name
 from f2rcli.io.sequence import trailing
 from f2rcli.io.video.decoder import MATROSKA, DecodedPicture, Decoder, first_steps8, step8
 from f2rcli.io.video.pixels import UNSPECIFIED, fits, read_planes
@@ -25,7 +25,6 @@ from f2rcli.io.video.source import (
     PIPE,
     StandardInput,
     choose_video,
-    display_name,
     ends_with,
     family_of,
     header_facts,
@@ -54,9 +53,9 @@ _Y4M_FRAME = 6  # bytes before each picture of y4m: FRAME and a line's end
 class VideoReader(Reader):
     """A clip that FFmpeg demuxes."""
 
-    def __init__(self, source: str | Path, options: ReadOptions) -> None:
-        self.source = str(source)
-        self.name = display_name(source)
+    def __init__(self, source: str, options: ReadOptions) -> None:
+        self.source = source
+        self.name = shown_name(source, "standard input")
         self.options = options
         self.ledger = Ledger(name=self.name)
         self.side = SidePackets()

@@ -17,7 +17,7 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 
 from f2rcli.errors import InputError
-from f2rcli.io.base import MOST_PIXELS
+from f2rcli.io.base import MOST_PIXELS, shown_name
 from f2rcli.io.files import check_not_empty
 from f2rcli.io.video.pixels import ColourTags, Filter, overheard, side_data
 
@@ -81,16 +81,11 @@ class StandardInput:
         return data
 
 
-def display_name(source: str | Path) -> str:
-    """The name of a source for messages."""
-    return "standard input" if str(source) == PIPE else Path(source).name or str(source)
-
-
 def open_source(source: str, piped: StandardInput | None = None) -> InputContainer:
     """Open a local file for demuxing, or what is piped in. Raises InputError with the reason:
     missing, empty, a playlist, a network address, not media."""
     quiet_ffmpeg()
-    name, protocols = display_name(source), "" if piped else "file"
+    name, protocols = shown_name(source, "standard input"), "" if piped else "file"
     if not piped:
         _check_file(source, name)
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}

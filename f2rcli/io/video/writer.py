@@ -19,7 +19,7 @@ from av.stream import Stream
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Frame
-from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, written_name
+from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, shown_name
 from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_scheduling
@@ -99,7 +99,7 @@ class VideoWriter(Writer):
         super().__init__(reader, plan)
         self.setup: EncoderSetup = plan.detail[0]
         self.kind, self.source = self.setup.container, self.setup.source
-        self.name = written_name(plan.target)
+        self.name = shown_name(plan.target)
         self._container: OutputContainer | None = None
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
