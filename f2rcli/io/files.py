@@ -283,11 +283,9 @@ def same_file(a: Path, b: Path) -> bool:
 def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwrite: bool) -> None:
     """Raise unless a folder of files can be written; touches nothing. pattern: the files' name or
     pattern; "": their sources' names."""
-    if pattern and not is_pattern(pattern):
-        check_target(folder / pattern, sources, overwrite=overwrite)
-        return
-    if not folder.exists():
-        check_target(folder, sources, overwrite=overwrite)
+    single = bool(pattern) and not is_pattern(pattern)
+    if single or not folder.exists():
+        check_target(folder / pattern if single else folder, sources, overwrite=overwrite)
         return
     if not folder.is_dir():
         raise OutputError(f"{folder.name}: is a file, not a folder.", hint="Name a folder.")

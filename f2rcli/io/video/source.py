@@ -6,6 +6,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -294,7 +295,6 @@ def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
 
 # Of a track's name: DisplayWidth and DisplayHeight take 12 bytes, a Void at least 2.
 PADDING = " " * 16
-NO_CHECKSUMS = {"write_crc32": "0"}  # for a Matroska file whose header will be changed
 
 # Identifiers of Matroska's elements (RFC 9559).
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
@@ -315,13 +315,11 @@ _ORDINARY = {
 def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]) -> dict[str, Any]:
     """Fields of SourceMetadata, as far as a header can be read; path: None for a pipe. form:
     FFmpeg's name of the format; track: the picture's, from 0; size: of pictures."""
-    try:
+    with suppress(OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
         if path is not None and "matroska" in form:
             return _matroska_facts(path, track, size)
         if path is not None and form.startswith("mov"):
             return _movie_facts(path, size)
-    except (OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
-        pass
     return {}
 
 

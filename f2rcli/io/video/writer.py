@@ -26,7 +26,6 @@ from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_sche
 from f2rcli.io.video.pixels import Filter, converted, make_frame, stays
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
-    NO_CHECKSUMS,
     PADDING,
     PIPE,
     STEREO,
@@ -214,13 +213,12 @@ class VideoWriter(Writer):
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
         if setup.display is not None:
-            options |= NO_CHECKSUMS
+            options["write_crc32"] = "0"  # of a header that will be changed
         url = "pipe:1" if self.part is None else f"file:{self.part.path}"
-        file: str | Y4mFile = url
         if kind.only_pictures and self.source.pixel_aspect is not None:
-            file = self._file = Y4mFile(url, self.source.pixel_aspect)
+            self._file = Y4mFile(url, self.source.pixel_aspect)
         self._container = container = av.open(
-            file, "w", format=kind.muxer, container_options=options
+            self._file or url, "w", format=kind.muxer, container_options=options
         )
         container.metadata.update(tags)
         provenance = self.plan.provenance_text()
