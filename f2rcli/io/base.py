@@ -6,7 +6,7 @@ writes anything; writers publish a file only once it is finished and verified.""
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -229,14 +229,11 @@ def read_provenance(reader: Reader) -> dict[str, Any] | None:
     """How a clip was made; None where f2r did not make it, or did not say. Raises nothing."""
     tags = getattr(reader.metadata, "container_tags", {})
     for value in (*tags.values(), reader.provenance):
-        if not value.startswith(_MARK) or len(value) > LARGEST:
-            continue
-        try:
-            facts = parse_json(value)
-        except ValueError:
-            continue
-        if isinstance(facts, dict) and isinstance(facts.get("settings", {}), dict):
-            return facts
+        if value.startswith(_MARK) and len(value) <= LARGEST:
+            with suppress(ValueError):
+                facts = parse_json(value)
+                if isinstance(facts, dict) and isinstance(facts.get("settings", {}), dict):
+                    return facts
     return None
 
 

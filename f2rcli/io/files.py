@@ -12,7 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -69,7 +69,7 @@ def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> Outp
 # --- What libraries raise on damaged files --------------------------------------------------------
 
 
-class refusals:
+class refusals(AbstractContextManager[object]):
     """Turn what a library raises in the block into InputError about `name`.
 
     Damaged files make libraries raise anything: TypeError, KeyError, exceptions of their own. An
@@ -79,9 +79,6 @@ class refusals:
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    def __enter__(self) -> None:
-        pass
 
     def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
         if not isinstance(error, Exception) or isinstance(error, F2RError):
@@ -338,13 +335,11 @@ def sweep(folder: Path) -> None:
     another container, where no process can be asked for.
     """
     for part in folder.glob(".*.part"):
-        try:
+        with suppress(OSError):  # it was renamed or removed meanwhile
             within = part.rglob("*") if part.is_dir() else ()
             touched = max(path.lstat().st_mtime for path in (part, *within))
-        except OSError:  # it was renamed or removed meanwhile
-            continue
-        if time.time() - touched >= FORGOTTEN:
-            delete(part)
+            if time.time() - touched >= FORGOTTEN:
+                delete(part)
 
 
 def delete(path: Path) -> None:

@@ -3,6 +3,7 @@ an excerpt of any clip."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -88,10 +89,8 @@ class SequenceReader(Reader):
     def _context(self, start: int, stop: int) -> Iterator[Frame]:
         """Pictures of the whole clip that are not to be written; damaged ones are left out."""
         for index in range(start, stop):
-            try:
+            with suppress(InputError):
                 yield replace(self._timed(self._read(index), index), context=True)
-            except InputError:
-                continue
 
     def _timed(self, frame: Frame, index: int) -> Frame:
         pts = index - self.asked.start
