@@ -15,6 +15,7 @@ from f2rcli.noise.bound import CELL
 from f2rcli.noise.coding import Compression, compression_of, find_edges
 from f2rcli.noise.estimate import (
     CHANCE,
+    COLOURED,
     NoiseMap,
     PlaneMap,
     estimate,
@@ -106,7 +107,8 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
             even = Even(space, there.noise(chroma=False, clipped=False, places=()))
             planes = replace(even.noise, clipped=planes.clipped)
     law = blocks = found.lines(most, dark=dark)
-    if even is None or (planes.kept == 1 and there.white):  # photons are new in every sample
+    new = planes.kept == 1 and all(plane.finest > COLOURED[0] for plane in there.planes)
+    if even is None or new:  # as photons are, in every sample
         tails = [plane.sparse for plane in whole.planes]
         law = _of_photons(pictures, blocks, tails, sure=even is not None)
     # Small cells hold less of what differs within them, and tell fine texture less from noise.

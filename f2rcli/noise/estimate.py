@@ -346,21 +346,6 @@ class NoiseMap:
         """The largest of the planes'."""
         return max(plane.unsure for plane in self.planes)
 
-    @property
-    def shares(self) -> tuple[Shares, ...]:
-        """Of every plane."""
-        return tuple(plane.shares for plane in self.planes)
-
-    @property
-    def kept(self) -> float:
-        """The largest of the planes'."""
-        return max(plane.kept for plane in self.planes)
-
-    @property
-    def white(self) -> bool:
-        """Whether neighbouring samples have noise of their own, in every plane."""
-        return all(plane.finest > COLOURED[0] for plane in self.planes)
-
     def places(self, *, clipped: bool) -> tuple[Grid, ...]:
         """Of every plane, see `PlaneNoise`."""
         rows, columns = (
@@ -392,7 +377,9 @@ class NoiseMap:
         model = laws(self.planes)
         if places:  # the sigma of all of the picture stays
             model = replace(laws(map(PlaneMap.evened, self.planes, places)), sigma=model.sigma)
-        return PlaneNoise(model, self.shares, clipped, places, kept=self.kept)
+        shares = tuple(plane.shares for plane in self.planes)
+        kept = max(plane.kept for plane in self.planes)
+        return PlaneNoise(model, shares, clipped, places, kept=kept)
 
     def lines(self, most: float, *, dark: bool) -> NoiseModel:
         """The law of every plane of a sensor's counts. Both greens of a mosaic have one: networks
