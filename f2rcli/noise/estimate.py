@@ -121,7 +121,7 @@ class PlaneMap:
         seen = self._seen()
         rows, columns = (self.where[:, seen].T * shape).astype(int).T
         bound = self.kept * self._as_white(self.bound)[seen]
-        told = variance, bound, np.square(_of(law, level)), self.error[FULL][seen]
+        told = variance, bound, np.square(law.at(level)), self.error[FULL][seen]
         count, power, most, lawful, error = (
             np.bincount(rows * shape[1] + columns, known * one, shape[0] * shape[1]).reshape(shape)
             for one in (np.ones_like(level), *told)
@@ -145,7 +145,7 @@ class PlaneMap:
         some = variance > 0
         if not some.any():
             return 0.0
-        expected = np.square(np.maximum(_of(self.law(), level[some]), 1e-9))
+        expected = np.square(np.maximum(self.law().at(level[some]), 1e-9))
         return float(np.average(np.abs(np.log(variance[some] / expected)), weights=worth[some]))
 
     def evened(self, places: Grid | Floats) -> "PlaneMap":
@@ -309,12 +309,6 @@ def _beyond(level: Singles, sigma: Singles | float) -> Singles:
     """See `PlaneMap.beyond`, at every place."""
     ends = torch.from_numpy(np.stack([level, 1 - level]) / np.maximum(sigma, 1e-6))
     return np.asarray(torch.special.ndtr(-ends - 0.5).sum(0).numpy())
-
-
-def _of(law: NoiseModel, level: Floats) -> Floats:
-    """Standard deviations by a law where it is as bright as this, (N,)."""
-    signal = torch.from_numpy(level)[None, None, None]
-    return np.asarray(law.level(signal)[0, 0, 0].numpy())
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ def followed(
     for index, plane in enumerate(found.planes):
         if not plane.level.size:
             continue
-        powers = [float(np.square(law.level(index, plane.level)).mean()) for law in (start, seen)]
+        levels = [one.model.at(plane.level, index) for one in (start, seen)]
+        powers = [float(np.square(level).mean()) for level in levels]
         apart = abs(float(np.log((powers[1] + 1e-9) / (powers[0] + 1e-9)))) / 2
         shares[index] = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
     if shares.max() <= 0:

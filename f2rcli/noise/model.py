@@ -268,6 +268,11 @@ class NoiseModel:
         curves = [as_constant(curve, signal) for curve in self.curve]
         return interpolated(curves, signal.transpose(0, 1)).transpose(0, 1)
 
+    def at(self, bright: NDArray[Any], channel: int = 0) -> NDArray[Any]:
+        """The same of a channel that is as bright as an array of any shape."""
+        signal = torch.from_numpy(bright.reshape(1, 1, 1, -1))
+        return self.level(signal)[0, channel].numpy().reshape(bright.shape)
+
 
 def interpolated(curves: Iterable[Tensor], bright: Tensor) -> Tensor:
     """(C, ...): curves (N,) of C channels from black to white, each where its own channel, or the
@@ -372,11 +377,6 @@ class PlaneNoise:
         weights = np.square(yuv.matrices(layout.matrix)[0].astype(np.float64))
         weights[:, 1:] *= yuv.stretching_gain(layout)
         return _mixed(self.model, weights)
-
-    def level(self, plane: int, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
-        signal = torch.from_numpy(brightness)[None, None]
-        return self.model.level(signal)[0, plane].numpy()
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""
