@@ -204,7 +204,7 @@ def noise(
                 hint="Leave it out, or measure the clip as Y'CbCr video.",
             )
         from f2rcli.evaluation.noise import measure_noise  # brings torch
-        from f2rcli.noise.grain import grain_table as tabled
+        from f2rcli.noise.report import grain_table as tabled
 
         measurer = load(settings, reader.info, console)
         report = measure_noise(reader, reader.info, measurer)

@@ -1,11 +1,15 @@
-"""The measurement of a clip's noise, its meaning, and its confidence."""
+"""The measurement of a clip's noise, its meaning, and its confidence; and a table of it for AV1."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from f2rcli.frames import PlaneLayout
 from f2rcli.noise.coding import Compression, edges_in_words
-from f2rcli.noise.model import NoiseModel, PlaneNoise
+from f2rcli.noise.model import NoiseModel, PlaneNoise, shares_of
 from f2rcli.noise.rows import RowNoise
 from f2rcli.noise.spectrum import NoiseLaw, Spectrum, Temporal
 
@@ -224,3 +228,57 @@ class NoiseReport:
             "planes": None if self.planes is None else self.planes.values(),
             "law": self.law.values(),
         }
+
+
+# --- Film grain tables of AV1 (`filmgrn1`): the measured noise, which decoders draw anew ----------
+
+
+TEMPLATE = 32.0  # standard deviation, in 8-bit codes, of the noise that the format draws from
+EVERY = 2  # of a curve's 17 knots every other one: the format takes 14 points of luma, 10 of chroma
+BITS = 7  # binary digits of its coefficients, -1 up to 1
+CORRELATIONS = [n / 20 for n in reversed(range(19))]  # with the next sample, from 0.9 on
+
+
+def grain_table(noise: PlaneNoise, layout: PlaneLayout) -> str:
+    """The table of the noise of Y'CbCr video: its strength in every plane where luma is as bright,
+    and how coarse it is.
+
+    SVT-AV1 (`fgs-table`), aomenc and FFmpeg's libaom-av1 (`film-grain-table=`) read them. Denoised
+    and encoded with its table a clip looks as grainy as it was, for a fraction of the bits. Drawn
+    by dav1d, grain of a drawn clip has the true strength within a tenth at every brightness.
+    """
+    black, spans = (0, (255, 255, 255)) if layout.full_range else (16, (219, 224, 224))
+    finest = [_finest_share(a) for a in CORRELATIONS]
+    coarse = np.interp([own for own, *_ in noise.shares], finest, CORRELATIONS).tolist()
+    gains = [1 / (1 - a**2) for a in coarse]  # of the filter that makes it so coarse
+    halved = max(0, math.ceil(math.log2(3 * TEMPLATE * max(gains) / 127)))  # 127: its largest
+    drawn = [TEMPLATE * gain / 2**halved for gain in gains]
+    curves = [
+        [span * sigma for sigma in knots[::EVERY]]
+        for knots, span in zip(noise.model.at_knots(), spans, strict=True)
+    ]
+    most = max(max(curve) / one for curve, one in zip(curves, drawn, strict=True))
+    shift = next((bits for bits in (11, 10, 9) if most * 2**bits < 255.5), 8)
+    lines = [
+        "filmgrn1",
+        "E 0 9223372036854775807 1 7391 1",  # all the time, from any seed
+        f"\tp 1 {BITS} {halved} {shift} 0 1 128 192 256 128 192 256",  # chroma's by luma, too
+    ]
+    for name, curve, one in zip(("Y", "Cb", "Cr"), curves, drawn, strict=True):
+        places = np.rint(np.linspace(black, black + spans[0], len(curve))).astype(int)
+        levels = np.rint(np.array(curve) * 2**shift / one).clip(0, 255).astype(int)
+        points = " ".join(f" {x} {y}" for x, y in zip(places, levels, strict=True))
+        lines.append(f"\ts{name} {len(curve)} {points}")
+    for name, a, luma in zip(("Y", "Cb", "Cr"), coarse, ("", " 0", " 0"), strict=True):
+        weights = (-(a**2), a, 0.0, a)  # of three samples in the row above, and the one before
+        lines.append(f"\tc{name} {' '.join(str(round(w * 2**BITS)) for w in weights)}{luma}")
+    return "\n".join(lines) + "\n"
+
+
+def _finest_share(a: float) -> float:
+    """The share of its variance that noise has in its finest band whose neighbours have the
+    correlation a, a^(|x| + |y|) farther off."""
+    impulse = np.zeros((257, 257), np.float32)
+    decay = a ** np.arange(129.0)
+    impulse[128:, 128:] = np.outer(decay, decay)
+    return shares_of(impulse)[0]
