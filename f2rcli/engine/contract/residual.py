@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,18 +29,18 @@ from f2rcli.engine.contract.limits import (
     variances_by,
     without,
 )
-from f2rcli.engine.contract.means import with_means_kept, without_bias
 from f2rcli.engine.contract.memory import AHEAD, FEWEST, Memory, added, lost, nearer
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
-from f2rcli.frames import Frame
+from f2rcli.frames import Frame, Mask, Plane, PlaneLayout, Singles
 from f2rcli.models.filters import box, joint_bilateral, resized
 from f2rcli.models.flow import Flow, landed
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
-from f2rcli.yuv import with_changes
+from f2rcli.sensor import pack
+from f2rcli.yuv import changed, code_span, with_changes
 
 LEAST_LEVEL = 1e-4  # of chroma's noise: below it there is nothing to smooth
 # What networks leave of colour noise grows about as its root: errors of 0.9 codes at sigma 2, 1.4
@@ -134,10 +135,14 @@ class Contract:
         if not layout.keeps_means:
             asked = scaled(allowed, layout, self._settings)
             return self._store.written(source, grouped_planes(asked, layout))
-        known = [one.cpu().numpy() for one in allowed]
-        known = scaled(without_bias(source, known), layout, self._settings)
+        own = _written(source)
+        known = [
+            _without_bias(one.cpu().numpy(), its) for one, its in zip(allowed, own, strict=True)
+        ]
+        known = scaled(known, layout, self._settings)
         if layout.levels is not None:
-            known = with_means_kept(source, known)
+            parts = zip(source.planes, known, own, strict=False)
+            known = [_mean_kept(*part, layout) for part in parts]
         return with_changes(source, known)
 
     def _allowed(self, frame: Frame, change: Groups, context: FrameContext) -> Groups:
@@ -288,3 +293,51 @@ class Returned:
         """Energy given back over energy taken out, 0..1; 0 if nothing was taken."""
         taken, back = self._sums.tolist()
         return min(back / taken, 1.0) if taken > 0 else 0.0
+
+
+# --- The means of sensor values stay: brightness is what is measured in them ---------------------
+
+
+def _written(frame: Frame) -> list[Mask]:
+    """Which samples of each of a frame's planes (see `planes_of`) are written with their change.
+    Those set aside, or `stored`, come back as they were, so no mean counts them."""
+    mosaic, count = frame.layout.mosaic, frame.layout.colour_planes
+    found = [np.ones(plane.shape, np.bool_) for plane in frame.planes[:count]]
+    for own, kept in zip(found, frame.aside, strict=False):
+        own.flat[kept.places] = False
+    for own, stored in zip(found, frame.stored, strict=False):
+        own[stored] = False
+    return found if mosaic is None else list(pack(found[0], mosaic.pattern))
+
+
+def _without_bias(change: Singles, own: Mask) -> Singles:
+    """The change of a plane, less its mean over the samples that are written."""
+    mean = change[own].mean(dtype=np.float64) if own.any() else 0.0
+    return np.asarray(change - np.float32(mean), np.float32)
+
+
+def _mean_kept(plane: Plane, change: Singles, own: Mask, layout: PlaneLayout) -> Singles:
+    """The change of a stack's plane such that the samples written keep their mean to 0.01 %.
+
+    Rounding and the end of the range move it where light is a code or less, or below the code 0.
+    """
+    before = plane[own].astype(np.float64)
+    _, span = code_span(layout)
+    after = changed(plane, change * span, layout)[own].astype(np.float64)
+    if plane.dtype.kind == "f" or abs(after.sum() - before.sum()) <= 1e-4 * abs(before.sum()):
+        return change
+    ends = np.iinfo(plane.dtype)
+    codes = before + change[own] * np.float64(span)
+    for _ in range(8):  # each leaves as much of what clipping adds as samples are clipped
+        codes += before.mean() - np.clip(codes, ends.min, ends.max).mean()
+    np.clip(codes, ends.min, ends.max, out=codes)
+    whole = np.floor(codes)
+    more = round(float(before.sum() - whole.sum()))  # samples that are to be rounded up
+    share = codes - whole
+    share[whole >= ends.max] = -1
+    # Places that are alike cross the middle between two codes together: chance parts them.
+    order = np.argsort(-share - np.random.default_rng(0).random(len(share)) * 1e-3, kind="stable")
+    whole[order[: max(more, 0)]] += 1
+    exact = change.copy()
+    exact[own] = (whole - before) / span
+    return exact
