@@ -196,13 +196,6 @@ class NoiseModel:
         """sigma in 8-bit codes, as the command line speaks of it."""
         return tuple(255 * sigma for sigma in self.sigma)
 
-    @property
-    def photons(self) -> float:
-        """Electrons in a pixel of middling brightness, read noise counted as light; 0 without a
-        line in every channel."""
-        levels = zip(self.sigma, self.gain, strict=True)
-        return min((sigma / gain) ** 2 if gain else 0.0 for sigma, gain in levels)
-
     def scaled(self, factor: float) -> "NoiseModel":
         """The model of noise scaled by a factor."""
         gain, read, sigma = (

@@ -244,10 +244,10 @@ def counted_model(
     found = [line for line in lines if line is not None]
     if len(found) < len(model.gain):
         return None
-    known = model.curve is None and all(model.gain)
-    lit = min(line.photons for line in found) >= FEW
-    if known and (lit or (sure and model.photons >= FAINT)):
-        return None
+    if model.curve is None and all(model.gain):  # blocks found a line
+        photons = min((s / g) ** 2 for s, g in zip(model.sigma, model.gain, strict=True))
+        if min(line.photons for line in found) >= FEW or (sure and photons >= FAINT):
+            return None
     gain, error = pooled([(line.gain, line.error) for line in found])
     if gain < SURE * error:
         return None
