@@ -116,8 +116,10 @@ def destabilise(stable: Tensor, gain: Tensor, read: Tensor) -> Tensor:
     root = _floor(gain, read).sqrt()
     above = stable.clamp_min(0)
     inverse = gain / (gain * above + 2 * root)  # of the transform before it was shifted
+    # The closed form's terms in 1/z; its constant -1/8 is in what they are added to.
+    tail = inverse * (ROOT / 4 - inverse * (11 / 8 - inverse * ROOT * 5 / 8))
     start = gain / (2 * root)
-    curved = gain * (above**2 / 4 + 0.25 + _tail(inverse)) + above * root
+    curved = gain * (above**2 / 4 + 0.25 + tail) + above * root
     slope = root + gain * start**2 * (-ROOT / 4 + start * (11 / 4 - start * ROOT * 15 / 8))
     return curved + torch.minimum(stable, torch.zeros_like(stable)) * slope
 
@@ -140,11 +142,6 @@ def white_level(noisy: Tensor) -> Tensor:
 
 def _floor(gain: Tensor, read: Tensor) -> Tensor:
     return (0.375 * gain**2 + read**2).clamp_min(TINY)
-
-
-def _tail(inverse: Tensor) -> Tensor:
-    """The closed form's terms in 1/z, without its constant -1/8, which `destabilise` has joined."""
-    return inverse * (ROOT / 4 - inverse * (11 / 8 - inverse * ROOT * 5 / 8))
 
 
 def _noise_variance(ascending: Tensor) -> Tensor:
