@@ -6,13 +6,10 @@ one, mirrored so that colours fall on their own kind; what goes back is cut agai
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Family, Mosaic, Picture, Plane, PlaneLayout
+from f2rcli.frames import Family, Mosaic, Picture, Plane, PlaneLayout, Singles
 from f2rcli.planes import LAYOUTS, gathered, spread
-
-Packed = NDArray[np.float32]  # (4, h, w), 0 = black, 1 = white, values outside allowed
 
 PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
 PLANES = ("R", "G1", "B", "G2")  # G1 shares its rows with red, G2 with blue
@@ -56,10 +53,10 @@ def pack(mosaic: Plane, pattern: str) -> Plane:
     return gathered(LAYOUTS["gray"], [np.pad(mosaic, around, mode="reflect")])[_ORDER]
 
 
-def unpack(packed: Packed, pattern: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def unpack(packed: Picture, pattern: str, shape: tuple[int, ...]) -> Singles:
     """The mosaic (H, W) that `pack` makes `packed` of; what it had added is cut off."""
     top, left = red_offset(pattern)
-    whole: NDArray[np.float32] = spread(LAYOUTS["gray"], packed[_ORDER])[0]
+    whole: Singles = spread(LAYOUTS["gray"], packed[_ORDER])[0]
     return whole[top : top + shape[0], left : left + shape[1]]
 
 

@@ -12,9 +12,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Frame, Matrix, Picture, Plane, PlaneLayout
+from f2rcli.frames import Family, Frame, Matrix, Picture, Plane, PlaneLayout, Singles
 from f2rcli.planes import library_of, mixed
 from f2rcli.sensor import pack, unpack
 
@@ -37,10 +36,10 @@ def to_rgb(frame: Frame) -> Picture:
     return joined(planes_of(frame), frame.layout)
 
 
-def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
+def planes_of(frame: Frame) -> list[Singles]:
     """The colour planes of a frame, a mosaic's four, each on its own grid and in its own units:
     white - black, and for chroma the distance between its extremes."""
-    layout, found = frame.layout, list[NDArray[np.float32]]()
+    layout, found = frame.layout, list[Singles]()
     stored: Sequence[Plane] = frame.planes[: layout.colour_planes]
     if layout.mosaic is not None:
         stored = list(pack(frame.planes[0], layout.mosaic.pattern))
@@ -76,7 +75,7 @@ def stretching_gain(layout: PlaneLayout) -> float:
     return float(np.square(spread).sum() / 2 ** (x + y))
 
 
-def with_changes(frame: Frame, changes: Sequence[NDArray[np.float32]]) -> Frame:
+def with_changes(frame: Frame, changes: Sequence[Singles]) -> Frame:
     """A frame plus a change of each of its `planes_of`, rounded once, clipped; alpha copied."""
     layout = frame.layout
     moves = [change * code_span(layout, index)[1] for index, change in enumerate(changes)]
@@ -124,7 +123,7 @@ def code_span(layout: PlaneLayout, plane: int = 0) -> tuple[float, float]:
     return (0.0, top) if layout.full_range else (16 * step, 219 * step)
 
 
-def changed(plane: Plane, move: NDArray[np.float32], layout: PlaneLayout) -> Plane:
+def changed(plane: Plane, move: Singles, layout: PlaneLayout) -> Plane:
     """A stored plane plus a change in codes, which are rounded once and clipped: those of a mosaic
     to 0 and white or its highest code, so that whatever held it holds the result."""
     codes = plane.astype(np.float64)
@@ -162,7 +161,7 @@ def deepened(frame: Frame) -> Frame:
 
 
 @cache
-def matrices(matrix: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def matrices(matrix: Matrix) -> tuple[Singles, Singles]:
     """(Y'CbCr to RGB, RGB to Y'CbCr), chroma in -0.5..0.5."""
     if matrix is Matrix.YCGCO:  # planes are stored as Y, Cg, Co
         to_rgb_matrix = np.array(YCGCO_TO_RGB)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from f2rcli.frames import Singles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,10 +20,10 @@ STEEP = 0.03  # change from one place of a thumbnail to the next, that shows whi
 STAYS = 1 / 6
 
 # (18, 32), a tensor on the device of its frame
-Thumbnail = Union[NDArray[np.float32], "Tensor"]
+Thumbnail = Union[Singles, "Tensor"]
 
 
-def thumbnail(luma: "NDArray[np.float32] | Tensor") -> Thumbnail:
+def thumbnail(luma: "Singles | Tensor") -> Thumbnail:
     """A small picture of brightness (H, W), 0..1, by averaging over areas."""
     if isinstance(luma, np.ndarray):
         return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)

@@ -17,7 +17,6 @@ from statistics import fmean
 from statistics import median as middle
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Frame, Mask, PlaneLayout, is_even
 from f2rcli.models.flow import Luma
@@ -58,7 +57,7 @@ def _excess(lumas: Sequence[Luma]) -> float | None:
     return mean if mean > max(SURE * error, LEAST) and within > WITHIN * mean else None
 
 
-def _strips(luma: Luma) -> NDArray[np.float64]:
+def _strips(luma: Luma) -> Floats:
     """Mean step at every phase of the columns beyond the steps beside it, (strips, PERIOD); from
     the calmer half of the places, where texture does not hide it."""
     step = np.abs(np.diff(luma, axis=1))

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Floats, in_cells
+from f2rcli.frames import Floats, Singles, in_cells
 from f2rcli.noise.model import NoiseModel
 from f2rcli.samples.impulses import robust_sigma
 
@@ -63,7 +63,7 @@ class PhotonLine:
         return self.level / self.gain**2
 
 
-def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
+def photon_line(frames: Sequence[Singles]) -> PhotonLine | None:
     """The line of three or more adjacent frames (H, W) of one shot; None for too little to see."""
     if len(frames) < 3 or min(frames[0].shape) < 4 * BLOCK:
         return None
@@ -77,7 +77,7 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     return line if moved and (few.denied or not line.denied) else few
 
 
-def _line(frames: Sequence[NDArray[np.float32]], *, few: bool) -> PhotonLine | None:
+def _line(frames: Sequence[Singles], *, few: bool) -> PhotonLine | None:
     every = tuple(np.concatenate(p) for p in zip(*_blocks(frames, few), strict=True))
     # Blocks that are all as dark have not a count in other frames: there is no light. One alone is
     # but the darkest of those that have some.
@@ -125,9 +125,7 @@ def _line(frames: Sequence[NDArray[np.float32]], *, few: bool) -> PhotonLine | N
     return replace(line, gain=gain, error=error)
 
 
-def _blocks(
-    frames: Sequence[NDArray[np.float32]], few: bool
-) -> Iterator[tuple[Floats, Floats, Floats]]:
+def _blocks(frames: Sequence[Singles], few: bool) -> Iterator[tuple[Floats, Floats, Floats]]:
     """Of every pair of adjacent frames: brightness of blocks, the variance of a frame's noise by
     their differences, and their brightness in the other frames. few: whether all bands tell the
     variance; else the finest, where little is that moves."""
@@ -233,7 +231,7 @@ FAINT = 1.0
 
 
 def counted_model(
-    frames: Sequence[Sequence[NDArray[np.float32]]], model: NoiseModel, *, sure: bool = False
+    frames: Sequence[Sequence[Singles]], model: NoiseModel, *, sure: bool = False
 ) -> NoiseModel | None:
     """The law of photon counts where they tell more than blocks' noise did (`model`): in light of a
     few photons, and where that found no line. None elsewhere.
