@@ -1,15 +1,15 @@
-"""Cuts between shots; arrays go without torch, for processes that decode."""
+"""Cuts between shots."""
 
 from math import sqrt
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from f2rcli.frames import Singles
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from f2rcli.models.filters import resized
 
 THUMBNAIL = (32, 18)  # width, height
 LEAST_CHANGE = 0.03  # mean absolute change of brightness; a cut between darker shots cannot be seen
@@ -19,17 +19,14 @@ STEEP = 0.03  # change from one place of a thumbnail to the next, that shows whi
 # of filmed clips that are not of one scene none has more than 0.12.
 STAYS = 1 / 6
 
-# (18, 32), a tensor on the device of its frame
-Thumbnail = Union[Singles, "Tensor"]
+Thumbnail = Singles | Tensor  # (18, 32), a tensor on the device of its frame
 
 
-def thumbnail(luma: "Singles | Tensor") -> Thumbnail:
+def thumbnail(luma: Singles | Tensor) -> Thumbnail:
     """A small picture of brightness (H, W), 0..1, by averaging over areas."""
-    if isinstance(luma, np.ndarray):
-        return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
-    from f2rcli.models.filters import resized  # brings torch
-
-    return resized(luma[None], THUMBNAIL[::-1])[0]
+    if isinstance(luma, Tensor):
+        return resized(luma[None], THUMBNAIL[::-1])[0]
+    return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def same_shot(before: Thumbnail, after: Thumbnail) -> bool:
@@ -55,8 +52,6 @@ def _compared(before: Any, after: Any) -> list[float]:
     both = x**2 + y**2 + u**2 + v**2
     stays = ((both > 2 * STEEP**2) & ((x - u) ** 2 + (y - v) ** 2 < both / 8)) * 1.0
     figures = [abs(before - after).mean(), power, (first * second).sum(), stays.mean()]
-    if isinstance(before, np.ndarray):
-        return [float(figure) for figure in figures]
-    import torch
-
-    return torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait
+    if isinstance(before, Tensor):
+        return torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait
+    return [float(figure) for figure in figures]
