@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,19 +30,12 @@ def coarse_words(sigma8: float) -> str:
     return f"noise in blotches, sigma {sigma8:.1f} of 255" if sigma8 else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Confidence:
+class Confidence(NamedTuple):
     """The confidence of the measurement: an error of sigma in percent, and what limits it."""
 
+    word: str  # high, medium or low
     percent: float
     reasons: tuple[str, ...]
-
-    @property
-    def word(self) -> str:
-        """high, medium or low."""
-        if self.percent <= 6 and not self.reasons:
-            return "high"
-        return "medium" if self.percent <= 10 and len(self.reasons) < 2 else "low"
 
 
 Points = tuple[tuple[float, float], ...]  # brightness and sigma of one channel
@@ -89,8 +82,10 @@ class NoiseReport:
             "texture, distinguished by what changes from frame to frame": 2 * self.unsure > 0.05,
             "part of the picture is clipped": self.clipped > RAILED,
         }
-        error = sum(part**2 for part in parts) ** 0.5
-        return Confidence(100 * min(error, 1.0), tuple(why for why, so in doubts.items() if so))
+        percent = 100 * min(sum(part**2 for part in parts) ** 0.5, 1.0)
+        reasons = tuple(why for why, so in doubts.items() if so)
+        word = "medium" if percent <= 10 and len(reasons) < 2 else "low"
+        return Confidence("high" if percent <= 6 and not reasons else word, percent, reasons)
 
     @property
     def noisy(self) -> bool:
@@ -188,7 +183,7 @@ class NoiseReport:
 
     def values(self) -> dict[str, Any]:
         """The report as JSON values."""
-        spectrum, fixed = self.spectrum, self.temporal.fixed
+        spectrum, fixed, confidence = self.spectrum, self.temporal.fixed, self.confidence
         return {
             "format": FORMAT,
             "levels": self.levels,
@@ -219,11 +214,7 @@ class NoiseReport:
                 "separate_channels": self.separate,
                 "independent": self.independent,
             },
-            "confidence": {
-                "word": self.confidence.word,
-                "percent": self.confidence.percent,
-                "reasons": list(self.confidence.reasons),
-            },
+            "confidence": confidence._asdict() | {"reasons": list(confidence.reasons)},
             "meaning": list(self.meaning()),
             "planes": None if self.planes is None else self.planes.values(),
             "law": self.law.values(),
