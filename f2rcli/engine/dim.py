@@ -117,16 +117,10 @@ def _joined(before: Frame, after: Frame, variance: float) -> bool:
 
 
 class Estimated(NamedTuple):
-    """A picture, and what it shows by its restored sums, in codes."""
+    """A picture, and what it shows by its restored sums, in units of white."""
 
     shown: Shown
-    plane: Plane
-
-
-def in_white(estimated: Estimated) -> Singles:
-    """The plane in units of white."""
-    black, span = code_span(estimated.shown.copies[0].layout)
-    return np.asarray((estimated.plane.astype(np.float64) - black) / span, np.float32)
+    plane: Singles
 
 
 def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
@@ -138,7 +132,9 @@ def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
         waiting.extend(here.members)
         while waiting and (here.closes or waiting[0].number < here.middle):
             shown = waiting.popleft()
-            yield Estimated(shown, _mixed(before, after, shown.number))
+            codes = _mixed(before, after, shown.number).astype(np.float64)
+            black, span = code_span(shown.copies[0].layout)
+            yield Estimated(shown, np.asarray((codes - black) / span, np.float32))
         before = None if here.closes else after
 
 
@@ -231,7 +227,7 @@ def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Wa
         if 2 * size > len(frames):
             break
         restored = _sums_restored(([part] for part in parts), size, model, restore, SEEN)
-        shown = list(map(in_white, between(restored)))
+        shown = [one.plane for one in between(restored)]
         error = float(np.mean(np.square(np.subtract(shown, judges))))
         alone = alone or shown
         if error < least:
@@ -314,11 +310,7 @@ def restored_in_sums(
         if not window.before:
             past = Past()
         _follow(noise, window.centre.shown.number, (frame, *near), begins=not window.before)
-        own, estimate, single = (
-            planes_of(frame)[0],
-            in_white(window.centre),
-            in_white(next(singles)),
-        )
+        own, estimate, single = planes_of(frame)[0], window.centre.plane, next(singles).plane
         power = apart_by(estimate, single, own)
         moved = np.maximum(1 - np.float32(MOVED * way.apart) / np.maximum(power, LEAST), 0)
         context = FrameContext(noise.planes, near, (None,) * len(near), past, SPARSE)
