@@ -96,10 +96,6 @@ class View:
         """The mean of some planes, by each of the neighbours."""
         return [_mean(planes, group) for planes in self.fetched]
 
-    def apart(self, group: Sequence[int]) -> list[Values]:
-        """What the mean of some planes differs by from each of these."""
-        return [self.centre.mean(group) - one for one in self.beside(group)]
-
 
 def _mean(planes: Sequence[Values], group: Sequence[int]) -> Values:
     return np.asarray(np.mean([planes[index] for index in group], axis=0), np.float32)
@@ -122,7 +118,7 @@ def lines_of(frames: Sequence[Frame]) -> list[RowNoise]:
         if centre.of_shot(before) and centre.of_shot(after)
     ]
     for group in GROUPS[family] if len(views) > 1 else ():
-        sigma = rows.shared(view.apart(group) for view in views)
+        sigma = rows.shared([v.centre.mean(group) - one for one in v.beside(group)] for v in views)
         if sigma:
             found.append(RowNoise(group, False, sigma))
     return found

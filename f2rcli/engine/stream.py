@@ -11,7 +11,7 @@ import torch
 
 from f2rcli.engine.coarse import CoarseRemover
 from f2rcli.engine.device import lent_threads, threads_given_back
-from f2rcli.engine.dim import ALONE, CHOSEN_ON, Restore, Way, chosen, dim, restored_in_sums
+from f2rcli.engine.dim import ALONE, CHOSEN_ON, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import PREROLL, Opening, lit
@@ -122,7 +122,9 @@ def restore_stream(
         return
     shown = whole if whole.waiting else start
     noise = _noise_of(shown, engine)
-    way = _way(shown, engine, noise)
+    way = ALONE
+    if not engine.prompt and dim(shown.frames(PREROLL), noise.planes):  # photons are few
+        way = chosen(shown.frames(CHOSEN_ON), noise, _restore(engine, noise, HERE))
     del whole, start, shown, opening  # which closes what was opened for it
     pictures = chain(emptied(waiting), pictures)
     if way.size == 1:
@@ -141,13 +143,6 @@ def _noise_of(begin: "Begun", engine: Engine) -> NoiseTracker:
     if not noise.dark or engine.prompt:
         return noise
     return NoiseTracker.of(engine, noise.layout, lit(begin.frames(CHOSEN_ON))[:PREROLL])
-
-
-def _way(begin: "Begun", engine: Engine, noise: NoiseTracker) -> Way:
-    """How to restore the frames of a stream that begins like this: as sums if photons are few."""
-    if engine.prompt or not dim(begin.frames(PREROLL), noise.planes):
-        return ALONE
-    return chosen(begin.frames(CHOSEN_ON), noise, _restore(engine, noise, HERE))
 
 
 def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
