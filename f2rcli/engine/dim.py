@@ -12,7 +12,6 @@ well, show something else: what moves or flashes is not in sums.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import groupby, tee
 from math import sqrt
 from typing import NamedTuple
@@ -57,20 +56,14 @@ class Sum:
         """The place of its middle in the clip."""
         return float(np.mean([one.number for one in self.members]))
 
-    @cached_property
-    def mean(self) -> Plane:
-        """The mean of its pictures, in codes."""
-        planes = [one.copies[0].planes[0] for one in self.members]
-        exact = np.float64 if planes[0].dtype.itemsize > 2 else np.float32
-        return np.asarray(np.mean(planes, axis=0, dtype=np.float64), exact)
-
     @property
     def frame(self) -> Frame:
-        """Its mean as a frame of floats, with the sum as its `source`."""
-        first = self.members[0].copies[0]
-        layout = replace(first.layout, bits=32)
-        whole = replace(first, aside=(), stored=())
-        return replace(whole, planes=(self.mean,), layout=layout, source=self, context=False)
+        """The mean of its pictures as a frame of floats, with the sum as its `source`."""
+        planes = [one.copies[0].planes[0] for one in self.members]
+        exact = np.float64 if planes[0].dtype.itemsize > 2 else np.float32
+        mean = np.asarray(np.mean(planes, axis=0, dtype=np.float64), exact)
+        first = replace(self.members[0].copies[0], aside=(), stored=(), context=False)
+        return replace(first, planes=(mean,), layout=replace(first.layout, bits=32), source=self)
 
 
 def summed(pictures: Iterable[Copies], size: int, variance: float) -> Iterator[Sum]:
