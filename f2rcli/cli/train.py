@@ -83,6 +83,8 @@ def run_training(config: TrainConfig, console: Console) -> int:
     lines, values = summarise(result)
     code = EXIT_OK if result.written else EXIT_FAILURE
     console.event("result", **values, exit_code=code)
+    if console.quiet and not result.written:
+        console.warning(lines[-1])
     console.note(*lines)
     return code
 

@@ -14,7 +14,7 @@ from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.errors import InputError, OutputError, TrainingError
 from f2rcli.frames import Space
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.files import file_digest, write_text
+from f2rcli.io.files import file_digest, sweep, write_text
 from f2rcli.settings import read_table
 from f2rcli.system import cache_folder
 from f2rcli.training.config import TrainConfig, clip_sources, fingerprint
@@ -60,6 +60,7 @@ class Adaptation:
         be written, or has no room for the training."""
         try:
             self.weights.parent.mkdir(parents=True, exist_ok=True)
+            sweep(self.weights.parent)
             self.reason = self._trained(listener)
             if self.reason is None:
                 facts = {"sha256": file_digest(self.weights)}
@@ -80,7 +81,8 @@ class Adaptation:
         """Write fitted weights; returns why not where the weights at hand are to stay."""
         from f2rcli.training.session import train  # brings torch
 
-        run, engine, read = self.weights.with_suffix(".run"), self.settings, self.read
+        run = self.weights.with_name(f".{self.weights.stem}.part")  # swept up, should it be left
+        engine, read = self.settings, self.read
         init = engine.weights
         if engine.model == LITE:  # which has a set for colours and gray alone
             init = weights.choose(engine.method, Space.RGB, LITE)
@@ -93,12 +95,13 @@ class Adaptation:
             start_at=read.start, end_at=read.end, frames=read.frames,
         )  # fmt: skip
         try:
-            with running(config):
-                result = train(config, listener)
+            with running(config):  # raises where another process makes the same entry
+                try:
+                    result = train(config, listener)
+                finally:
+                    shutil.rmtree(run, ignore_errors=True)
         except (InputError, TrainingError) as error:
             return f"not adapted: {error}"
-        finally:
-            shutil.rmtree(run, ignore_errors=True)
         self._cut_short = result.for_time
         return result.why_not
 

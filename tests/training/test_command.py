@@ -33,6 +33,7 @@ from tests.training.clips import pictures, write_clip
 HEADER = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={})
 CLIPS = ["a.mp4", "b.mp4"]
 PLOT_CURVE = folder.plot_curve
+Run = Callable[..., Done]
 
 
 @dataclass
@@ -70,9 +71,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Session:
 
 
 @pytest.fixture
-def f2r(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Done]:
+def f2r(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in a folder of its own, beside two clips."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -82,12 +81,12 @@ def f2r(
 
 
 @pytest.fixture
-def train(f2r: Callable[..., Done], session: Session) -> Callable[..., Done]:
+def train(f2r: Run, session: Session) -> Run:
     return lambda *words: f2r("train", *words)
 
 
 def test_a_run_leaves_weights_a_curve_and_its_configuration(
-    train: Callable[..., Done], session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train: Run, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "plot_curve", PLOT_CURVE)
     done = train("a.mp4", "b.mp4", "-o", "my.safetensors", "--steps", 9, "--adapt")
@@ -121,7 +120,7 @@ def test_a_run_leaves_weights_a_curve_and_its_configuration(
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_is_said_before_anything_is_written(
-    train: Callable[..., Done], session: Session, tmp_path: Path, words: list[str], code: int,
+    train: Run, session: Session, tmp_path: Path, words: list[str], code: int,
     says: str,
 ) -> None:  # fmt: skip
     done = train(*words)
@@ -131,7 +130,7 @@ def test_what_cannot_be_run_is_said_before_anything_is_written(
     assert sorted(os.listdir(tmp_path)) == CLIPS
 
 
-def test_nothing_is_overwritten_unasked(train: Callable[..., Done], tmp_path: Path) -> None:
+def test_nothing_is_overwritten_unasked(train: Run, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"precious")
     assert train("a.mp4", "-o", "a.safetensors").code == EXIT_FAILURE
     assert (tmp_path / "a.safetensors").read_bytes() == b"precious"
@@ -146,9 +145,7 @@ def test_nothing_is_overwritten_unasked(train: Callable[..., Done], tmp_path: Pa
     assert not old.exists()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(
-    train: Callable[..., Done], tmp_path: Path
-) -> None:
+def test_a_folder_that_holds_something_else_is_left_alone(train: Run, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.png").write_bytes(b"precious")
     for extra in ([], ["--overwrite"]):
@@ -159,7 +156,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(
 
 
 def test_resume_takes_everything_from_the_run_folder_and_refuses_another_run(
-    train: Callable[..., Done], session: Session, tmp_path: Path
+    train: Run, session: Session, tmp_path: Path
 ) -> None:
     session.changes = {"stopped": "time limit"}
     first = train("a.mp4", "-o", "a.safetensors", "--seed", 5, "--time-limit", "25m")
@@ -176,9 +173,7 @@ def test_resume_takes_everything_from_the_run_folder_and_refuses_another_run(
     assert "already exists" in train("--resume", "-o", "a.safetensors").err
 
 
-def test_endings_say_how_to_go_on(
-    train: Callable[..., Done], session: Session, tmp_path: Path
-) -> None:
+def test_endings_say_how_to_go_on(train: Run, session: Session, tmp_path: Path) -> None:
     session.error = KeyboardInterrupt()
     done = train("a.mp4", "-o", "my clip.safetensors", "--quiet")
     assert done.code == EXIT_INTERRUPTED
@@ -194,17 +189,16 @@ def test_endings_say_how_to_go_on(
     assert train("--resume", "-o", "my clip.safetensors").code == EXIT_OK
 
 
-def test_where_no_weights_are_written_exit_code_and_last_line_say_why(
-    train: Callable[..., Done], session: Session, tmp_path: Path
-) -> None:
+def test_why_no_weights_are_written(train: Run, session: Session, tmp_path: Path) -> None:
     session.changes = {"why_not": "no significant improvement"}
-    done = train("a.mp4", "-o", "a.safetensors", "--adapt")
-    assert done.code == EXIT_FAILURE
-    assert done.err.splitlines()[-1] == "weights  none written: no significant improvement"
+    for quiet in ((), ("-q", "-y")):
+        done = train("a.mp4", "-o", "a.safetensors", "--adapt", *quiet)
+        assert done.code == EXIT_FAILURE
+        assert "weights  none written: no significant improvement" in done.err.splitlines()[-1]
     assert not (tmp_path / "a.safetensors").exists()
 
 
-def test_events_are_json_lines_with_numbers_or_null(train: Callable[..., Done]) -> None:
+def test_events_are_json_lines_with_numbers_or_null(train: Run) -> None:
     done = train("a.mp4", "-o", "a.safetensors", "--json")
     events = [json.loads(line) for line in done.out.splitlines()]
     assert (events[0]["event"], events[-1]["event"]) == ("start", "result")
@@ -214,9 +208,9 @@ def test_events_are_json_lines_with_numbers_or_null(train: Callable[..., Done]) 
 
 @pytest.fixture
 def adapt(
-    f2r: Callable[..., Done], session: Session, tmp_path: Path, coarse_alone: None,
+    f2r: Run, session: Session, tmp_path: Path, coarse_alone: None,
     weights_read_once: None,
-) -> Callable[..., Done]:  # fmt: skip
+) -> Run:  # fmt: skip
     """Denoise a clip with --adapt."""
     write_clip(tmp_path / "in.mkv", pictures(3))
     usual = ("denoise", "in.mkv", "-o", "out.mkv", "--overwrite", "--adapt")
@@ -227,9 +221,7 @@ def cached(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "cache" / "f2r" / "adapted").iterdir())
 
 
-def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
-    adapt: Callable[..., Done], session: Session, tmp_path: Path
-) -> None:
+def test_that_nothing_is_better_is_remembered(adapt: Run, session: Session, tmp_path: Path) -> None:
     session.changes = {"why_not": "in.mkv: its channels share their noise"}
     first, second = adapt(), adapt()
     assert (first.code, second.code) == (EXIT_OK, EXIT_OK), first.err
@@ -242,7 +234,7 @@ def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
 
 
 def test_lack_of_time_or_room_is_not_remembered(
-    adapt: Callable[..., Done], session: Session, tmp_path: Path
+    adapt: Run, session: Session, tmp_path: Path
 ) -> None:
     session.changes = {"why_not": "not adapted: no time", "for_time": True}
     assert "not adapted: no time" in adapt().err
@@ -254,9 +246,22 @@ def test_lack_of_time_or_room_is_not_remembered(
     assert cached(tmp_path) == []
 
 
-def test_a_cache_that_cannot_be_written_is_one_line_and_the_weights_stay(
-    adapt: Callable[..., Done], session: Session, tmp_path: Path
+def test_an_entry_that_another_makes_is_left_to_it(
+    adapt: Run, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def meanwhile(config: TrainConfig, report: Callable[[Event], None]) -> TrainResult:
+        assert "another f2r train is using it" in adapt().err
+        assert config.folder.is_dir()
+        return session.train(config, report)
+
+    monkeypatch.setattr(import_module("f2rcli.training.session"), "train", meanwhile)
+    (tmp_path / "cache/f2r/adapted/.left.part").mkdir(parents=True)
+    os.utime(tmp_path / "cache/f2r/adapted/.left.part", (0, 0))
+    assert "not adapted" not in adapt().err
+    assert [path.suffix for path in cached(tmp_path)] == [".json", ".safetensors"]
+
+
+def test_no_cache_is_one_line(adapt: Run, session: Session, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file, not a folder")
     done = adapt()
     assert done.code == EXIT_OK, done.err
@@ -266,9 +271,7 @@ def test_a_cache_that_cannot_be_written_is_one_line_and_the_weights_stay(
     assert session.asked == []
 
 
-def test_damaged_entries_of_the_cache_are_made_anew(
-    adapt: Callable[..., Done], session: Session, tmp_path: Path
-) -> None:
+def test_damaged_entries_are_made_anew(adapt: Run, session: Session, tmp_path: Path) -> None:
     session.changes = {"why_not": "nothing gained"}
     adapt()
     (account,) = cached(tmp_path)
@@ -279,7 +282,7 @@ def test_damaged_entries_of_the_cache_are_made_anew(
 
 
 def test_a_folder_named_as_a_level_was_is_an_input(
-    f2r: Callable[..., Done], session: Session, tmp_path: Path
+    f2r: Run, session: Session, tmp_path: Path
 ) -> None:
     """Once `--adapt full` took the folder for its level."""
     (tmp_path / "full").mkdir()
@@ -290,15 +293,15 @@ def test_a_folder_named_as_a_level_was_is_an_input(
 
 
 @pytest.mark.parametrize("words", [("--sigma", 20), ("--time-limit", "5m")])
-def test_what_does_not_go_with_adapting_is_refused(
-    adapt: Callable[..., Done], session: Session, words: tuple[object, ...]
+def test_what_does_not_go_with_adapting(
+    adapt: Run, session: Session, words: tuple[object, ...]
 ) -> None:
     assert adapt(*words).code == EXIT_USAGE
     assert session.asked == []
 
 
 def test_the_cache_keeps_what_was_used_last(
-    adapt: Callable[..., Done], session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    adapt: Run, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_module("f2rcli.training.adapt"), "MOST_KEPT", 2)
     session.changes = {"why_not": "nothing gained"}
