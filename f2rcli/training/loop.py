@@ -51,6 +51,7 @@ class RunState:
     skipped: int = 0  # batches whose loss was no number
     failing: int = 0  # of them in a row
     finished: bool = False  # at the end of its schedule, or of its patience
+    late: bool = False  # ended by the clock: in another session it goes on
     pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
     rows: list[str] = field(default_factory=list)  # of the CSV
 
@@ -86,8 +87,11 @@ class Trainer:
         self._csv = folder / f"{stage.name}.csv"
         self._begun = self._saved = time.monotonic()
         self._events = list[Event]()  # that nobody has been told yet
+        if self.state.late:  # another session is more time
+            self.state.finished = self.state.late = False
         self._before = self.state.elapsed
         self._seconds = self._before + seconds
+        self.state.points = min(self.state.points, int(self.progress() * settings.points))
 
     def progress(self) -> float:
         """Completed share of the schedule, 0..1."""
@@ -113,7 +117,8 @@ class Trainer:
         self.network.train()
         with ThreadPoolExecutor(1, "draw") as pool:
             stopped = "finished" if self.state.finished else self._loop(pool)
-        self.state.finished = True
+        state, steps = self.state, self.settings.steps
+        state.finished, state.late = True, stopped == "finished" and state.step < steps
         self._save()
         self._put(read(self._best)[1])
         self.network.eval()
@@ -305,10 +310,13 @@ def checkpoints(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / f"{name}.last.safetensors", folder / f"{name}.best.safetensors"
 
 
-def is_finished(folder: Path, name: str) -> bool:
-    """Whether a stage came to its end in an earlier session."""
+def is_finished(folder: Path, name: str, *, for_good: bool = False) -> bool:
+    """Whether a stage came to its end; for_good: by itself, and not as its time was over."""
     last, _ = checkpoints(folder, name)
-    return last.exists() and _state_of(last, read(last)[0]).finished
+    if not last.exists():
+        return False
+    state = _state_of(last, read(last)[0])
+    return state.finished and not (for_good and state.late)
 
 
 def _state_of(path: Path, header: dict[str, Any]) -> RunState:

@@ -145,10 +145,9 @@ def _trained(recipe: Recipe[Any], result: TrainResult, report: OnEvent) -> Heade
 
 
 def _train_stages(recipe: Recipe[Any], result: TrainResult, report: OnEvent) -> bool:
-    """Train every stage that is not finished, within its share of the time that is left; returns
-    whether there was time for a step."""
-    context, learnt = recipe.context, False
-    left = [s for s in recipe.specs if not is_finished(context.config.folder, s.name)]
+    """Train every stage of which something is left, within its share of the time; returns whether
+    there was time for a step."""
+    context, learnt, left = recipe.context, False, _left(recipe)
     for spec in recipe.specs:
         if spec in left and context.late:
             result.stopped = TIME_UP
@@ -159,6 +158,12 @@ def _train_stages(recipe: Recipe[Any], result: TrainResult, report: OnEvent) -> 
         result.curve += [(spec.name, step, level) for step, level in trained.curve]
         recipe.tidy(spec)
     return learnt
+
+
+def _left(recipe: Recipe[Any]) -> list[Any]:
+    """The stages of which something is left."""
+    folder = recipe.context.config.folder
+    return [s for s in recipe.specs if not is_finished(folder, s.name, for_good=True)]
 
 
 def _train_stage(
@@ -183,9 +188,10 @@ def _budget(spec: StageSpec, left: Sequence[StageSpec], context: TrainingContext
 
 def plan_lines(recipe: Recipe[Any]) -> list[str]:
     """What each stage costs on this machine, and what the time given will reach."""
-    context = recipe.context
-    left = [s for s in recipe.specs if not is_finished(context.config.folder, s.name)]
-    lines, total = [], 0.0
+    context, left = recipe.context, _left(recipe)
+    if not left:
+        return ["nothing is left to train: overwrite=True begins anew"]
+    lines, total = list[str](), 0.0
     for spec in left:
         seconds = recipe.step_seconds(spec)
         budget, steps = _budget(spec, left, context), spec.steps

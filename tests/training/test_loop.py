@@ -196,6 +196,10 @@ def test_the_schedule_follows_the_clock_where_it_is_told_to(tmp_path: Path) -> N
     rates = [float(row["lr"]) for row in table(tmp_path)]
     assert max(rates) > 0.5 * 1e-2  # it rose, however few the steps were ...
     assert trainer.rate() < 0.1 * 1e-2  # ... and the cosine came to its end
+    again = Trainer(Toy(), tmp_path, settings(steps=10**6, warmup=10**5), seconds=0.5)
+    again.run(lambda event: None)
+    assert again.state.step > trainer.state.step  # another session goes on ...
+    assert len(again.state.curve) > len(trainer.state.curve)  # ... and is examined
 
 
 def test_damaged_and_foreign_checkpoints_are_told_in_one_line(tmp_path: Path) -> None:
