@@ -142,9 +142,10 @@ class NoiseLeft:
 
 
 def measure(pictures: Sequence[Picture]) -> NoiseReport | None:
-    """The noise of pictures (C, H, W) that follow each other; None for too little evidence."""
+    """The noise of pictures (C, H, W) that follow each other; None for too little evidence. What
+    goes beyond black or white was not cut off there."""
     if len(pictures) < 3:
         return None
-    mosaic = len(pictures[0]) == len(PLANES)
+    within = all(one.min() >= 0 and one.max() <= 1 for one in pictures)
     planes = [FramePlanes.of_channels(list(one)) for one in pictures]
-    return described(planes, full_range=not mosaic)
+    return described(planes, full_range=within and len(pictures[0]) != len(PLANES))

@@ -131,7 +131,7 @@ def judge(
         passed.append(np.where(inside, apart * noise / TAU, np.nan))
     blocks = 255.0**2 * np.concatenate([_block_means(error) for error in errors])
     if np.isfinite(blocks).sum() < 2:
-        raise InputError("the clip is black or white all over: there is nothing to judge.")
+        raise InputError("the noise reaches black or white all over: there is nothing to judge.")
     variance = 255**2 * float(np.nanmean(variances))
     return Score(
         error8=255**2 * float(np.nanmean(errors)), doubt8=2 * doubt * variance,
@@ -157,6 +157,8 @@ def _frames(clip: Any, white: float | None) -> tuple[Stack, float, bool]:
     whole = np.issubdtype(array.dtype, np.integer)
     if white is None:
         white = float(np.iinfo(array.dtype).max) if whole else 1.0
+        if array.size and np.median(array) > white:
+            raise UsageError("clip: most values are above white, 1.", hint="Pass white=, as 255.")
     return array.astype(np.float32), white, bool(whole)
 
 

@@ -109,6 +109,11 @@ def test_where_black_cut_the_noise_off_nothing_is_judged() -> None:
     assert not np.isnan(free.blocks).any()
 
 
+def test_what_goes_beyond_white_was_not_cut_off() -> None:
+    clip = noisy(0.45 + scene(), 25)
+    assert f2rcli.judge(blur(1), clip).sigma8 == pytest.approx(25, rel=0.06)
+
+
 def test_a_file_is_judged_from_black_to_white() -> None:
     score = f2rcli.judge(blur(0.6), EXAMPLE)
     assert score.gain > 1
@@ -120,6 +125,7 @@ def test_a_file_is_judged_from_black_to_white() -> None:
         (np.zeros((8, 8)), "neither"),
         (np.full((5, 64, 64), 0.5, np.float32), "noise cannot be measured"),
         (np.full((5, 64, 64), np.nan, np.float32), "NaN"),
+        (np.full((5, 64, 64), 99, np.float32), "above white"),
     ],
 )
 def test_what_cannot_be_judged_is_one_clear_line(clip: Frames, words: str) -> None:
