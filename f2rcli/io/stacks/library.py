@@ -20,8 +20,15 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.io import formats
 from f2rcli.io.files import check_not_empty
-from f2rcli.io.stacks import foreign
-from f2rcli.io.stacks.foreign import image, package, picture_of, unsupported
+from f2rcli.io.stacks.foreign import (
+    czi_images,
+    image,
+    lif_images,
+    nd2_images,
+    package,
+    picture_of,
+    unsupported,
+)
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
     SECONDS,
@@ -306,9 +313,9 @@ _HDF5 = StackFormat("HDF5", "h5py", "File", hdf5_images, {"mode": "r", "rdcc_nby
 _ZARR = StackFormat("OME-Zarr", "zarr", "open", zarr_images, {"mode": "r"})
 _FITS = StackFormat("FITS", "astropy.io.fits", "open", fits_images)
 FORMATS = {
-    ".nd2": StackFormat("ND2", "nd2", "ND2File", foreign.nd2_images),
-    ".czi": StackFormat("CZI", "czifile", "CziFile", foreign.czi_images),
-    ".lif": StackFormat("LIF", "liffile", "LifFile", foreign.lif_images),
+    ".nd2": StackFormat("ND2", "nd2", "ND2File", nd2_images),
+    ".czi": StackFormat("CZI", "czifile", "CziFile", czi_images),
+    ".lif": StackFormat("LIF", "liffile", "LifFile", lif_images),
     formats.ZARR: _ZARR,
     **dict.fromkeys(formats.HDF5, _HDF5),
     **dict.fromkeys(formats.FITS, _FITS),
