@@ -1,5 +1,6 @@
 """`f2r eval`: how good denoised clips are, with a reference, with noise made here, or neither."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -117,7 +118,7 @@ def _run(
             meter.label = f"{case.name} {case.group}".rstrip()
             clips.append(run.clip(case))
             console.remark(*clips[-1].notes)
-    typed = (Path(word).name if "/" in word else word for word in sys.argv[1:])  # no private paths
+    typed = (re.sub(r"[^=]*/(?!$)", "", word) for word in sys.argv[1:])  # no private paths
     found = run.evaluation(clips, command=" ".join(["f2r", *typed]), benchmark=about)
     console.warning(*found.notes)
     for clip in clips:

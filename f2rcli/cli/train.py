@@ -83,9 +83,9 @@ def run_training(config: TrainConfig, console: Console) -> int:
     lines, values = summarise(result)
     code = EXIT_OK if result.written else EXIT_FAILURE
     console.event("result", **values, exit_code=code)
-    if console.quiet and not result.written:
-        console.warning(lines[-1])
     console.note(*lines)
+    if console.quiet and code:
+        console.warning(lines[-1])
     return code
 
 

@@ -193,10 +193,12 @@ def _networks(chosen: Weights) -> Networks:
             f"{chosen.name}: weights for method {header.method}; only f2r's are exported.",
             hint=f"Choose from {', '.join(others)}.",
         )
-    if PACKED[header.space] not in header.config.get("layouts", []):
+    layouts = header.config.get("layouts", [])
+    if PACKED[header.space] not in layouts:
         raise WeightsError(
-            f"{chosen.name}: networks that do not see the file's planes; they are not exported.",
-            hint="Choose f2r-full, or train new ones.",
+            f"{chosen.name}: learnt from {', '.join(layouts) or 'an older layout'} alone; "
+            "an exported network takes RGB, gray or a mosaic.",
+            hint="Choose f2r-full, or train on footage of RGB.",
         )
     return chosen.network(lambda: Networks(header.config)).eval()
 

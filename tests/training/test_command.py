@@ -99,6 +99,8 @@ def test_a_run_leaves_weights_a_curve_and_its_configuration(
     assert (stored["adapt"], stored["steps"]) == (True, 9)
     assert stored["inputs"] == [str(tmp_path / name) for name in CLIPS]
     assert session.asked[0].inputs == tuple(CLIPS)
+    session.changes = {"start_db": 20.0, "best_db": 20.0}
+    assert "20 dB or more" in train("a.mp4", "-o", "my.safetensors", "-y").err
 
 
 @pytest.mark.parametrize(
@@ -155,9 +157,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(train: Run, tmp_path: 
     assert os.listdir(tmp_path / "photos") == ["one.png"]
 
 
-def test_resume_takes_everything_from_the_run_folder_and_refuses_another_run(
-    train: Run, session: Session, tmp_path: Path
-) -> None:
+def test_resume_takes_all_from_the_folder(train: Run, session: Session, tmp_path: Path) -> None:
     session.changes = {"stopped": "time limit"}
     first = train("a.mp4", "-o", "a.safetensors", "--seed", 5, "--time-limit", "25m")
     assert "resume   f2r train --resume -o a.safetensors" in first.err
