@@ -41,9 +41,7 @@ def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network()
         assert loaded.header.space.value == entry["space"]
 
 
-def test_networks_are_rebuilt_once_and_without_torchs_compiler(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_networks_are_rebuilt_once_without_torchs_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
     loaded = weights.load("f2r-full")
     source = SOURCES[Space.RGB]

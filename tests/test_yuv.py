@@ -47,9 +47,7 @@ def test_no_change_gives_back_every_sample(
 
 
 @given(layout=layouts, seed=st.integers(0, 99))
-def test_a_change_to_another_picture_arrives_exactly_without_subsampling(
-    layout: PlaneLayout, seed: int
-) -> None:
+def test_a_change_arrives_exactly_without_subsampling(layout: PlaneLayout, seed: int) -> None:
     if layout.family is Family.YUV and layout.log2_chroma != (0, 0):
         return
     frame, other = random_frame(layout, 9, 7, seed), random_frame(layout, 9, 7, seed + 100)

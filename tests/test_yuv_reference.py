@@ -174,9 +174,7 @@ def test_matrices_are_those_of_the_standards(matrix: Matrix) -> None:
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 @pytest.mark.parametrize("family", list(Family)[:3])
 @pytest.mark.parametrize("full_range", [True, False])
-def test_codes_end_at_their_depth_and_never_wrap(
-    bits: int, family: Family, full_range: bool
-) -> None:
+def test_codes_end_at_their_depth_never_wrap(bits: int, family: Family, full_range: bool) -> None:
     """250 + 0.1 in 8 bits is 255; without a limit it would be 20."""
     layout = PlaneLayout(family=family, bits=bits, full_range=full_range)
     top, dtype = 2**bits - 1, np.uint8 if bits == 8 else np.uint16

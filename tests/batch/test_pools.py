@@ -62,9 +62,7 @@ def test_breaking_off_ends_the_processes(tmp_path: Path) -> None:
     assert time.monotonic() - began < 60
 
 
-def test_breaking_off_ends_a_process_that_dropped_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_breaking_off_ends_what_dropped_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It restored the whole of its clip."""
     monkeypatch.setattr("f2rcli.batch.TIMEOUT", 0.5)
     running = run_in_processes(clips("a", "deaf", out=tmp_path), work, 1)

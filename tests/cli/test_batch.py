@@ -74,7 +74,7 @@ def test_people_see_each_clip_and_the_count(f2r: Run, tree: Path) -> None:
     assert [clip["status"] for clip in report["clips"]] == ["done", "failed"]
 
 
-def test_what_is_done_is_skipped_and_what_changed_is_never_replaced_unasked(
+def test_what_is_done_is_skipped_and_what_changed_is_kept_unless_asked(
     f2r: Run, tree: Path
 ) -> None:
     (tree / "bad.mp4").unlink()
@@ -152,9 +152,7 @@ def test_a_dry_run_tells_where_each_goes_and_what_it_takes(f2r: Run, tree: Path)
     assert "done before" in [one["state"] for one in plan["clips"]]  # once it was in trouble
 
 
-def test_damage_of_one_clip_is_told_and_ends_with_its_code(
-    f2r: Run, damaged: Path, tmp_path: Path
-) -> None:
+def test_damage_of_one_clip_ends_with_its_code(f2r: Run, damaged: Path, tmp_path: Path) -> None:
     done = f2r("denoise", damaged, write_clip(tmp_path / "b.mkv"), "-o", tmp_path / "o", *STILL)
     assert done.code == EXIT_DAMAGED
     assert "[1/2] damaged.mkv: damaged" in done.err

@@ -94,7 +94,7 @@ def test_results_are_rounded_to_the_bits_that_are_written(f2r: Run, tmp_path: Pa
 
 @pytest.mark.usefixtures("coarse_alone")
 @pytest.mark.parametrize("strength", [0, 1])
-def test_what_lies_beside_the_picture_travels_from_its_first_packet_on(
+def test_what_lies_beside_travels_from_the_start_on(
     f2r: Run, tmp_path: Path, strength: int
 ) -> None:
     """What came before the second frame was lost: cover, subtitles, the beginning of the sound."""
@@ -377,9 +377,7 @@ def test_a_preview_is_a_still_of_a_moment_before_and_after(
 
 @pytest.mark.usefixtures("coarse_alone")
 @pytest.mark.parametrize("name", ["there", "there.mp4"])
-def test_a_film_goes_into_a_folder_that_is_there(
-    f2r: Run, clip: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_film_goes_into_a_folder(f2r: Run, clip: Path, tmp_path: Path, name: str) -> None:
     """One named like a film was said not to be there."""
     (tmp_path / name).mkdir()
     done = f2r("denoise", clip, "-o", tmp_path / name)

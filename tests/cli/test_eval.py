@@ -88,9 +88,7 @@ def test_a_report_is_one_page(evaluate: Run, clips: Path, tmp_path: Path) -> Non
     assert page.read_text(encoding="utf-8").lower().startswith("<!doctype html>")
 
 
-def test_results_replace_nothing_unasked_and_that_is_known_before_the_work(
-    evaluate: Run, clips: Path, tmp_path: Path
-) -> None:
+def test_results_replace_nothing_unasked(evaluate: Run, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.csv"
     out.write_text("mine")
     sides = (clips / "lossy.mkv", "--clean", clips / "clean.mkv", *PSNR)
@@ -106,9 +104,7 @@ def test_results_replace_nothing_unasked_and_that_is_known_before_the_work(
     assert not Path("-").exists()
 
 
-def test_folders_are_matched_by_name_and_what_is_missing_is_told(
-    evaluate: Run, clips: Path, tmp_path: Path
-) -> None:
+def test_folders_are_matched_by_name(evaluate: Run, clips: Path, tmp_path: Path) -> None:
     for name in ("clean/a.mkv", "clean/b.mkv", "done/a_f2r.mkv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(clips / "clean.mkv", tmp_path / name)

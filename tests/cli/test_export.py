@@ -101,9 +101,7 @@ def computed(session: Any, given: dict[str, torch.Tensor]) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_chain_of_graphs_gives_what_torch_gives(
-    folders: Callable[[str], Path], name: str
-) -> None:
+def test_the_graphs_give_what_torch_gives(folders: Callable[[str], Path], name: str) -> None:
     how = runtime.SessionOptions()
     how.intra_op_num_threads = 1  # others wait by spinning
     sessions = [runtime.InferenceSession(folders(name) / file, how) for file in NAMES]
@@ -291,9 +289,7 @@ def by_engine(frames: list[Codes]) -> list[Codes]:
     return [np.stack(frame.planes, -1) for frame in done]
 
 
-def test_the_example_restores_a_clip_as_f2r_does(
-    folders: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_the_example_restores_as_f2r_does(folders: Callable[[str], Path], tmp_path: Path) -> None:
     """The first four frames have one window, whose oldest frame has no past to remember: the
     example and f2r differ by rounding alone (one code here and there). From the fifth frame on f2r
     has its memory in place of the oldest neighbour; the example has that neighbour itself (52.6 dB

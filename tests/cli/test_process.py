@@ -79,9 +79,7 @@ def test_a_second_ctrl_c_ends_it_at_once(start: Start, tmp_path: Path) -> None:
     assert b"stopping; again to stop at once" in err
 
 
-def test_ctrl_c_is_answered_at_once_and_finishes_the_step_of_a_training(
-    start: Start, tmp_path: Path
-) -> None:
+def test_ctrl_c_is_answered_and_finishes_a_step_of_training(start: Start, tmp_path: Path) -> None:
     """Once nothing was said before the step was done and saved."""
     clip, out = write_clip(tmp_path / "clip.mkv", frames=8, sigma=20), tmp_path / "w.safetensors"
     run = start("train", clip, "-o", out, "--method", "blind2sound", "--json")
@@ -159,7 +157,7 @@ def test_a_full_standard_output_is_one_clear_line(start: Start, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("output", "code"), [("out.mkv", EXIT_OK), ("-", EXIT_FAILURE)])
-def test_a_closed_standard_output_matters_where_it_is_the_output(
+def test_a_closed_pipe_matters_where_it_is_the_output(
     tmp_path: Path, output: str, code: int
 ) -> None:
     write_clip(tmp_path / "clip.mkv")

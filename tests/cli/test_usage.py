@@ -115,7 +115,7 @@ def test_a_format_of_a_neighbouring_trade_names_the_way(
     assert "Make it a " in done.err
 
 
-def test_a_file_that_looks_like_an_option_is_named_with_its_folder(
+def test_a_file_like_an_option_is_named_with_a_folder(
     f2r: Callable[..., Done], place: Path
 ) -> None:
     Path("-x.mp4").write_bytes(b"")

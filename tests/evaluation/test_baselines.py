@@ -61,9 +61,7 @@ def test_every_frame_comes_back_in_order_with_less_noise(
 
 
 @pytest.mark.parametrize("baseline", EVERYONE + INSTALLED, ids=lambda b: b.name)
-def test_gray_clips_stay_gray_and_the_noise_is_measured_if_not_told(
-    baseline: baselines.Filter,
-) -> None:
+def test_gray_stays_gray_and_noise_is_measured_if_not_told(baseline: baselines.Filter) -> None:
     info, truth = clean(3, channels=1)
     told, frames = parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
     given = list(frames)

@@ -93,9 +93,7 @@ def test_a_folder_laid_out_as_published_gives_every_clip_once_per_level(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_other_folders_are_refused_with_what_is_expected_and_where_it_is_published(
-    name: str, tmp_path: Path
-) -> None:
+def test_other_folders_are_refused_with_what_is_expected(name: str, tmp_path: Path) -> None:
     chosen = benchmarks.load(name)
     empty, wrong, file = tmp_path / "empty", tmp_path / "wrong", tmp_path / "file"
     empty.mkdir()

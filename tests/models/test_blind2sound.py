@@ -19,7 +19,7 @@ def count(network: torch.nn.Module) -> int:
 @pytest.mark.parametrize(
     ("channels", "outputs", "parameters"), [(1, 2, 1.100), (3, 9, 1.103), (4, 14, 1.105)]
 )
-def test_the_published_denoiser_has_as_many_parameters_as_the_paper_counts(
+def test_parameters_are_as_many_as_published(
     channels: int, outputs: int, parameters: float
 ) -> None:
     denoiser = DenoisingUNet(channels)

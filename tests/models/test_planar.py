@@ -47,9 +47,7 @@ class Scene:
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.no_grad()
-def test_every_layout_has_a_way_in_and_out_and_the_same_bytes_twice(
-    lite: Networks, name: str
-) -> None:
+def test_every_layout_goes_in_and_out_and_the_same_twice(lite: Networks, name: str) -> None:
     scene = Scene(LAYOUTS[name], lite)
     first, second = scene.restored(), scene.restored()
     for one, again in zip(first, second, strict=True):

@@ -41,9 +41,7 @@ def test_a_pixel_never_sees_itself_in_any_frame_and_all_others(size) -> None:
 
 @pytest.mark.parametrize("still", [False, True])
 @pytest.mark.parametrize("size", [(20, 20), (17, 23)])
-def test_replacing_a_pixel_in_every_frame_does_not_change_its_estimate_by_a_bit(
-    size, still: bool
-) -> None:
+def test_a_pixel_replaced_in_every_frame_changes_no_bit_of_its_estimate(size, still: bool) -> None:
     network = tiny(still=still)
     picture = torch.rand(1, 1, 1, *size, dtype=torch.double)
     frames = picture + 0.1 * torch.rand(1, 5, 1, *size, dtype=torch.double)

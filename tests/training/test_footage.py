@@ -170,9 +170,7 @@ def test_of_a_folder_what_cannot_be_used_is_left_out(tmp_path: Path) -> None:
         open_footage([folder], tmp_path / "cache", Decoding())
 
 
-def test_gray_and_colour_are_not_mixed_and_a_full_disk_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gray_and_colour_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gray = write_clip(tmp_path / "gray.mkv", pictures(5, channels=1))
     rgb = write_clip(tmp_path / "rgb.mkv", pictures(5))
     with pytest.raises(InputError, match=r"is gray, rgb\.mkv is rgb"):
@@ -206,7 +204,7 @@ def test_the_level_is_that_of_other_commands(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("form", "noise"), [("yuv420p", "gaussian:30"), ("bgr0", "corr30")])
-def test_noise_that_is_drawn_is_shared_by_pixels_and_planes_as_that_of_the_clip_is(
+def test_noise_is_drawn_as_pixels_and_planes_share_it(
     tmp_path: Path, form: str, noise: str
 ) -> None:
     """Once planes were independent: Cb of 4:2:0 shares half of a cell's noise with luma, and what
@@ -225,9 +223,7 @@ def test_noise_that_is_drawn_is_shared_by_pixels_and_planes_as_that_of_the_clip_
 
 
 @pytest.mark.parametrize(("noise", "noted"), [("gaussian:30", False), ("compressed:30,23", True)])
-def test_what_a_codec_left_of_noise_is_noted_and_not_what_a_coarser_grid_did(
-    tmp_path: Path, noise: str, noted: bool
-) -> None:
+def test_what_a_codec_left_of_noise_is_noted(tmp_path: Path, noise: str, noted: bool) -> None:
     """Chroma of 4:2:0 is enlarged for R, G and B, which then share most of their noise."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form="yuv420p")
     clips = opened(path, noise=parse(noise), packed=True)
@@ -248,9 +244,7 @@ def correlations(layout: Layout, packed: torch.Tensor) -> list[float]:
     return [*np.corrcoef([one.ravel() for one in cells])[np.triu_indices(len(cells), 1)], *beside]
 
 
-def test_noise_of_counts_is_as_even_in_the_space_they_are_learnt_in_as_it_is_said_to_be(
-    tmp_path: Path,
-) -> None:
+def test_noise_of_counts_is_as_even_as_said_where_they_are_learnt_in(tmp_path: Path) -> None:
     """Once their line was too flat: half as strong in the dark as in the light."""
     (clip,) = open_footage([EXAMPLES / "calcium_noisy.tif"], tmp_path, Decoding(packed=True))
     shown, report = as_seen(clip, *measure_footage([clip]))

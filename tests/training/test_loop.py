@@ -123,9 +123,7 @@ def interrupting(at: int) -> Any:
 
 
 @pytest.mark.parametrize("at", [5, 37])
-def test_a_run_that_was_broken_off_ends_with_the_bytes_of_an_uninterrupted_one(
-    tmp_path: Path, whole: Trainer, at: int
-) -> None:
+def test_a_run_broken_off_ends_as_a_whole_one(tmp_path: Path, whole: Trainer, at: int) -> None:
     broken = Trainer(Toy(), tmp_path, settings())
     with pytest.raises(KeyboardInterrupt):
         broken.run(interrupting(at))

@@ -104,9 +104,7 @@ def test_every_method_trains_from_nothing_and_writes_what_is_better_than_its_inp
         assert "no better than the noisy frames" in str(result.why_not)
 
 
-def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(
-    tmp_path: Path, unplanned: None
-) -> None:
+def test_a_raw_burst_trains_networks_from_nothing(tmp_path: Path, unplanned: None) -> None:
     burst = tmp_path / "burst"
     burst.symlink_to(Path(__file__).parents[2] / "examples" / "raw_burst")
     result = run(asked(burst, steps=1))
