@@ -45,7 +45,7 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
     """The command line with these commands: what others need is not loaded."""
     app = typer.Typer(
         name="f2r", pretty_exceptions_enable=False, rich_markup_mode=None,
-        epilog="f2r COMMAND --help lists the options of a command.",
+        epilog="f2r COMMAND --help lists the usual options, --help-all every one.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )  # fmt: skip
     app.callback()(options)

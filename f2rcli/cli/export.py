@@ -16,7 +16,7 @@ def export(
     weights: Annotated[str, opt.argument("WEIGHTS", "Bundled weights by name, or a file.")],
     output: Annotated[str, opt.result("DIR", "Folder for the files.", "--output -o")],
 ) -> int:
-    """Write F2R's networks as ONNX files, and how to use them.
+    """Write F2R's networks as ONNX files, for programs without torch.
 
       f2r export my.safetensors -o onnx/
       f2r export my.safetensors -o onnx/ -y      replaces what is there
