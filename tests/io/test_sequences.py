@@ -6,6 +6,7 @@ import zlib
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -222,11 +223,11 @@ def test_a_cut_takes_pictures_by_number(tools, pictures) -> None:
         tools.read_all(source, start=9)
 
 
-def test_profiles_and_text_of_pictures_travel(tools, tmp_path: Path, pictures) -> None:
+@pytest.mark.parametrize("chunk", [b"tEXtHow\0by hand", b"iCCPP3\0\0" + zlib.compress(bytes(128))])
+def test_profiles_and_text_of_pictures_travel(tools, tmp_path: Path, pictures, chunk) -> None:
+    """PyAV ends the program at side data with a name of its own, as PNG's profiles have."""
     source = pictures(count=2)
-    text = b"Comment\0made by hand"
-    chunk = b"tEXt" + text
-    raw = len(text).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    raw = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
     first = source / "f0001.png"
     data = first.read_bytes()
     first.write_bytes(data[:33] + raw + data[33:])  # behind the header
@@ -235,6 +236,12 @@ def test_profiles_and_text_of_pictures_travel(tools, tmp_path: Path, pictures) -
     assert raw not in (tmp_path / "out" / "f0002.png").read_bytes()
     assert tools.same_samples(frames, tools.read_all(tmp_path / "out"))
     assert any("text" in line for line in receipt.kept)
+    with av.open(str(tmp_path / "a.mov"), "w") as film:
+        packet = av.Packet(first.read_bytes())
+        packet.stream = film.add_stream("png", width=41, height=30, pix_fmt="rgb24")
+        film.mux(packet)
+    receipt = tools.passthrough(tmp_path / "a.mov", tmp_path / "b.mkv")[1]
+    assert any("ICC profile" in line for line in receipt.dropped) == (b"iCCP" in chunk)
 
 
 def test_every_picture_is_read_back(tmp_path: Path, pictures) -> None:

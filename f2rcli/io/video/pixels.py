@@ -119,7 +119,10 @@ def _name_of(kinds: Any, number: int) -> str:
 
 
 def side_data(frame: av.VideoFrame, kind: Type) -> Any:
-    """The side data of one kind of a decoded picture; None where it has none."""
+    """The side data of one kind of a decoded picture; None where it has none.
+
+    Not for pictures of PNG with a colour profile: PyAV frees its name, which FFmpeg frees, too.
+    """
     # Not by `frame.side_data`: a picture that keeps a container, which keeps the picture, stays in
     # memory until Python looks for circles; 250 pictures of 1080p took 1.1 GB so.
     wrapped: Any = SideDataContainer

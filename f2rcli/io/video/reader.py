@@ -269,7 +269,8 @@ class VideoReader(Reader):
             duration=None if self._untimed else picture.duration or None,
             time_base=self._tick,
             corrupt=picture.corrupt,
-            quantiser8=step8(decoded, info.layout.bits)
+            # PNG has none, and perhaps a profile; see `side_data`.
+            quantiser8=("png" not in self.metadata.family and step8(decoded, info.layout.bits))
             or self._first_steps8[not decoded.key_frame],
         )
 

@@ -181,6 +181,7 @@ def family_of(stream: Stream) -> str:
 
 
 SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
+_PROFILE = "ICC profile"  # FFmpeg's words
 DOLBY = "Dolby Vision metadata"
 _EXTRAS = {
     Type.DOVI_METADATA: DOLBY,
@@ -189,7 +190,6 @@ _EXTRAS = {
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
     Type.SPHERICAL: SPHERICAL,
     Type.STEREO3D: STEREO,
-    Type.ICC_PROFILE: "ICC profile",
     Type.AFD: "active format description",
     Type.A53_CC: "closed captions",
 }
@@ -257,6 +257,7 @@ def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
     with overheard(av.logging.INFO) as lines:
         Filter("showinfo", "checksum=0").apply(frame)  # the only way to siting and fields
     shown = "".join(text for _, _, text in lines)
+    frame = Filter("sidedata", "mode=delete:type=ICC_PROFILE").apply(frame)  # see `side_data`
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
@@ -267,8 +268,9 @@ def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
         display_matrix=() if matrix == _UPRIGHT else matrix,
-        extras=tuple(
-            dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
+        extras=(
+            *dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind)),
+            *([_PROFILE] if _PROFILE in shown else []),
         ),
         stereo=_numbers(frame, Type.STEREO3D, "<2i"),
     )
