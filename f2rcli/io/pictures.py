@@ -4,6 +4,7 @@ FFmpeg's codecs read and write them. Its encoders write little metadata (colour 
 resolution), so that is copied from file to file as it is.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -22,7 +23,7 @@ from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
-from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, read_planes, stays
+from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, overheard, read_planes, stays
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg
 from f2rcli.io.video.streams import stream_line
 from f2rcli.sensor import developed
@@ -37,6 +38,8 @@ _CHUNKS = {
 _COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
 _EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
 _START_OF_SCAN = 0xDA
+# What FFmpeg says, and no more, of a JPEG that is cut off or whose samples are damaged.
+_DAMAGE = re.compile(r"EOI missing|overread|error count|error y=|bad vlc")
 
 
 def default_target(source: Path) -> Path:
@@ -139,7 +142,10 @@ def decode_picture(path: Path) -> av.VideoFrame:
     check_not_empty(path)
     frames, why = list[av.VideoFrame](), "it holds none"
     try:
-        frames = context.decode(Packet(path.read_bytes())) or context.decode(None)
+        with overheard(av.logging.WARNING) as said:
+            frames = context.decode(Packet(path.read_bytes())) or context.decode(None)
+        if damage := [text.strip() for _, _, text in said if _DAMAGE.search(text)]:
+            frames, why = [], f"damaged or cut off: {damage[0]}"
     except (av.FFmpegError, ValueError, OSError) as error:
         why = ffmpeg_reason(error)
     if not frames:

@@ -111,11 +111,11 @@ def test_numbers_that_jump_far_promise_nothing(tools, pictures) -> None:
         assert (len(list(reader)), reader.ledger.damage()) == (5, [])
 
 
-@pytest.mark.parametrize("number", [1, 3])
-def test_a_damaged_picture_is_held(tools, pictures, number: int) -> None:
-    source = pictures()
-    path = source / f"f{number:04d}.png"
-    path.write_bytes(path.read_bytes()[:60])
+@pytest.mark.parametrize(("number", "suffix"), [(1, ".png"), (3, ".png"), (3, ".jpg")])
+def test_a_damaged_picture_is_held(tools, pictures, number: int, suffix: str) -> None:
+    source = pictures(suffix=suffix)
+    path = source / f"f{number:04d}{suffix}"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with open_reader(source, ReadOptions()) as reader:
         frames = list(reader)
         assert reader.ledger.held == 1
