@@ -111,8 +111,11 @@ def test_a_truncated_hyperstack_is_refused(kind: str, tmp_path: Path) -> None:
             "palette",
         ),
         (movie((3, 16, 20)).astype("u8"), {}, "uint64"),
+        (movie((3, 16, 20, 4), "u1"), {"photometric": "separated"}, "samples are CMYK, not RGB"),
+        (movie((3, 16, 20, 3), "u1"), {"photometric": "cielab"}, "samples are CIELab, not RGB"),
+        (movie((3, 16, 20, 3), "u1"), {"photometric": "ycbcr"}, "samples are YCbCr, not RGB"),
     ],
-    ids=["mask", "complex", "palette", "uint64"],
+    ids=["mask", "complex", "palette", "uint64", "CMYK", "Lab", "YCbCr"],
 )
 def test_what_is_no_light_is_refused(array, options, words: str, tmp_path: Path) -> None:
     path = tmp_path / "s.tif"

@@ -29,6 +29,9 @@ _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
     "is_qpi": "PerkinElmer ", "is_ndtiff": "NDTiff in ",
 }  # fmt: skip
+# Colours that are not RGB, by TIFF's numbers, and compressions of which YCbCr comes out as RGB.
+_COLOURS = {5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
+_TO_RGB = {6, 7, 33007, 34892}
 _SI_CHANNELS = ("SI.hChannels.channelSave", "SI4.channelsSave")
 _SI_SWEEP = ("SI.hStackManager.numFramesPerVolumeWithFlyback", "SI.hFastZ.numFramesPerVolume")
 _SI_SLICES = ("SI.hStackManager.actualNumSlices", "SI.hStackManager.slicesPerAcq",
@@ -137,6 +140,12 @@ class TiffStack(Stack):
                     f"{self.title(number)}: samples are palette indices, not intensities.",
                     hint="Convert it to RGB or grayscale first.",
                 )
+        ycbcr = page.photometric == PHOTOMETRIC.YCBCR
+        if page.photometric in _COLOURS and not (ycbcr and page.compression in _TO_RGB):
+            raise InputError(
+                f"{self.title(number)}: samples are {_COLOURS[page.photometric]}, not RGB.",
+                hint="Convert it to RGB first.",
+            )
         if page.photometric == PHOTOMETRIC.CFA or '"cfa"' in first_description(self.file):
             raise InputError(
                 f"{self.title(number)}: is a sensor's colour mosaic, not a stack.",
