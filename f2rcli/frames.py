@@ -55,7 +55,8 @@ class Mosaic:
     pattern: str  # colours of the upper left 2x2 cell, row by row: RGGB, BGGR, GRBG or GBRG
     black: tuple[float, float, float, float]  # codes of no light, per plane
     white: tuple[float, float, float, float]  # codes of saturation, per plane
-    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)  # as shot: what R, G, B are multiplied by
+    # As shot: what R, G and B are multiplied by; None where nobody says.
+    balance: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

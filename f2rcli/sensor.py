@@ -38,7 +38,7 @@ def developed(picture: Picture, mosaic: Mosaic | None) -> Picture:
         return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
     red, green, blue, other = picture
     light = np.stack([red, (green + other) / 2, blue])
-    light *= np.array(mosaic.balance, np.float32)[:, None, None]
+    light *= np.array(mosaic.balance or (1, 1, 1), np.float32)[:, None, None]
     np.clip(light, 0, 1, out=light)
     toe = np.float32(12.92) * light
     return np.where(light <= 0.0031308, toe, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)

@@ -99,7 +99,7 @@ class RawReader(SequenceReader):
                 "black": [f"{v:g}" for v in mosaic.black], "white": f"{mosaic.white[0]:g}",
                 "sensor": f"{first.shape[1]}x{first.shape[0]}", "orientation": first.orientation,
                 "rotation": {3: 180, 6: 270, 8: 90}.get(first.orientation),
-                "white_balance": [round(v, 4) for v in mosaic.balance],
+                "white_balance": mosaic.balance and [round(v, 4) for v in mosaic.balance],
                 "noise_profile": first.noise and [v for pair in first.noise for v in pair],
                 "first": self.files[0].stem, "last": self.files[-1].stem,
             }
@@ -181,7 +181,9 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 def _kept(exposure: Exposure) -> tuple[str, ...]:
     """What comes over, in words."""
     tags = exposure.tags
-    levels = "levels, size" if exposure.gray else "levels, colour filters, white balance, size"
+    balance = exposure.mosaic.balance or CODES["AsShotWhiteXY"] in tags.carried
+    filters = f"colour filters, {'white balance, ' * bool(balance)}"
+    levels = f"levels, {'' if exposure.gray else filters}size"
     colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
     shot = "EXIF" if exposure.exif.keys() - {CODES["ISOSpeedRatings"]} else ""
     place = "GPS" if tags.gps else ""

@@ -426,8 +426,7 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
             blacks[plane] = float(raw.black_level_per_channel[colour])
     r, g, b, other = blacks
     red, green, blue = (float(v) for v in raw.camera_whitebalance[:3])
-    known = min(red, green, blue) > 0
-    balance = (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
+    balance = (red / green, 1.0, blue / green) if min(red, green, blue) > 0 else None
     return Mosaic(pattern=pattern, black=(r, g, b, other), white=white, balance=balance)
 
 
@@ -538,7 +537,7 @@ def _described(exposure: Exposure) -> Directory:
     if not exposure.gray:
         tags[50721] = Type.SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)
         tags[50778] = Type.SHORT, _D65
-        if set(exposure.mosaic.balance) != {1.0}:  # else unknown
+        if exposure.mosaic.balance is not None:
             neutral = (1 / gain for gain in exposure.mosaic.balance)
             tags[50728] = Type.RATIONAL, ratios(neutral, 1_000_000)
     return tags
