@@ -37,7 +37,7 @@ from f2rcli.errors import (
 from f2rcli.io import is_clip, unmarked_name
 from f2rcli.io.files import disk_errors, same_file, write_text
 from f2rcli.io.formats import PICTURES, RAW, READABLE, UNREAD
-from f2rcli.io.numbering import is_pattern, natural_key
+from f2rcli.io.numbering import is_pattern, natural_key, results_in, tell_results
 from f2rcli.settings import read_table
 from f2rcli.units import count
 
@@ -97,7 +97,10 @@ def _below(
     if folder.resolve() in seen:
         return
     seen.add(folder.resolve())
-    paths = sorted((p for p in folder.iterdir() if p.name[0] != "."), key=natural_key)
+    results = set(results_in(folder))
+    remarks += (f"{folder}: {note}" for note in tell_results(folder))
+    visible = (p for p in folder.iterdir() if p.name[0] != "." and p.name not in results)
+    paths = sorted(visible, key=natural_key)
     files = [path for path in paths if not path.is_dir() or path.suffix.lower() == ".zarr"]
     whole = [path for path in files if path.is_file() or path.is_dir()]  # a pipe never ends
     clips = [path for path in whole if path.suffix.lower() in READABLE]

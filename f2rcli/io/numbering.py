@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 
 from f2rcli.errors import InputError
+from f2rcli.units import count
 
 _PATTERN = re.compile(r"%0?(\d*)d")
 # Letters and words in names that number a file along an axis, as Micro-Manager, ImageXpress,
@@ -16,6 +17,7 @@ _AXES = {"t": "T", "time": "T", "z": "Z", "slice": "Z", "c": "C", "ch": "C", "ch
          "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P"}  # fmt: skip
 _NUMBERED = re.compile(rf"(?<![a-z])({'|'.join(sorted(_AXES, key=len, reverse=True))})[_-]?(\d+)")
 _ORDER = "PTCZ"  # of axes, slowest first
+_RESULT = re.compile(r"(.+)_f2r(\..+)?")  # what f2r calls its own
 
 
 def is_pattern(source: str) -> bool:
@@ -29,10 +31,27 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
+def results_in(folder: Path) -> list[str]:
+    """Names of earlier results beside their sources: `a_f2r.png` where there is an `a.tif`."""
+    names = [path.name for path in folder.iterdir()]
+    heads = {name[: dot.start()] for name in names for dot in re.finditer(r"\.|$", name)}
+    found = ((name, _RESULT.fullmatch(name)) for name in names)
+    return sorted(name for name, own in found if own and own[1] in heads)
+
+
+def tell_results(folder: Path) -> list[str]:
+    """A note on a folder's earlier results, which are no part of its clip."""
+    names = results_in(folder) if folder.is_dir() else []
+    first = f"({names[0]}{', ...' * (len(names) > 1)})" if names else ""
+    return [f"{count(len(names), 'earlier result')} left out {first}"] if names else []
+
+
 def files_of(folder: Path, suffixes: Collection[str] | None = None) -> Iterator[Path]:
-    """The visible files of a folder, or those with one of these suffixes, in no order."""
+    """The visible files of a folder but for earlier results, or those with one of these suffixes,
+    in no order."""
+    results = set(results_in(folder))
     for path in folder.iterdir():
-        wanted = suffixes is None or path.suffix.lower() in suffixes
+        wanted = (suffixes is None or path.suffix.lower() in suffixes) and path.name not in results
         if wanted and not path.name.startswith(".") and path.is_file():
             yield path
 

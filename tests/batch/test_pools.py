@@ -99,14 +99,14 @@ def test_a_process_ends_with_a_killed_parent(tmp_path: Path) -> None:
 
 
 def test_the_clips_of_a_folder_are_those_that_f2r_reads(tmp_path: Path) -> None:
-    for name in ("b 10.mkv", "b 9.mkv", "a.tif", "notes.txt", ".hidden.mkv"):
+    for name in ("b 10.mkv", "b 9.mkv", "a.tif", "a_f2r.tif", "c_f2r.mkv", "n.txt", ".hidden.mkv"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "below").mkdir()
     (tmp_path / "folder.mp4").mkdir()  # was taken for a clip
     (tmp_path / "folder.mp4" / "c.mkv").write_bytes(b"")
     found = [path.name for path in clips_in(tmp_path)]
-    assert found == ["a.tif", "b 9.mkv", "b 10.mkv"]
+    assert found == ["a.tif", "b 9.mkv", "b 10.mkv", "c_f2r.mkv"]
     names = [path.name for path in clips_in(tmp_path, recursive=True)]
-    assert sorted(names) == ["a.tif", "b 10.mkv", "b 9.mkv", "c.mkv"]
+    assert sorted(names) == ["a.tif", "b 10.mkv", "b 9.mkv", "c.mkv", "c_f2r.mkv"]
     with pytest.raises(StopIteration):
         next(iter(clips_in(tmp_path / "below")))

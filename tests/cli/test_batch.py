@@ -65,10 +65,12 @@ def test_many_kinds_of_files_make_no_long_line(f2r: Run, tree: Path) -> None:
 
 
 def test_people_see_each_clip_and_the_count(f2r: Run, tree: Path) -> None:
+    shutil.copy(tree / "a.mkv", tree / "a_f2r.mkv")
     done = f2r("denoise", tree, *STILL)
     assert "2 clips: 1 done, 1 failed; report: " in done.err
     assert re.search(r"^\[1/2\] a.mkv: done, 6 frames, .* s; about 0:\d\d to go$", done.err, re.M)
     assert "takes: 1 folder in it left out (day 2); --recursive includes them" in done.err
+    assert "takes: 1 earlier result left out (a_f2r.mkv)" in done.err
     assert "b.mkv" not in done.err
     report = json.loads((tree.with_name("takes_f2r") / ".f2r" / "report.json").read_text())
     assert [clip["status"] for clip in report["clips"]] == ["done", "failed"]

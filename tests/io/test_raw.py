@@ -131,10 +131,12 @@ def test_a_noise_profile_that_is_off_is_not_believed(
 def test_a_cinemadng_folder_has_the_rate_that_its_files_state(tmp_path: Path) -> None:
     folder = write_burst(tmp_path / "scene", extra=[(51044, 10, 1, (24000, 1001), True)])
     (folder / "scene.wav").write_bytes(b"sound")
+    write_dng(folder / "IMG 8_f2r.dng")
     with open_reader(folder, ReadOptions(start=0.05)) as reader:
         assert reader.info.rate == Fraction(24000, 1001)
         assert reader.info.frames == 2  # of four; 0.05 s is beyond the second
         assert any("1 .wav" in note for note in reader.info.notes)
+        assert "1 earlier result left out (IMG 8_f2r.dng)" in reader.info.notes
 
 
 def test_bursts_are_read_in_natural_order_and_keep_names_camera_and_levels(

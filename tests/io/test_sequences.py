@@ -107,7 +107,9 @@ def test_a_gap_late_in_a_long_film_is_found_at_once() -> None:
 def test_numbers_that_jump_far_promise_nothing(tools, pictures) -> None:
     source = pictures()
     (source / "f0005.png").rename(source / "f0900.png")
+    shutil.copy(source / "f0002.png", source / "f0001_f2r.png")
     with open_reader(source) as reader:
+        assert "1 earlier result left out (f0001_f2r.png)" in reader.info.notes
         assert (len(list(reader)), reader.ledger.damage()) == (5, [])
 
 

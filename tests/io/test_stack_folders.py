@@ -57,12 +57,14 @@ def test_pages_may_go_below_their_own_folder_and_never_onto_it(tmp_path: Path) -
     folder = tmp_path / "pages"
     folder.mkdir()
     pages = [write(folder / f"{number}.tif", (16, 20)) for number in range(3)]
+    write(folder / "1_f2r.tif", (16, 20))
     before = [page.read_bytes() for page in pages]
     passed(folder, folder / "clean", change=True)
     assert [page.read_bytes() for page in pages] == before
     assert sorted(p.name for p in (folder / "clean").iterdir()) == [p.name for p in pages]
     with open_reader(folder) as reader:  # what lies below is no page of it
         assert reader.info.frames == 3
+        assert "1 earlier result left out (1_f2r.tif)" in reader.info.notes
         with pytest.raises(UsageError, match="the output is the input itself"):
             plan_output(reader, folder, WriteOptions(overwrite=True))
 
