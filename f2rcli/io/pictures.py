@@ -5,7 +5,9 @@ resolution), so that is copied from file to file as it is.
 """
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 from av.packet import Packet
 
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import Frame, Matrix, Plane
+from f2rcli.frames import Family, Frame, Matrix, Plane
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import PartFolder, check_folder, check_not_empty, default_folder, write_file
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
@@ -31,13 +33,15 @@ from f2rcli.units import count
 from f2rcli.yuv import to_rgb
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
-_CHUNKS = {
-    b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
-    b"zTXt", b"iTXt", b"tIME",
+# What chunks of PNG and segments of JPEG (APP0, APP1, APP2, APP13, COM) hold, by how they begin.
+_PROFILE = "colour profile"
+_HELD = {
+    _PROFILE: rb"iCCP|\xe2ICC_PROFILE\0", "colours": rb"sRGB|cICP|gAMA|cHRM|mDCV|cLLI",
+    "resolution": rb"pHYs.{8}\x01|\xe0JFIF\0..[\1\2]", "EXIF": rb"eXIf|\xe1Exif",
+    "text": rb"tEXt|zTXt|iTXt|\xe1(?!Exif)|[\xed\xfe]", "time": rb"tIME",
 }  # fmt: skip
 _COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
-_EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
-_START_OF_SCAN = 0xDA
+_JFIF, _START_OF_SCAN = 0xE0, 0xDA
 # What FFmpeg says, and no more, of a JPEG that is cut off or whose samples are damaged.
 _DAMAGE = re.compile(r"EOI missing|overread|error count|error y=|bad vlc")
 
@@ -69,37 +73,51 @@ def find_pictures(source: str) -> list[Path]:
     return files
 
 
-def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
-    """The metadata of a file as (kind, raw bytes); empty for other formats."""
+def read_metadata(path: Path) -> list[tuple[str, bytes]]:
+    """The metadata of a file as (what it is, raw bytes); empty for other formats."""
     try:
         data = path.read_bytes()
     except OSError:
         return []
-    if data.startswith(_PNG):
-        return [(kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS]
-    if data.startswith(_JPEG):
-        return [
-            (bytes([kind]), raw) for kind, raw in jpeg_segments(data)
-            if kind in (_EXIF, _IPTC) or (kind == _ICC and raw[4:].startswith(b"ICC_PROFILE\0"))
-        ]  # fmt: skip
-    return []
+    raws = [raw for _, raw in _png_chunks(data)] if data.startswith(_PNG) else []
+    raws += [raw for _, raw in jpeg_segments(data)] if data.startswith(_JPEG) else []
+    heads = (raw[4:8] if data.startswith(_PNG) else raw[1:2] + raw[4:20] for raw in raws)
+    return [
+        (word, raw) for raw, head in zip(raws, heads, strict=True) for word, begin in _HELD.items()
+        if re.match(begin, head, re.DOTALL)
+    ]  # fmt: skip
 
 
-def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+def of_colours(parts: list[tuple[str, bytes]], family: Family) -> list[tuple[str, bytes]]:
+    """Metadata without a profile of other colours than pictures of this family have."""
+    spaces = {_space(raw) for word, raw in parts if word == _PROFILE} - {b""}
+    other = spaces - {b"GRAY" if family is Family.GRAY else b"RGB "}
+    return [part for part in parts if not (other and part[0] == _PROFILE)]
+
+
+def _space(profile: bytes) -> bytes:
+    """The colour space in the header of an ICC profile; b"" for none."""
+    if profile.startswith(b"\xff"):  # of a segment, the first of which has the header
+        return profile[34:38] if profile[16:17] == b"\1" else b""
+    with suppress(zlib.error, ValueError):
+        packed = profile[profile.index(b"\0", 8) + 2 : -4]
+        return zlib.decompressobj().decompress(packed, 20)[16:]
+    return b""
+
+
+def with_metadata(picture: bytes, parts: list[tuple[str, bytes]]) -> bytes:
     """An encoded picture of the same format with this metadata in place of its own."""
     if not parts:
         return picture
     if picture.startswith(_PNG):
-        replaced = {kind for kind, _ in parts}
+        replaced = {raw[4:8] for _, raw in parts}
         replaced |= _COLOUR if replaced & _COLOUR else set()
         header, *rest = (raw for kind, raw in _png_chunks(picture) if kind not in replaced)
         return b"".join((_PNG, header, *(raw for _, raw in parts), *rest))
-    place = 2
-    for kind, raw in jpeg_segments(picture):
-        if kind != 0xE0:  # JFIF's own segment stays in front
-            break
-        place += len(raw)
-    return picture[:place] + b"".join(raw for _, raw in parts) + picture[place:]
+    first = [raw for _, raw in parts if raw[1] == _JFIF]  # which stands in front
+    own = b"".join(raw for kind, raw in jpeg_segments(picture) if kind == _JFIF)
+    rest = [raw for _, raw in parts if raw[1] != _JFIF]
+    return b"".join((_JPEG, *(first or [own]), *rest, picture[2 + len(own) :]))
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -233,9 +251,11 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     kept = []
     if source.pixel_aspect not in (None, 1):
         kept.append(f"pixel aspect {source.pixel_aspect}")
-    if paths and not video and read_metadata(paths[0]):
-        words = "colour profile, EXIF and text of the pictures"
-        (kept if source.family == codec else dropped).append(words)
+    parts = read_metadata(paths[0]) if paths and not video else []
+    stay = of_colours(parts, form.samples.family) if source.family == codec else []
+    for group, some in ((kept, stay), (dropped, [part for part in parts if part not in stay])):
+        if words := ", ".join(dict.fromkeys(word for word, _ in some)):
+            group.append(f"{words} of the pictures")
     return WritePlan(
         target=target,
         container="images",
@@ -279,7 +299,8 @@ def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None =
         context.sample_aspect_ratio = aspect
     if codec == "mjpeg":
         context.color_range = FULL
-        context.options = {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+        # bitexact: without a comment of its own
+        context.options = {"flags": "+qscale+bitexact", "global_quality": str(2 * LAMBDA)}
     return b"".join(bytes(packet) for packet in (*context.encode(picture), *context.encode(None)))
 
 
@@ -310,7 +331,8 @@ class ImageWriter(Writer):
             picture = make_frame(planes, self._form)
             data = encode_picture(picture, codec, self.reader.metadata.pixel_aspect)
             if own is not None and self.reader.metadata.family == codec:
-                data = with_metadata(data, read_metadata(own))
+                parts = of_colours(read_metadata(own), self._form.samples.family)
+                data = with_metadata(data, parts)
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(
                 f"{name}: encoding failed: {ffmpeg_reason(error)}.",
