@@ -378,12 +378,15 @@ def test_a_compressed_mosaic_of_any_width_comes_back(width: int, tmp_path: Path)
         assert (file.pages.first.compression == 7) == (width % 2 == 0)
 
 
-def test_what_a_new_dng_does_not_take_over_is_named_before_the_run(tmp_path: Path) -> None:
-    source = write_dng(tmp_path / "a.dng", extra=[(50740, 1, 8, b"Foo\0note", True)])
+@pytest.mark.parametrize("code", [50740, 37500, 0])  # DNGPrivateData, MakerNote, none
+def test_what_a_new_dng_does_not_take_over_is_named_before_the_run(code, tmp_path: Path) -> None:
+    private = [(code, 7, 8, b"Foo\0note", True)] if code == 50740 else []
+    source = write_dng(tmp_path / "a.dng", extra=private)
+    with_directories(source, exif={37500: (1, b"Foo\0note")} if code == 37500 else {}, gps={})
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "b.dng", WriteOptions())
-    assert "maker notes and the camera's private tags" in plan.dropped
-    assert any("exiftool -TagsFromFile" in note for note in plan.notes)
+    assert plan.dropped == (("maker notes and the camera's private tags",) if code else ())
+    assert any("exiftool -TagsFromFile" in note for note in plan.notes) == bool(code)
 
 
 def deep_cr3(path: Path) -> None:

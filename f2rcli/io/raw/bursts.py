@@ -171,10 +171,13 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             raise InputError(what, hint="Rename one of them.")
     else:
         check_target(path, reader.paths(), overwrite=options.overwrite)
+    tags, private = reader.first.tags, tuple[str, ...]()
+    if tags.private or not tags.every:  # of files without TIFF's structure nobody tells
+        private = ("maker notes and the camera's private tags" + ", if any" * (not tags.every),)
     return WritePlan(
         target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=_kept(reader.first),
-        dropped=("maker notes and the camera's private tags",),
-        notes=(f"ExifTool copies maker notes: {_EXIFTOOL}",), detail=folder,
+        dropped=private,
+        notes=(f"ExifTool copies maker notes: {_EXIFTOOL}",) if private else (), detail=folder,
     )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ _OF_SHOT = {33434, 33437, 34850, *range(34855, 34868), *range(36864, 36884), *ra
             *range(41483, 42241)}  # fmt: skip
 # Of an EXIF directory a new one does not take over: a maker's notes and what points elsewhere.
 _NOTES = {37500, 40965}
+_PRIVATE = {33424, 34310, 37500, 50740}  # Kodak's, Leaf's, MakerNote, DNGPrivateData
 
 Entry = tuple[int, Any]  # type and value of a tag
 Directory = dict[int, Entry]  # by code
@@ -62,6 +63,7 @@ class RawTags:
     exif: Directory = field(default_factory=dict)
     gps: Directory = field(default_factory=dict)
     missing_bytes: int = 0  # that the file lacks of what its tags promise
+    private: bool = False  # whether it has notes of its maker's
 
     def text(self, code: int) -> str:
         """The text of a tag; "" where it has none."""
@@ -135,6 +137,7 @@ def read_tags(path: Path) -> RawTags:
             exif={code: entry for code, entry in exif.items() if code not in _NOTES},
             gps=_entries(_below(merged.get(CODES["GPSTag"]))),
             missing_bytes=max(0, max(ends, default=0) - path.stat().st_size),
+            private=not _PRIVATE.isdisjoint(merged.keys() | exif.keys()),
         )
     return RawTags()
 
