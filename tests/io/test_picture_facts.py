@@ -8,9 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from f2rcli.errors import UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Matrix
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
+from f2rcli.io.video.source import BOUNDED
 from tests.io.through import copied
 
 UPRIGHT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
@@ -222,8 +223,8 @@ def test_alpha_survives(tools, odd, tmp_path: Path, name: str) -> None:
     assert error < 0.02
 
 
-def test_vp8_with_alpha_keeps_the_matrix_that_its_container_states(tools, tmp_path: Path) -> None:
-    """VP8 has no place for one of its own."""
+def test_vp8_with_alpha_keeps_the_matrix_of_its_container(tools, tmp_path, monkeypatch) -> None:
+    """VP8 has no place for one of its own. The bound on pixels is that of other decoders."""
     source = tools.write_clip(
         tmp_path / "in.webm", codec="libvpx", pix_fmt="yuva420p", pts=3,
         setup=lambda stream: setattr(stream.codec_context, "colorspace", 1),
@@ -233,6 +234,9 @@ def test_vp8_with_alpha_keeps_the_matrix_that_its_container_states(tools, tmp_pa
     for path in (source, tmp_path / "out.webm"):
         with open_reader(path) as reader:
             assert (reader.info.layout.alpha, reader.info.layout.matrix.value) == (True, "bt709")
+    monkeypatch.setitem(BOUNDED, "max_pixels", "999")
+    with pytest.raises(InputError, match="no picture could be decoded"):
+        open_reader(source)
 
 
 def test_alpha_goes_to_a_container_that_holds_it_or_is_listed(tools, tmp_path: Path) -> None:

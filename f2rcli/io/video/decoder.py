@@ -137,6 +137,7 @@ def _context_of(stream: av.VideoStream) -> VideoCodecContext:
         other = av.Codec(wrapped, "r").create("video")
         for tag in ("color_primaries", "color_trc", "color_range"):
             setattr(other, tag, getattr(context, tag))  # as the container states them
+        other.options = context.options.copy()
         return other
     # FFmpeg 8.1 decodes several pictures of Theora at once before what they refer to is there.
     context.thread_type = "SLICE" if family in ("theora", "vp3", "vp4") else "AUTO"
@@ -170,7 +171,7 @@ class Decoder:
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
         self._reported = False  # damage of the picture that comes next
-        self.ended = False  # the demuxer came to its end by itself
+        self.ended = False  # the demuxer gave all that it could
         self.cut_off = False  # and said that the file goes on
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
