@@ -101,6 +101,16 @@ def test_a_file_cut_off_in_the_middle(tools, tmp_path: Path, suffix: str) -> Non
     assert 5 < len(frames) < 40
 
 
+def test_what_a_y4m_lacks_is_counted_once(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.y4m", codec="wrapped_avframe", pts=24)
+    data = bytearray(source.read_bytes())
+    data[-8 * len(b"FRAME\n" + bytes(64 * 48 * 3 // 2))] = 0
+    source.write_bytes(data)
+    with open_reader(source) as reader:
+        assert len(list(reader)) == 16
+        assert reader.ledger.missing_frames == 8
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "ts", "webm", "avi", "y4m", "nut", "wmv"])
 def test_whole_files_are_not_called_damaged(tools, tmp_path: Path, suffix: str) -> None:
     other = {"webm": "libvpx-vp9", "avi": "mjpeg", "y4m": "wrapped_avframe", "wmv": "wmv2"}

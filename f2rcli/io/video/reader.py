@@ -449,6 +449,7 @@ class VideoReader(Reader):
             there = self._piped.size if self._piped else Path(self.source).stat().st_size
             more = -(-(there - read_to) // (_Y4M_FRAME + size))  # FFmpeg drops parts unsaid
             ledger.promised("its size", decoder.packets + more, decoder.packets)
+            return
         if self.stream.frames and not self.options.begins:
             # AVI's empty packets, which repeat a frame, are counted there, and not to be had
             shown = round(decoder.due / self._tick) if form == "avi" else 0
