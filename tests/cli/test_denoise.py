@@ -519,9 +519,11 @@ def test_a_burst_is_merged_into_its_first_and_brackets_are_not(
     for number, exposure in enumerate(6 // len(exposures) * exposures):
         noisy = (240 + exposure * light + rng.normal(0, 60, light.shape)).astype(np.uint16)
         tifffile.imwrite(tmp_path / "burst" / f"{number}.dng", noisy, photometric="cfa",
-                         metadata=None, extratags=tags(left=frozenset({51041})))  # fmt: skip
+                         metadata=None, extratags=[*tags(left=frozenset({51041})),
+                         (33434, 5, 1, (round(100 * exposure), 6000), True)])  # fmt: skip
     done = f2r("denoise", tmp_path / "burst", "-o", tmp_path / "out", "--frames", given)
     assert done.code == EXIT_OK, done.err
+    assert ("several of one length gain most in a folder of their own" in done.err) == (given == 6)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"{number}.dng" for number in range(given)]
     for name, exposure in zip(names, given * exposures, strict=False):

@@ -26,6 +26,7 @@ from f2rcli.units import count
 # --- Reading --------------------------------------------------------------------------------------
 
 
+BRACKETED = 1.5  # times; exposures of a burst that differ by less may be of changing light
 PROFILE_OFF = 2.0  # times, in standard deviations, that a NoiseProfile may be off to be believed
 
 
@@ -86,6 +87,10 @@ class RawReader(SequenceReader):
         if not self.profile_fits:
             exposure = replace(exposure, noise=None)
         self.ledger.remark(*self.seen.lines())
+        shorter, longer = sorted((exposure.seconds, self.first.seconds))
+        if 0 < BRACKETED * shorter <= longer:
+            told = "several of one length gain most in a folder of their own"
+            self.ledger.remark(f"exposure times differ: {told}")
         taken = Taken(exposure.picture(samples), self.seen, (exposure, samples))
         return taken.frame(self._layout(exposure))
 

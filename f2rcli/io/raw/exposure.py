@@ -208,6 +208,11 @@ class Exposure:
         """Whether the sensor has no colour filters."""
         return not self.mosaic.pattern
 
+    @property
+    def seconds(self) -> float:
+        """How long the shutter was open; 0 where nobody says."""
+        return RawTags(exif=self.exif).number("ExposureTime")
+
     def crop(self, samples: Samples) -> Samples:
         """The active area, as a view."""
         top, left, height, width = self.active
