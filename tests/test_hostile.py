@@ -114,9 +114,7 @@ def test_a_training_of_any_settings_is_refused_or_planned(table: dict[str, Any])
 
 @FEW
 @given(name=st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"])))
-def test_any_name_may_be_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_any_name_may_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     # pytest reports what was logged, and pytest-xdist cannot pass such names on.
     monkeypatch.setattr(logging.getLogger("f2rcli"), "propagate", False)

@@ -262,7 +262,7 @@ def test_what_is_saturated_stays_so_and_nothing_exceeds_it(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("kind", "samples", "display"), [("u1", 3, True), ("u2", 3, False), ("u1", 1, False)]
 )
-def test_only_colours_of_eight_bits_are_pictures_for_the_eye(
+def test_only_8_bit_colours_are_pictures_for_the_eye(
     kind: str, samples: int, display: bool
 ) -> None:
     rng = np.random.default_rng(4)

@@ -79,9 +79,7 @@ def test_what_is_written_stays_as_it_is_without_context(tools, clip: Path) -> No
     assert tools.times(among) == tools.times(alone)
 
 
-def test_the_opening_is_read_anew_where_an_excerpt_begins_later(
-    tools, clip: Path, every: list[Frame]
-) -> None:
+def test_the_opening_is_read_anew_for_later_excerpts(tools, clip: Path, every: list[Frame]) -> None:
     with open_reader(clip, ReadOptions(start=0.8, frames=2)) as reader:
         found = [frame for frame, _ in zip(reader.opening(), range(6), strict=False)]
         assert tools.same_samples(found, every[:6])

@@ -126,9 +126,7 @@ def test_whole_files_are_not_called_damaged(tools, tmp_path: Path, suffix: str) 
 
 
 @pytest.mark.parametrize(("suffix", "language"), [(".mkv", "-eng"), (".nut", "-eng"), (".nut", "")])
-def test_statistics_of_another_file_are_not_believed(
-    tools, tmp_path: Path, suffix: str, language: str
-) -> None:
+def test_stale_statistics_are_no_promise(tools, tmp_path: Path, suffix: str, language: str) -> None:
     """A part copied out of a longer mkv brings its tags along, beside true ones or alone."""
 
     def stale(stream: av.VideoStream) -> None:

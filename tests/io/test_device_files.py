@@ -82,7 +82,7 @@ def video_elements(path: Path) -> dict[int, int]:
     return found
 
 
-def test_cropping_stays_in_matroska_with_the_shape_on_screen(
+def test_cropping_stays_in_matroska_with_the_shape_shown(
     tools, cropped: Path, tmp_path: Path
 ) -> None:
     with open_reader(cropped) as reader:
@@ -248,7 +248,7 @@ def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(odd, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("top_first", [True, False])
-def test_single_fields_are_not_split_again_and_are_marked_again(
+def test_single_fields_are_not_split_but_marked_again(
     tools, tmp_path: Path, top_first: bool
 ) -> None:
     parameters = f"log-level=error:interlace={'tff' if top_first else 'bff'}"
@@ -379,9 +379,7 @@ def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: P
             plan_output(reader, tmp_path / "out.webm", WriteOptions(audio_codec="wmv"))
 
 
-def test_an_unknown_encoder_of_sound_is_refused_for_silent_clips_as_well(
-    tools, tmp_path: Path
-) -> None:
+def test_an_unknown_encoder_of_sound_is_refused_for_silent_clips_too(tools, tmp_path: Path) -> None:
     source = tools.film(tmp_path / "in.mkv", pts=5)
     with open_reader(source) as reader:
         plan_output(reader, tmp_path / "out.mkv", WriteOptions(audio_codec="aac"))

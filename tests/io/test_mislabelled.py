@@ -39,7 +39,7 @@ def test_a_text_called_a_picture_is_refused_with_a_hint(tmp_path: Path, suffix: 
     ("suffix", "package"),
     [(".nd2", "nd2"), (".lif", "liffile"), (".czi", "czifile"), (".h5", "h5py")],
 )
-def test_an_empty_file_of_a_microscope_is_called_empty(
+def test_a_microscopes_empty_file_is_called_empty(
     tmp_path: Path, suffix: str, package: str
 ) -> None:
     pytest.importorskip(package)

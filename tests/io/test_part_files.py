@@ -209,9 +209,7 @@ def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
         check_target(pipe, [], overwrite=True)
 
 
-def test_a_folder_without_permission_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forbidden_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def access(path: Path, mode: int) -> bool:

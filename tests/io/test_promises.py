@@ -115,9 +115,7 @@ def test_a_rate_that_varies_is_no_damage(tools, suffix: str, codec: str, tmp_pat
 
 
 @pytest.mark.parametrize("how", ["zeros", "removed"])
-def test_pictures_lost_with_bytes_of_a_matroska_file_are_told(
-    tools, how: str, tmp_path: Path
-) -> None:
+def test_pictures_lost_with_bytes_of_a_matroska_are_told(tools, how: str, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "a.mkv", pts=40, options={"g": "1"})
     data = bytearray(source.read_bytes())
     middle = slice(len(data) // 2, len(data) // 2 + 20001)

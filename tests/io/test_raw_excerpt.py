@@ -47,9 +47,7 @@ def whole(burst: Path) -> list[Plane]:
     return shown(burst)
 
 
-def test_the_same_pixels_are_repaired_in_every_frame_and_told(
-    burst: Path, whole: list[Plane]
-) -> None:
+def test_the_same_pixels_are_repaired_everywhere_and_told(burst: Path, whole: list[Plane]) -> None:
     with open_reader(burst) as reader:
         stored = [frame.source.place[1] for frame in reader]
         (line,) = (one for one in reader.ledger.lines() if "hot" in one)
@@ -59,9 +57,7 @@ def test_the_same_pixels_are_repaired_in_every_frame_and_told(
 
 
 @pytest.mark.parametrize("start", [26, 97, 99])
-def test_an_excerpt_repairs_what_the_whole_run_does(
-    burst: Path, whole: list[Plane], start: int
-) -> None:
+def test_an_excerpt_repairs_what_a_run_does(burst: Path, whole: list[Plane], start: int) -> None:
     part = shown(burst, start=start / 25, frames=6)
     assert len(part) == 6
     for mine, theirs in zip(part, whole[start : start + 6], strict=True):

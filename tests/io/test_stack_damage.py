@@ -68,9 +68,7 @@ def test_a_page_whose_samples_are_not_there_is_truncated(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["plain u16", "bigtiff"])
-def test_a_truncated_stack_is_detected_and_its_whole_frames_survive(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_truncated_stack_is_told_and_its_whole_frames_survive(kind: str, tmp_path: Path) -> None:
     whole, source, target = tmp_path / "w.tif", tmp_path / "s.tif", tmp_path / "o.tif"
     array = write_kind(kind, whole).reshape(-1, 20, 30)
     with tifffile.TiffFile(whole) as file:
@@ -172,7 +170,7 @@ def test_a_page_that_cannot_be_decoded_costs_itself_and_is_named(page: int, tmp_
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.95])
 @pytest.mark.parametrize("kind", ["shaped", "no description"])
-def test_every_whole_page_of_a_list_that_breaks_off_is_restored(
+def test_whole_pages_of_a_list_broken_off_are_restored(
     kind: str, share: float, tmp_path: Path
 ) -> None:
     """Compressed pages, each with its own header, as scikit-image and suite2p write them."""
@@ -219,7 +217,7 @@ def test_a_page_that_miscounts_its_samples_is_restored_where_they_are(
 
 
 @pytest.mark.parametrize(("images", "there"), [(8, 8), (12, 8)])
-def test_what_imagej_promises_is_compared_with_the_pages(
+def test_imagejs_promises_are_compared_with_the_pages(
     images: int, there: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "s.tif"

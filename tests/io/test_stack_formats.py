@@ -169,7 +169,7 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "f2rcli[microscopy]" in str(raised.value.hint)
 
 
-def test_a_mistake_of_f2r_is_never_called_damage(
+def test_a_bug_in_f2r_is_never_called_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a library has another interface than f2r calls."""
@@ -225,9 +225,7 @@ def test_random_damage_ends_in_errors_of_ours(suffix: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("suffix", [".oir", ".mrc", ".ims", ".vsi"])
-def test_other_microscopes_files_are_not_supported_rather_than_no_video(
-    suffix: str, tmp_path: Path
-) -> None:
+def test_other_microscopes_files_are_unsupported_not_no_video(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"x" * 99)
     with pytest.raises(InputError, match=r"f2r does not read") as raised:
@@ -326,9 +324,7 @@ def test_nwb_imaging_keeps_rate_and_spacing(tmp_path: Path) -> None:
     [(np.cumsum(np.linspace(0.1, 0.4, 5)), True), (np.full(5, np.nan), False),
      (np.arange(3) / 10, False)],
 )  # fmt: skip
-def test_nwb_keeps_measured_times_that_fit_its_frames(
-    stamps: Any, kept: bool, tmp_path: Path
-) -> None:
+def test_nwb_keeps_times_that_fit_its_frames(stamps: Any, kept: bool, tmp_path: Path) -> None:
     source, target = write_nwb(tmp_path / "a.nwb", MOVIE, timestamps=stamps), tmp_path / "b.ome.tif"
     receipt = passed(source, target, change=True)
     assert ("time of each picture" in receipt.kept) == kept
@@ -406,9 +402,7 @@ def test_a_library_may_make_a_logger_of_its_own(tmp_path: Path) -> None:
     assert "a.fit: holds no pictures." in done.stderr
 
 
-def test_fits_names_the_package_where_it_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fits_names_the_missing_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "astropy.io.fits", None)
     (tmp_path / "a.fit").write_bytes(b"SIMPLE  =                    T" + bytes(5000))
     with pytest.raises(InputError, match="package astropy") as raised:

@@ -66,9 +66,7 @@ def _form(page: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("channels", [(0, 1), (1,)])  # that planes are told of
-def test_what_ome_xml_says_is_kept_and_goes_along_in_whole(
-    channels: tuple[int, ...], tmp_path: Path
-) -> None:
+def test_what_ome_xml_says_is_kept_in_whole_too(channels: tuple[int, ...], tmp_path: Path) -> None:
     ome_types = pytest.importorskip("ome_types")
     planes = "".join(
         f'<Plane TheT="{t}" TheZ="0" TheC="{c}" DeltaT="{t}" PositionX="7" ExposureTime="0.1"/>'
@@ -138,9 +136,7 @@ def test_a_stack_of_imagej_without_axes_becomes_a_movie_of_imagej(tmp_path: Path
         np.testing.assert_array_equal(file.asarray(), each_smoothed(array))
 
 
-def test_plain_pages_keep_their_first_description_and_what_else_they_say_is_told(
-    tmp_path: Path,
-) -> None:
+def test_plain_pages_keep_their_first_description_and_the_rest_is_told(tmp_path: Path) -> None:
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     with tifffile.TiffWriter(source) as writer:
         for number, page in enumerate(movie((4, 12, 14))):

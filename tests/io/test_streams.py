@@ -82,9 +82,7 @@ def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".ts", ".y4m"])
-def test_every_other_container_lists_what_it_drops(
-    tools, rich_clip: Path, tmp_path: Path, suffix: str
-) -> None:
+def test_other_containers_list_drops(tools, rich_clip: Path, tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"out{suffix}"
     _, receipt = tools.passthrough(rich_clip, target, ALL)
     beside = ("audio", "subtitle", "attachment", "cover")
@@ -265,9 +263,7 @@ def test_sound_in_a_transport_stream_comes_over_to_mp4(tools, tmp_path: Path) ->
         assert sum(1 for _ in out.decode(audio=0)) > 3
 
 
-def test_the_first_frames_of_a_clip_keep_the_packet_that_leads_its_sound_in(
-    tools, tmp_path: Path
-) -> None:
+def test_first_frames_of_a_clip_keep_the_packet_that_leads_sound_in(tools, tmp_path: Path) -> None:
     source = tools.film(tmp_path / "in.mp4", pts=20, audio=True)
     tools.passthrough(source, tmp_path / "out.mp4", read=ReadOptions(frames=10))
     whole, part = (tools.packets_of(path, "audio") for path in (source, tmp_path / "out.mp4"))
