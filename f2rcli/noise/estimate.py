@@ -53,6 +53,7 @@ CHANCE, SURELY = 0.12, 0.35
 # Along each side of a picture, that are told apart, at most and at least; and blocks along the
 # side of each.
 PLACES, FEWEST, CELL_BLOCKS = 24, 3, 2
+NEAR = np.outer(*[np.array([0.25, 0.75, 1, 0.75, 0.25])] * 2)  # weights of the places around one
 BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
 # Times the fourth moment of most blocks, from where on what frames differ by is not noise alone
 # there: molecules that blink have 2 and more, chance makes 1.2 of 256 samples.
@@ -99,14 +100,14 @@ class PlaneMap:
     def apart(self, shape: tuple[int, int], *, clipped: bool) -> Floats:
         """What places differ by: see `by_place`. Where the dark corner is the noisy one, brightness
         or place may be what makes it so: what explains all blocks better is taken. Where black and
-        white cut it off, brightness is."""
+        white cut it off, which goes by brightness, place must do so by more than chance."""
         ways, law = [], self.law()
-        for first in (law,) if clipped else (law, NoiseModel.gaussian(law.sigma[0], 1)):
+        for first, ahead in ((law, 0.0), (NoiseModel.gaussian(law.sigma[0], 1), CHANCE / 2)):
             found = self.by_place(shape, first, clipped=clipped)
             left = self.evened(found)
             found = found * left.by_place(shape, left.law(), clipped=clipped)
             found = found.clip(1 / FARTHER, FARTHER)
-            ways.append((self.evened(found).uneven, found))
+            ways.append((self.evened(found).uneven + clipped * ahead, found))
         return min(ways, key=lambda way: way[0])[1]
 
     def by_place(self, shape: tuple[int, int], law: NoiseModel, *, clipped: bool) -> Floats:
@@ -131,12 +132,13 @@ class PlaneMap:
             np.log(np.where(some, one, 1) / np.where(some, lawful, 1)) / 2 for one in (power, most)
         )
         unsure = error / np.maximum(count, 1e-12)
+        low = _around(apart, some / (np.square(unsure) + CHANCE**2))
         # What frames differ by less than the law says has other noise, whatever the network thinks
         # of its own reading. Half of what two looks differ by: here texture that moves is in both.
-        clear = np.maximum(np.abs(apart) - 2 * unsure, -at_most)
-        sure = 2 * (clear - CHANCE / 2) / (SURELY - CHANCE)
+        clear = np.maximum(np.abs(apart - low) - 2 * unsure, -at_most)
+        sure = some * (2 * (clear - CHANCE / 2) / (SURELY - CHANCE)).clip(0, 1)
         farthest = np.log(FARTHER)
-        return np.asarray(np.exp(apart.clip(-farthest, farthest) * sure.clip(0, 1)))
+        return np.asarray(np.exp((low + (apart - low) * sure).clip(-farthest, farthest)))
 
     @property
     def uneven(self) -> float:
@@ -409,6 +411,19 @@ class NoiseMap:
             light = np.asarray(cv2.blur(colour, (9, 9)), np.float32)
             expected += float(_beyond(light, sigma).mean())
         return expected < BEYOND or found < CUT_SHARE * expected
+
+
+def _around(apart: Floats, worth: Floats) -> Floats:
+    """What the places around each, and a little all of them, say of logarithms on a grid, where
+    that is clearly less than 0. Of a place that tells nothing of itself they tell more than the
+    law, which a window elsewhere may have set; and noise that is left harms less than texture that
+    is taken."""
+    total, near = (
+        cv2.filter2D(x, -1, NEAR, borderType=cv2.BORDER_CONSTANT) for x in (worth * apart, worth)
+    )
+    whole = float(np.average(apart, weights=worth)) if worth.any() else 0.0
+    beside = (total + whole / CHANCE**2) / (near + CHANCE**-2)
+    return np.where(beside < -CHANCE, beside, 0.0)
 
 
 def binned(level: Floats, variance: Floats, worth: Floats | None = None) -> tuple[Floats, Floats]:

@@ -172,6 +172,21 @@ def test_noise_in_a_window_of_a_still_graphic_goes_and_the_graphic_stays(tmp_pat
     assert psnr(done[window], gray(truth)[window]) > psnr(alone[window], gray(clip)[window]) - 2.5
 
 
+def test_a_noisy_window_leaves_the_quiet_scene_around_it_as_it_is(tmp_path: Path) -> None:
+    scene, other = (footage.leaves(192, 320, 10, seed=n, sky=n == 4) for n in (3, 4))
+    quiet, loud = footage.noisy(scene, 3, 5), footage.noisy(other, 20, 3)
+    seen = [[plane.copy() for plane in planes] for planes in quiet]
+    for planes, noisy in zip(seen, loud, strict=True):
+        for cell, one, own in zip((1, 2, 2), planes, noisy, strict=True):
+            window = np.s_[8 // cell : 72 // cell, -104 // cell : -8 // cell]
+            one[window] = own[window]
+    around = np.ones((10, 192, 320), bool)
+    around[:, :88, -120:] = False
+    done = luma_of(footage.write(tmp_path / "window.mkv", seen))[around]
+    alone = luma_of(footage.write(tmp_path / "alone.mkv", quiet))[around]
+    assert psnr(done, gray(scene)[around]) > psnr(alone, gray(scene)[around]) - 0.3
+
+
 def test_a_camera_in_a_page_has_no_noisy_colours_in_its_first_frames(tmp_path: Path) -> None:
     clip, page = footage.leaves(192, 320, 7, seed=1), []
     for at, loud in enumerate(footage.noisy(clip, 20, 3)):
