@@ -263,9 +263,10 @@ class Records:
         return failure(clip, f"{Path(clip.target).name}: {why}.", hint)
 
     def begin(self, clip: Clip) -> None:
-        """Remember that a clip is begun. Raises OSError."""
-        Path(clip.target).parent.mkdir(parents=True, exist_ok=True)
-        self._write(clip, {"fresh": not os.path.lexists(clip.target)})
+        """Remember that a clip is begun. Raises OutputError."""
+        with disk_errors(Path(clip.target)):
+            Path(clip.target).parent.mkdir(parents=True, exist_ok=True)
+            self._write(clip, {"fresh": not os.path.lexists(clip.target)})
 
     def finish(self, clip: Clip, outcome: Outcome) -> None:
         """Remember an outcome; a failed clip counts as never begun. Raises OSError."""
@@ -274,11 +275,14 @@ class Records:
         facts = asdict(replace(outcome, warnings=()))
         return self._write(clip, {"target": _stamp(clip.target), "outcome": facts})
 
-    def report(self, outcomes: Sequence[Outcome], facts: dict[str, Any], name: str) -> Path:
-        """Write all outcomes as JSON, whole or not at all. Raises OSError."""
+    def report(self, outcomes: Sequence[Outcome], facts: dict[str, Any], name: str) -> str:
+        """Write all outcomes as JSON, whole or not at all; returns where, or why not."""
         table, path = {**facts, "clips": [asdict(one) for one in outcomes]}, self._folder / name
-        write_text(path, json.dumps(table, indent=1) + "\n")
-        return path
+        try:
+            write_text(path, json.dumps(table, indent=1) + "\n")
+        except OSError as error:
+            return f"none ({error.strerror or error})"
+        return str(path)
 
     @property
     def _folder(self) -> Path:
@@ -405,5 +409,5 @@ def dask_library(address: str) -> Any:
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
-        hint = "pip install 'f2rcli[cluster]'"
+        hint = "Install it: pip install distributed."
         raise UsageError(f"jobs={address!r}: Dask is not installed.", hint=hint) from error

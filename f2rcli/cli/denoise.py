@@ -161,7 +161,7 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
         facts = {"f2r": __version__, **times, "inputs": list(sources), "settings": job.settings}
         shard = f"-{job.shard.replace('/', '-of-')}" if job.shard else ""
         path = records.report(ends, facts, f"report{shard}.json")
-        say.event("result", report=str(path), exit_code=batch.exit_code(ends))
+        say.event("result", report=path, exit_code=batch.exit_code(ends))
         for one in ends:  # again, as much may have been said since
             if one.status not in ("done", "skipped", "not run"):
                 say.note(f"{one.place}: {one.status}{f': {one.reason}' if one.reason else ''}")

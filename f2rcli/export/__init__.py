@@ -157,7 +157,7 @@ def export_networks(name_or_path: str, folder: Path, *, overwrite: bool = False)
     try:
         onnx: Any = importlib.import_module("onnx")
     except ImportError as error:
-        hint = "Install it: pip install 'f2rcli[export]'."
+        hint = "Install it: pip install onnx."
         raise OutputError("writing ONNX needs the package onnx.", hint=hint) from error
     chosen = weights.load(name_or_path)
     networks, header = _networks(chosen), chosen.header

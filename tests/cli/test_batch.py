@@ -191,6 +191,18 @@ def test_links_into_what_is_read_already_are_not_followed(f2r: Run, tree: Path) 
     assert statuses(done) == {"a.mkv": "done", "day 2/b.mkv": "done"}
 
 
+def test_a_full_disk_is_named_by_each_clip_and_the_end(f2r: Run, tree: Path, monkeypatch) -> None:
+    def full(path: Path, text: str) -> None:
+        if path.suffix == ".json":
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("f2rcli.batch.write_text", full)
+    done = f2r("denoise", tree, "-o", tree.parent / "out")
+    assert done.code == EXIT_BATCH
+    assert "a.mkv: cannot be written: the disk is full" in done.err
+    assert "2 clips: 2 failed; report: none (No space left on device)" in done.err
+
+
 def test_a_folder_that_cannot_be_read_is_left_out(f2r: Run, tree: Path, monkeypatch) -> None:
     (tree / "lost+found").mkdir()  # as on an external disk, where it ended everything
     listed = Path.iterdir

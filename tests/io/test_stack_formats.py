@@ -166,7 +166,7 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path.write_bytes(b"x")
     with pytest.raises(InputError, match="package nd2") as raised:
         open_reader(path)
-    assert "f2rcli[microscopy]" in str(raised.value.hint)
+    assert "pip install nd2" in str(raised.value.hint)
 
 
 def test_a_bug_in_f2r_is_never_called_damage(

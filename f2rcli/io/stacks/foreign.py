@@ -68,13 +68,12 @@ def picture_of(array: Any, axes: Iterable[str], where: Where) -> Any:
 
 
 def package(name: str, what: str, refusal: type[F2RError]) -> Any:
-    """A package of the extra, imported; what: needs it. Raises `refusal` where it is missing."""
+    """A package that few need, imported; what: needs it. Raises `refusal` where it is missing."""
     try:
         return import_module(name)
     except ImportError as error:
         own = name.partition(".")[0]
-        where = own if own == "astropy" else "'f2rcli[microscopy]'"
-        hint = f"Install it: pip install {where}."
+        hint = f"Install it: pip install {own}."
         raise refusal(f"{what} needs the package {own}.", hint=hint) from error
 
 
