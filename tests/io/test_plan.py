@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from f2rcli.errors import UsageError
-from f2rcli.io import WriteOptions, formats, open_reader, plan_output
+from f2rcli.io import ReadOptions, WriteOptions, formats, open_reader, plan_output
 from f2rcli.io.video.streams import CONTAINERS
 from tests.io.through import copied
 
@@ -83,6 +84,24 @@ def test_default_quality(clips) -> None:
     assert dict(plan(clips("mjpeg", "yuv422p"), "o.mkv").options)["global_quality"] == "236"
 
 
+@pytest.mark.parametrize(
+    ("codec", "crf", "plain"),
+    [("h264", None, ("chromaoffset", "0")), ("hevc", 23, ("x265-params", "cbqpoffs=0:crqpoffs=0"))],
+)
+def test_colours_lose_half_of_what_encoders_would_take(tools, tmp_path: Path, codec, crf, plain):
+    """Of a filmed clip, for a twelfth more bytes."""
+    source, errors, sizes = Path(__file__).parent / "files" / "path.ogv", [], []
+    for options in ((plain,), ()):
+        target = tmp_path / f"{len(sizes)}.mkv"
+        wishes = WriteOptions(codec=codec, crf=crf, encoder_options=options)
+        given, _ = tools.passthrough(source, target, wishes, ReadOptions(frames=12))
+        planes = [[frame.planes[1:] for frame in run] for run in (given, tools.read_all(target))]
+        errors.append(np.square(np.subtract(*np.float32(planes))).mean((0, 2, 3)))
+        sizes.append(target.stat().st_size)
+    assert (errors[1] < errors[0] / 2).all()
+    assert sizes[1] < sizes[0] * 13 / 12
+
+
 def test_wishes_are_granted(clips) -> None:
     found = plan(
         clips("libx264"), "o.mp4", codec="hevc", crf=25,
@@ -90,13 +109,13 @@ def test_wishes_are_granted(clips) -> None:
     )  # fmt: skip
     options = dict(found.options)
     assert (found.encoder, found.crf, found.preset) == ("libx265", 25, "fast")
-    assert options["x265-params"] == "log-level=error:aq-mode=3"
+    assert options["x265-params"] == "log-level=error:cbqpoffs=-8:crqpoffs=-8:aq-mode=3"
     assert options["g"] == "50"
 
 
 def test_narrow_pictures_are_kept_from_x265s_faulty_code(clips) -> None:
     narrow = dict(plan(clips("libx264", size=(48, 48)), "o.mp4", codec="hevc").options)
-    assert narrow["x265-params"] == "log-level=error:asm=0"
+    assert narrow["x265-params"] == "log-level=error:asm=0:cbqpoffs=-8:crqpoffs=-8"
 
 
 def test_a_pixel_format_that_loses_says_what(clips) -> None:
