@@ -81,6 +81,8 @@ def test_sizes_that_x264_refuses_go_to_what_holds_them(clips) -> None:
 def test_default_quality(clips) -> None:
     assert plan(clips("libx264"), "o.mp4").crf == 17
     assert plan(clips("libx265"), "o.mp4").crf == 19
+    av1 = plan(clips("libsvtav1"), "o.mp4")
+    assert (av1.crf, av1.preset) == (18, "4")
     assert dict(plan(clips("mjpeg", "yuv422p"), "o.mkv").options)["global_quality"] == "236"
 
 

@@ -37,14 +37,14 @@ _LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "p
 # Alternatives where the family's own encoders cannot hold the samples or do not exist.
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "rawvideo")  # fmt: skip
-_CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
+_CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 18, "libvpx-vp9": 18}
 # What is added to chroma's QP (six halve the step), at any crf, in 4:4:4, 4:2:2 and 4:2:0. Chroma
 # is a mean over pixels there, with that much less noise for f2r to remove: by their own choice the
 # encoders put back as much error. x264 begins at -2 (psy-rd), both at 6 more in 4:4:4, x265 only
 # where it is given no number. SVT-AV1's offsets (4.1) help no colour, libvpx's FFmpeg has not.
 _CHROMA_QP = {"libx264": (-4, -4, -6), "libx265": (2, -4, -8)}
 _WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
-_PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "6"}
+_PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "4"}
 _PRESETS = dict.fromkeys(
     ("libx264", "libx264rgb", "libx265"),
     ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
