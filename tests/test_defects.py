@@ -180,7 +180,7 @@ def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, -9999.0, 65535.0])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_fill_values_make_way_for_planes_own_samples_and_return(value: float, dtype: str) -> None:
+def test_fill_values_make_way_for_own_samples_and_come_back(value: float, dtype: str) -> None:
     plane = noisy().astype(dtype)
     plane[BOX] = value
     plane[5, 5] = 1e25
@@ -291,7 +291,7 @@ def test_a_few_far_samples_do_not_widen_the_range() -> None:
 
 @pytest.mark.parametrize("hot", [False, True])
 @pytest.mark.parametrize("kind", ["gray", "luma", "blue", "red", "mosaic"])
-def test_an_impulse_is_a_32nd_of_the_range_at_least_of_a_mosaic_less(kind: str, hot: bool) -> None:
+def test_an_impulse_is_a_thirty_second_of_the_range_of_a_mosaic_less(kind: str, hot: bool) -> None:
     """A 256th, of white - black where that is least: mosaics are mostly dark."""
     planes = [np.full((24, 24), 1000, np.uint16) for _ in range(3)]
     layout = PlaneLayout(family=Family.YUV, bits=10, full_range=False)
@@ -336,7 +336,7 @@ def test_what_more_than_half_of_all_samples_are_is_no_fill_value(more: int, fill
 @pytest.mark.parametrize(
     ("width", "alone", "fill"), [(10, 25, True), (10, 26, False), (3, 0, True), (2, 0, False)]
 )
-def test_four_fifths_of_a_fill_value_are_squares_of_3(width: int, alone: int, fill: bool) -> None:
+def test_four_fifths_of_fills_are_squares_of_3_pixels(width: int, alone: int, fill: bool) -> None:
     plane = 5 + np.random.default_rng(17).random((60, 60))
     plane[30:40, 10 : 10 + width] = 0
     places = [(2 + 4 * (n // 13), 4 * (n % 13)) for n in range(alone)]
@@ -350,9 +350,7 @@ def test_four_fifths_of_a_fill_value_are_squares_of_3(width: int, alone: int, fi
     [("f8", 1e18, True), ("f8", -1.001e18, False), ("f4", 9.9e17, True), ("f4", 1.01e18, False),
      ("f2", 65504, True), ("f2", np.inf, False)],
 )  # fmt: skip
-def test_floats_a_billion_billions_from_0_are_no_light(
-    kind: str, value: float, light: bool
-) -> None:
+def test_floats_a_billion_billions_off_are_no_light(kind: str, value: float, light: bool) -> None:
     plane = np.zeros((9, 9), kind)
     plane[4, 4] = value
     assert no_light(plane, fills=False)[4, 4] != light
