@@ -246,8 +246,10 @@ class NoiseTracker:
         shown = [picture_of(one) for one in frames]
         if even is not None:
             start, shown = even.noise, [into(even.space, one) for one in shown]
+        unsure = self.start.found.unsure if self.start.found else float("inf")
         about = {"coded": self.engine.coded, "counts": even is not None}
-        now = followed(start, shown, flows, grains, whole=begins and even is None, **about)
+        whole = begins and even is None
+        now = followed(start, shown, flows, grains, unsure=unsure, whole=whole, **about)
         self.lately = self.lately._replace(now=now, grain=grains[0])
 
     def by_now(self, frame: Frame) -> PlaneNoise:

@@ -156,7 +156,7 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
         other, even = engine.another(), noise.start.even
         if even is not None:
             even = even._replace(noise=even.noise.scaled(factor))
-        start = Opening(noise.planes.scaled(factor), None, even=even)
+        start = Opening(noise.planes.scaled(factor), noise.start.found, even=even)
         known = NoiseTracker(other, copies[0].layout, start, noise.low)
         return _restored(chain([copies], source), other, known, worker)
 

@@ -30,14 +30,16 @@ GRAINIER, GRAIN_ROWS = 1.15, 128
 
 def followed(
     start: PlaneNoise, shown: Sequence[FramePlanes], flows: Sequence[Flow | None],
-    grains: Sequence[float], *, coded: bool, whole: bool = False, counts: bool = False,
+    grains: Sequence[float], *, coded: bool, unsure: float = 0.0, whole: bool = False,
+    counts: bool = False,
 ) -> PlaneNoise:  # fmt: skip
     """The noise of the start, moved towards that of a look as far as they differ by more than
     chance, plane by plane; what places differ by is that of the look where others are noisy.
 
-    shown: a frame and one or two neighbours of its shot, or none; grains: of each; whole: whether
-    all of a large frame is looked at, as its places want; counts: whether it is of counts, whose
-    light tells the noise. flows and coded: see `estimate`.
+    shown: a frame and one or two neighbours of its shot, or none; grains: of each; unsure: standard
+    error of the start, as a share of it; whole: whether all of a large frame is looked at, as its
+    places want; counts: whether it is of counts, whose light tells the noise. flows and coded: see
+    `estimate`.
     """
     if min(shown[0].luma.shape) < BLOCK:
         return start
@@ -60,10 +62,13 @@ def followed(
         levels = [one.model.at(plane.level, index) for one in (start, seen)]
         powers = [float(np.square(level).mean()) for level in levels]
         apart = abs(float(np.log((powers[1] + 1e-9) / (powers[0] + 1e-9)))) / 2
-        shares[index] = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
+        share = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
+        # One that may be off by more than the start, and by more than counts, weighs as much less.
+        weight = (SURELY**2 + unsure**2) / max(plane.unsure, SURELY) ** 2
+        shares[index] = min(max(share, 0), 1) * min(weight, 1)
     if shares.max() <= 0:
         return start
-    model = blend(start.model, seen.model, shares.clip(0, 1))
+    model = blend(start.model, seen.model, shares)
     # A start without noise tells nothing of the scales that it lies at.
     known = [sigma > HARDLY_ANY for sigma in start.model.sigma]
     both = zip(known, start.shares, seen.shares, strict=True)
