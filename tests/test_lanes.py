@@ -287,11 +287,10 @@ def test_only_colours_of_eight_bits_are_for_the_eye(kind: str, samples: int, dis
 @pytest.mark.parametrize(
     ("top", "there", "below", "told"),
     [(255, 5, 30, True), (254, 5, 30, False), (127, 5, 30, False), (4095, 5, 30, True),
-     (254, 50, 11, True), (254, 50, 13, False), (254, 3, 0, False), (65535, 1, 30, True)],
+     (254, 50, 11, True), (254, 50, 13, False), (254, 3, 0, False), (65535, 1, 30, True),
+     (255, 1, 30, False), (511, 2, 0, False), (511, 3, 0, True)],
 )  # fmt: skip
-def test_the_last_code_of_a_depth_or_one_that_far_more_samples_have_is_a_rail(
-    top: int, there: int, below: int, told: bool
-) -> None:
+def test_a_last_or_crowded_code_is_a_rail(top: int, there: int, below: int, told: bool) -> None:
     """Of 8192 samples: more than a thousandth, and four times those of the eight codes below."""
     shown = np.random.default_rng(5).integers(20, 90, 8192).astype(np.uint16)
     shown[:there], shown[there : there + below] = top, top - 8

@@ -132,16 +132,18 @@ def _levels(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def _saturation(frames: Sequence[Plane]) -> tuple[float | None, float]:
     """The highest code and how much of the frames is there, if it looks like a rail: the last code
-    of a depth, or one that far more samples have than the codes below it."""
+    of the type, or of a depth where several samples and more than at the code below are (of light
+    that ends there by chance one or two are), or one that far more have than the codes below."""
     if frames[0].dtype.kind == "f":
         return None, 0.0
     top = max(int(frame.max()) for frame in frames)
     there = sum(int(np.count_nonzero(frame == top)) for frame in frames)
     below = sum(int(np.count_nonzero((frame < top) & (frame >= top - 8))) for frame in frames)
     total = sum(frame.size for frame in frames)
-    last = top.bit_length() >= 8 and (top + 1) & top == 0
-    rail = last or (there > 4 * below and there > 1e-3 * total)
-    if not rail or not 1e-5 * total <= there < total:
+    beside = sum(int(np.count_nonzero(frame == top - 1)) for frame in frames)
+    rail = top == np.iinfo(frames[0].dtype).max or (there > 4 * below and there > 1e-3 * total)
+    last = top.bit_length() >= 8 and (top + 1) & top == 0 and there > max(beside, 2)
+    if not (rail or last) or not 1e-5 * total <= there < total:
         return None, 0.0
     return float(top), there / total
 
