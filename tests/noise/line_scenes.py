@@ -87,5 +87,6 @@ SCENES: dict[str, Callable[[], np.ndarray]] = {
     "strobe": strobe,
     "posts": posts,
     "fence": lambda: 0.5 + 0.3 * (COLUMNS % 9 < 3) + 0 * scene(),
+    "layers": lambda: scene(speed=(0, 0)) + cv2.GaussianBlur(row_offsets(26, 1)[0], (0, 0), 1),
     "text": lambda: scene(speed=(0, 0)) + 0.4 * (np.indices(SIZE).sum(0) % 7 < 2) * (COLUMNS > 70),
 }
