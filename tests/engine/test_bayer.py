@@ -58,9 +58,7 @@ def engine_of(path: Path, info: ClipInfo, **settings: object) -> Engine:
 
 
 @pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG"])
-def test_a_mosaic_goes_in_as_four_planes_and_comes_back_where_it_was(
-    pattern: str, untrained: Path
-) -> None:
+def test_a_mosaic_goes_in_as_four_planes_and_comes_back(pattern: str, untrained: Path) -> None:
     frames = burst(pattern, count=2)
     engine = engine_of(untrained, info_of(frames))
     planes = engine.store.planes(frames[0])

@@ -275,9 +275,7 @@ def test_what_a_coarse_codec_made_of_noise_goes(
 
 
 @pytest.mark.parametrize(("still", "gain"), [(True, 11.9), (False, 12.8)])
-def test_noise_that_a_camera_kept_from_frame_to_frame_goes(
-    still: bool, gain: float, tmp_path: Path
-) -> None:
+def test_noise_kept_from_frame_to_frame_goes(still: bool, gain: float, tmp_path: Path) -> None:
     clip = footage.leaves(192, 256, 12, seed=2, sky=True)
     clip = [clip[0]] * 12 if still else clip
     rng, kept, noisy = np.random.default_rng(6), None, []

@@ -77,9 +77,7 @@ def undisturbed_clip() -> list[Frame]:
 
 
 @pytest.mark.parametrize(("threads", "finished"), [(1, 9), (2, 7)])
-def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
-    tmp_path, threads, finished
-) -> None:
+def test_a_run_killed_thrice_ends_as_one_that_was_not(tmp_path, threads, finished) -> None:
     frames = clip()
     whole = undisturbed_clip()
     for stop in (4, 7, 10):  # at the beginning, at the copy before a cut, near the end

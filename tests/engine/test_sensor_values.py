@@ -170,6 +170,15 @@ def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> N
     assert not f2rcli.denoise(steps.astype(np.uint16), axes="TYX", return_report=True)[1].notes
 
 
+@pytest.mark.parametrize("gain", [0.5, 6.0])
+def test_it_is_said_where_whole_codes_cost_much_of_what_is_gained(gain: float) -> None:
+    rng, light = np.random.default_rng(6), cells(8)[:, :96, :96]
+    codes = BLACK + gain * (rng.poisson(light) + rng.normal(0, 1.6, light.shape))
+    _, report = f2rcli.denoise(np.rint(codes).astype(np.uint16), return_report=True)
+    assert report.noise[0].sigma[0] > 1
+    assert any("noise of less than a code" in note for note in report.notes) == (gain < 1)
+
+
 @pytest.mark.parametrize("deep", [0.0, 0.5])
 def test_planes_far_apart_differ_by_what_they_show_and_by_noise(deep: float) -> None:
     rng = np.random.default_rng(1)

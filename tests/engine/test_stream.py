@@ -81,9 +81,7 @@ def test_a_clip_shorter_than_a_window_is_told_so_and_no_other(count: int, said: 
 @pytest.mark.parametrize(
     ("count", "size"), [(1, (4, 6)), (8, (4, 6)), (2, (3, 2)), (4, (1, 1)), (7, (1, 5))]
 )
-def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(
-    count: int, size: tuple[int, int]
-) -> None:
+def test_pictures_of_few_pixels_are_left_alone_and_told(count: int, size: tuple[int, int]) -> None:
     """Their median tells noise from texture by chance: clips of 6x4 pixels lost up to 27 codes."""
     frames = to_frames(np.random.default_rng(3).random((count, 3, *size)))
     done, engine = denoised(frames)
@@ -94,9 +92,7 @@ def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(
 
 @pytest.mark.parametrize(("side", "told"), [(15, "too few pixels"), (20, "hardly any noise")])
 @pytest.mark.parametrize("count", [1, 8])
-def test_what_is_said_of_small_clean_pictures_is_what_was_measured(
-    count: int, side: int, told: str
-) -> None:
+def test_what_is_said_of_small_clean_pictures_is_measured(count: int, side: int, told: str) -> None:
     _, engine = denoised(to_frames(np.full((count, 3, side, side), 0.5)))
     said = [
         one for one in engine.found.notes if "too few pixels" in one or "hardly any noise" in one

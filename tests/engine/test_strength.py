@@ -64,9 +64,7 @@ def test_shares_of_rgb_are_those_of_its_bt709_luma_and_chroma() -> None:
         (asked(luma=2.5), (2.5, 1, 1), (2.5, 2.5, 2.5), (2.5,)),
     ],
 )
-def test_noise_is_taken_to_be_stronger_in_the_planes_asked_for(
-    settings, of_yuv, of_rgb, of_gray
-) -> None:
+def test_noise_counts_as_stronger_in_planes_asked_for(settings, of_yuv, of_rgb, of_gray) -> None:
     assert allowance(settings, YUV420) == of_yuv
     assert allowance(settings, RGB8) == of_rgb
     assert allowance(settings, GRAY8) == of_gray

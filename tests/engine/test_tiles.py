@@ -46,9 +46,7 @@ def test_tiles_cover_every_row_once_and_read_their_reach_on_the_stride(
 @pytest.mark.parametrize(
     ("size", "expected"), [(1080, 544), (1920, 960), (2160, 720), (1024, 1024), (5, 8), (3840, 960)]
 )
-def test_tiles_of_a_picture_are_of_one_size_and_no_more_than_asked_for(
-    size: int, expected: int
-) -> None:
+def test_tiles_are_of_one_size_and_no_more_than_asked_for(size: int, expected: int) -> None:
     assert even(size, 1024, 8) == expected
 
 
