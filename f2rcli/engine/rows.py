@@ -136,11 +136,10 @@ def _lasting(shot: Sequence[Look], family: Family) -> Iterator[RowNoise]:
             half = len(seen) // 2
             first, second = (np.mean(some, axis=0) for some in (seen[:half], seen[half:]))
             both = np.asarray((first + second) / 2, np.float32)
-            if not (found := rows.shared([(first, second)])):
-                continue
-            offsets, sigma = rows.of_picture(both)
-            if 2 * sigma > found:  # less is the scene's: rows have most of it in common
-                yield RowNoise(group, columns, sigma, offsets)
+            found = rows.shared([(first, second)])
+            # Rows of a scene have more in common than of their own.
+            if found and 2 * (own := rows.of_picture(both))[1] > found:
+                yield RowNoise(group, columns, own[1], own[0])
 
 
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover":

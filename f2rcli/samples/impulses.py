@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Mask, Plane
+from f2rcli.frames import Floats, Mask, Plane
 
 MAD_TO_SIGMA = 1.4826  # of a Gaussian: its standard deviation by the median of |x|
 FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
@@ -42,9 +42,7 @@ def robust_sigma(apart: NDArray[Any]) -> float:
     return MAD_TO_SIGMA * float(np.median(np.abs(apart))) if apart.size else np.nan
 
 
-def without_impulses(
-    plane: Plane, least: float = 0.0, known: Impulses = NONE
-) -> tuple[Plane, Mask]:
+def without_impulses(plane: Plane, least: float = 0, known: Impulses = NONE) -> tuple[Plane, Mask]:
     """A finite plane (H, W) with medians in place of single samples, or pairs of them, that stand
     out of the 24 around each, and where these are; the plane itself where there are none, or so
     many that they are no defects.
@@ -106,16 +104,14 @@ def _apart(plane: Plane) -> Plane:
     return cv2.absdiff(values, cv2.medianBlur(values, 5))
 
 
-def _beyond(
-    centre: NDArray[np.float64], around: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _beyond(centre: Floats, around: Floats) -> tuple[Floats, Floats]:
     """How far samples (N,) lie beyond all but TWIN of the 24 around, and the range of those."""
     above, below = centre - around[:, -1 - TWIN], around[:, TWIN] - centre
     upper, lower = around[:, -1] - around[:, TWIN], around[:, -1 - TWIN] - around[:, 0]
     return np.maximum(above, below), np.where(above > below, lower, upper)
 
 
-def _around(plane: Plane, places: Places) -> NDArray[np.float64]:
+def _around(plane: Plane, places: Places) -> Floats:
     """The 24 samples around each place, sorted; mirrored at the border."""
     near = samples_near(plane, *np.divmod(places, plane.shape[1]), np.array(STEPS))
     return np.sort(near.astype(np.float64), axis=1)
@@ -134,7 +130,7 @@ def lone(plane: Plane, whole: Plane, hot: Mask) -> Places:
     return places[seen * np.sign(beyond) < MOST_SHARED * np.abs(beyond)]
 
 
-def _excess(plane: Plane, rows: Places, columns: Places) -> NDArray[np.float64]:
+def _excess(plane: Plane, rows: Places, columns: Places) -> Floats:
     """How far samples lie above the median of the eight nearest of their colour."""
     near = samples_near(plane, rows, columns, np.array(OWN_COLOUR)).astype(np.float64)
     return near[:, 0] - np.median(near[:, 1:], axis=1)
