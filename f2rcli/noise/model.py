@@ -230,6 +230,8 @@ class NoiseModel:
         """Standard deviations at up to three codes between the levels of black and white, the
         darkest light and two above, and the line of the variance if it is one, its slope with its
         standard error where that is known, as text; the mean of the channels."""
+        if not any(self.sigma):  # of one value: its levels may lie beyond the file's codes
+            return "sigma 0"
         black, span = levels[0], levels[1] - levels[0]
         digits = 2 - math.floor(math.log10(span))
         gain, read, dark = (sum(part) / len(part) for part in (self.gain, self.read, self.pedestal))

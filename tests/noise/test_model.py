@@ -126,6 +126,7 @@ def test_a_law_speaks_in_the_codes_of_its_file() -> None:
     known = replace(lit, read=(0.004,), dark=(0.252,))  # three deviations above 0.25 lie beyond it
     assert known.in_codes((0.0, 1000.0)).startswith("sigma 4 at 252, 70.5 at 500, 99.9 at 750;")
     assert NoiseModel.gaussian(0.1, 1).in_codes((0.0, 10.0)) == "sigma 1 at 5, 1 at 7.5"
+    assert NoiseModel.gaussian(0, 1).in_codes((32767.0, 163838.0)) == "sigma 0"  # 65535 alone
     narrow = NoiseModel.gaussian(0.05, 1).in_codes((-35.999, 66.0))
     assert narrow == "sigma 5.1 at 5, 5.1 at 15, 5.1 at 41"
     bent = NoiseModel((0.5,), (0.0,), (0.1,), curve=((0.0,) * 8 + (0.3,) * 9,))
