@@ -64,9 +64,7 @@ def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "name", sorted({path.name for path in EXAMPLES.glob("*.py")} - {"onnx_denoise.py"})
 )
-def test_without_arguments_examples_say_what_they_take(
-    script: Callable[..., str], name: str
-) -> None:
+def test_without_arguments_examples_say_what_to_pass(script: Callable[..., str], name: str) -> None:
     with pytest.raises(SystemExit, match=rf"(?m)^python examples/{name} \S"):
         script(name)
 

@@ -191,7 +191,8 @@ class NoiseTracker:
     def _rounds_off(self, frame: Frame) -> bool:
         """Whether whole codes, of which rounding adds a twelfth in variance where there is noise,
         cost a frame more than 1 dB of what is left of it."""
-        noise = self.start.planes.level(0, picture_of(frame).planes[0]) * code_span(self.layout)[1]
+        noise = self.start.planes.model.at(picture_of(frame).planes[0], 0)
+        noise = noise * code_span(self.layout)[1]
         power, noisy = float(np.square(noise).mean()), float(np.mean(noise > RARE))
         return power > RARE**2 and noisy / 12 > (10**0.1 - 1) * LEFT * power
 

@@ -76,9 +76,7 @@ def test_people_see_each_clip_and_the_count(f2r: Run, tree: Path) -> None:
     assert [clip["status"] for clip in report["clips"]] == ["done", "failed"]
 
 
-def test_what_is_done_is_skipped_and_what_changed_is_kept_unless_asked(
-    f2r: Run, tree: Path
-) -> None:
+def test_what_is_done_is_skipped_and_what_changed_is_kept(f2r: Run, tree: Path) -> None:
     (tree / "bad.mp4").unlink()
     words = ("denoise", tree, "-r", "--json")
     assert f2r(*words, *STILL).code == EXIT_OK

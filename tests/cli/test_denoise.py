@@ -94,9 +94,7 @@ def test_results_are_rounded_to_the_bits_that_are_written(f2r: Run, tmp_path: Pa
 
 @pytest.mark.usefixtures("coarse_alone")
 @pytest.mark.parametrize("strength", [0, 1])
-def test_what_lies_beside_travels_from_the_start_on(
-    f2r: Run, tmp_path: Path, strength: int
-) -> None:
+def test_what_lies_beside_travels_from_its_start(f2r: Run, tmp_path: Path, strength: int) -> None:
     """What came before the second frame was lost: cover, subtitles, the beginning of the sound."""
     plain = film(tmp_path / "plain.mkv", pts=8, audio=True)
     rich, out = write_rich(plain, tmp_path / "rich.mkv"), tmp_path / "out.mkv"
@@ -144,9 +142,7 @@ def test_what_it_will_take_is_told_before_the_wait(
 
 
 @pytest.mark.usefixtures("coarse_alone")
-def test_frames_that_lead_in_are_part_of_the_wait(
-    f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lead_in_is_part_of_the_wait(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A still of 1080p was told as nine seconds and took 52: 24 frames come before it."""
     monkeypatch.setattr("f2rcli.cli.progress.EVENT_EVERY", 0.0)
     long = write_clip(clip.with_name("long.mkv"), frames=14)

@@ -157,9 +157,7 @@ def test_a_full_standard_output_is_one_clear_line(start: Start, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("output", "code"), [("out.mkv", EXIT_OK), ("-", EXIT_FAILURE)])
-def test_a_closed_pipe_matters_where_it_is_the_output(
-    tmp_path: Path, output: str, code: int
-) -> None:
+def test_a_closed_pipe_matters_where_it_is_output(tmp_path: Path, output: str, code: int) -> None:
     write_clip(tmp_path / "clip.mkv")
     line = f"exec {sys.executable} -m f2rcli denoise clip.mkv -o {output} --strength 0 >&-"
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, stderr=subprocess.PIPE, text=True)

@@ -115,9 +115,7 @@ def test_a_format_of_a_neighbouring_trade_names_the_way(
     assert "Make it a " in done.err
 
 
-def test_a_file_like_an_option_is_named_with_a_folder(
-    f2r: Callable[..., Done], place: Path
-) -> None:
+def test_a_file_like_an_option_is_named_with_folder(f2r: Callable[..., Done], place: Path) -> None:
     Path("-x.mp4").write_bytes(b"")
     assert "write ./-x.mp4" in f2r("denoise", "-x.mp4").err
 

@@ -17,9 +17,7 @@ CODECS = {"mpeg4": {"qmin": "6", "qmax": "6"}, "libx264": {"crf": "24"}}
 
 @pytest.mark.parametrize("order", [(0, 0, 1, 1, 2, 2, 3, 3, 4, 4), (0, 1, 1, 2, 3, 4, 4)])
 @pytest.mark.parametrize("codec", CODECS)
-def test_noise_goes_as_if_every_picture_came_once(
-    codec: str, order: tuple[int, ...], tmp_path: Path
-) -> None:
+def test_noise_goes_as_if_all_came_once(codec: str, order: tuple[int, ...], tmp_path: Path) -> None:
     clip = footage.leaves(192, 256, 5, seed=2, sky=True)
     noisy = footage.noisy(clip, 12, 3)
     once = footage.write(tmp_path / "once.mkv", noisy, codec, **CODECS[codec])

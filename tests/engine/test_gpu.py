@@ -226,9 +226,7 @@ def test_clips_of_which_all_is_recorded_come_out_the_same(monkeypatch: pytest.Mo
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_records_everything_and_gives_what_it_gives_unrecorded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_cuda_records_all_and_gives_what_it_gives_without(monkeypatch: pytest.MonkeyPatch) -> None:
     frames, results = noisy_clip(14), []
     monkeypatch.setattr(CudaRecorder, "has_room", lambda recorder: True)
     for there in (True, False):

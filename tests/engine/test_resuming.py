@@ -91,9 +91,7 @@ def test_a_run_killed_thrice_ends_as_one_that_was_not(tmp_path, threads, finishe
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_killed_around_a_rise_of_its_noise_goes_on_with_frames_prepared_anew(
-    tmp_path,
-) -> None:
+def test_a_run_killed_around_a_rise_of_noise_goes_on_with_frames_prepared_anew(tmp_path) -> None:
     quiet, loud = (noisy_clip(12, sigma=sigma) for sigma in (5, 20))
     frames = [*quiet[:8], *loud[8:]]
     whole, _ = denoised(frames)
@@ -127,9 +125,7 @@ def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_nois
     assert said[0].startswith("continues")
 
 
-def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(
-    tmp_path, coarse_alone
-) -> None:
+def test_what_was_kept_of_another_clip_or_settings_is_begun_anew(tmp_path, coarse_alone) -> None:
     frames, said = noisy_clip(6), []
     run(tmp_path, frames, 2, sigma=20.0)
     run(tmp_path, frames, 3, said=said.append, sigma=25.0)
@@ -156,9 +152,7 @@ def test_a_damaged_record_is_begun_anew(tmp_path, name, coarse_alone) -> None:
         assert "damaged" in said[0]
 
 
-def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(
-    tmp_path, monkeypatch, coarse_alone
-) -> None:
+def test_a_record_of_types_f2r_does_not_know_is_begun(tmp_path, monkeypatch, coarse_alone) -> None:
     frames = noisy_clip(4)
     run(tmp_path, frames, 2, sigma=20.0)
     monkeypatch.setattr(records, "KNOWN", [])

@@ -140,9 +140,7 @@ def cells(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("before", [softened, averaged, brightened])
-def test_noise_goes_from_a_stack_that_was_worked_on(
-    before: Callable[[np.ndarray], np.ndarray],
-) -> None:
+def test_noise_goes_from_a_stack_worked_on(before: Callable[[np.ndarray], np.ndarray]) -> None:
     light, rng = cells(24), np.random.default_rng(6)
     noisy = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
     clean, given = before(BLACK + GAIN * light), np.float32(before(noisy))

@@ -82,9 +82,7 @@ def undamaged(kind: str) -> list[tuple[Plane, ...]]:
 
 
 @pytest.mark.parametrize(("kind", "defect"), CASES)
-def test_a_defect_comes_back_as_it_was_or_repaired_and_is_felt_nowhere_else(
-    kind: str, defect: str
-) -> None:
+def test_a_defect_comes_back_or_is_repaired_and_felt_nowhere_else(kind: str, defect: str) -> None:
     frames, (zero, one) = damaged(kind, defect), KINDS[kind][2]
     away = np.ones((HEIGHT, WIDTH), bool)
     away[AROUND] = False

@@ -240,9 +240,7 @@ def test_noise_that_rises_is_removed_from_its_first_frame_on(cut: bool) -> None:
     assert min(psnr(done[t : t + 1], clean[t : t + 1]) for t in (10, 11, 12)) > 30
 
 
-def test_copies_of_a_frame_get_its_result_and_are_not_its_neighbours(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_copies_get_a_frames_result_and_are_no_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[object] = []
     look = window_loop.thumbnail
     monkeypatch.setattr(window_loop, "thumbnail", lambda luma: looks.append(luma) or look(luma))

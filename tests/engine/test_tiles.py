@@ -30,9 +30,7 @@ def test_a_number_is_rounded_down_to_the_stride_and_off_means_whole() -> None:
 @pytest.mark.parametrize(
     ("size", "tile", "reach"), [(100, 64, 80), (64, 64, 8), (321, 64, 72), (5, 64, 80)]
 )
-def test_tiles_cover_every_row_once_and_read_their_reach_on_the_stride(
-    size: int, tile: int, reach: int
-) -> None:
+def test_tiles_cover_rows_once_and_reach_on_the_stride(size: int, tile: int, reach: int) -> None:
     covered = np.zeros(size, int)
     for span in spans(size, tile, reach):
         covered[span.keep] += 1
@@ -65,9 +63,7 @@ class Hungry(nn.Module):
         return x
 
 
-def test_out_of_memory_falls_to_smaller_tiles_and_stays_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_out_of_memory_falls_to_smaller_tiles_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     given_back: list[bool] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(True))
     x = torch.rand(1, 3, 200, 320)

@@ -48,9 +48,7 @@ def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
     assert one.contract.returned.share == two.contract.returned.share
 
 
-def test_an_error_of_the_networks_comes_after_the_frames_before_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_error_of_networks_comes_after_earlier_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = noisy_clip(12, **SMALL)
     engine = engine_for(frames, threads=2, sigma=25.0)
     taken: list[Frame] = []

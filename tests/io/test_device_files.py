@@ -82,9 +82,7 @@ def video_elements(path: Path) -> dict[int, int]:
     return found
 
 
-def test_cropping_stays_in_matroska_with_the_shape_shown(
-    tools, cropped: Path, tmp_path: Path
-) -> None:
+def test_cropping_stays_in_matroska_with_its_shape(tools, cropped: Path, tmp_path: Path) -> None:
     with open_reader(cropped) as reader:
         assert reader.metadata.pixel_aspect == Fraction(96, 64) * Fraction(48, 64)
     _, receipt = tools.passthrough(cropped, tmp_path / "out.mkv")
@@ -248,9 +246,7 @@ def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(odd, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("top_first", [True, False])
-def test_single_fields_are_not_split_but_marked_again(
-    tools, tmp_path: Path, top_first: bool
-) -> None:
+def test_single_fields_are_marked_again_not_split(tools, tmp_path: Path, top_first: bool) -> None:
     parameters = f"log-level=error:interlace={'tff' if top_first else 'bff'}"
     source = tools.write_clip(
         tmp_path / "in.mp4", codec="libx265", pts=12, smooth=True, size=(128, 64),

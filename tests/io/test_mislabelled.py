@@ -39,9 +39,7 @@ def test_a_text_called_a_picture_is_refused_with_a_hint(tmp_path: Path, suffix: 
     ("suffix", "package"),
     [(".nd2", "nd2"), (".lif", "liffile"), (".czi", "czifile"), (".h5", "h5py")],
 )
-def test_a_microscopes_empty_file_is_called_empty(
-    tmp_path: Path, suffix: str, package: str
-) -> None:
+def test_an_empty_microscopy_file_is_called_so(tmp_path: Path, suffix: str, package: str) -> None:
     pytest.importorskip(package)
     path = tmp_path / f"a{suffix}"
     path.touch()

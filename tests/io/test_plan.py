@@ -118,6 +118,8 @@ def test_wishes_are_granted(clips) -> None:
 def test_narrow_pictures_are_kept_from_x265s_faulty_code(clips) -> None:
     narrow = dict(plan(clips("libx264", size=(48, 48)), "o.mp4", codec="hevc").options)
     assert narrow["x265-params"] == "log-level=error:asm=0:cbqpoffs=-8:crqpoffs=-8"
+    deep = dict(plan(clips("libx264", "yuv422p10le"), "o.mkv").options)
+    assert deep["threads"] == "1"  # with more x264 writes another stream now and then
 
 
 def test_a_pixel_format_that_loses_says_what(clips) -> None:

@@ -135,9 +135,7 @@ def test_a_cinemadng_folder_has_the_rate_that_its_files_state(tmp_path: Path) ->
         assert "1 earlier result left out (IMG 8_f2r.dng)" in reader.info.notes
 
 
-def test_bursts_are_read_in_order_and_keep_names_camera_and_levels(
-    tmp_path: Path, tools: Any
-) -> None:
+def test_bursts_are_read_in_order_and_keep_names_and_levels(tmp_path: Path, tools: Any) -> None:
     burst = write_burst(tmp_path / "burst é")
     frames, receipt = tools.passthrough(burst, tmp_path / "out")
     names = [frame.source.place[0].path.stem for frame in frames]

@@ -139,9 +139,7 @@ def test_another_reader_sees_every_fact_that_is_called_kept(
 
 
 @pytest.mark.parametrize("family", ["mpeg4", "mpeg2video", "prores"])
-def test_what_cannot_say_full_range_gets_limited_samples(
-    tools, tmp_path: Path, family: str
-) -> None:
+def test_what_cannot_say_full_range_gets_limited(tools, tmp_path: Path, family: str) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pix_fmt="yuvj420p", pts=2)
     suffix = {"mpeg2video": ".ts"}.get(family, ".mov")
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=family))

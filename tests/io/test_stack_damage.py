@@ -170,9 +170,7 @@ def test_a_page_that_cannot_be_decoded_costs_itself_and_is_named(page: int, tmp_
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.95])
 @pytest.mark.parametrize("kind", ["shaped", "no description"])
-def test_whole_pages_of_a_list_broken_off_are_restored(
-    kind: str, share: float, tmp_path: Path
-) -> None:
+def test_whole_pages_of_a_broken_list_are_restored(kind: str, share: float, tmp_path: Path) -> None:
     """Compressed pages, each with its own header, as scikit-image and suite2p write them."""
     whole, source, target = tmp_path / "w.tif", tmp_path / "s.tif", tmp_path / "o.tif"
     array = movie((8, 64, 64))

@@ -60,7 +60,7 @@ def test_gain_and_zero_of_uneven_light_are_right_within_ten_percent(electrons: f
 
 
 @pytest.mark.parametrize(("electrons", "within"), [(0.1, 0.3), (0.3, 0.2), (1.0, 0.1)])
-def test_cells_of_few_photons_tell_their_gain_within_what_is_stated(
+def test_cells_of_few_photons_tell_gain_within_what_is_said(
     electrons: float, within: float
 ) -> None:
     for seed in range(4):

@@ -110,9 +110,7 @@ def test_well_compressed_noise_is_the_white_noise_with_chroma_subsampled() -> No
 
 @pytest.mark.parametrize("text", ["gaussian:30", "poisson-gaussian", "correlated:20,1"])
 @pytest.mark.parametrize("clipped", [False, True])
-def test_the_same_seed_gives_the_same_noise_and_another_seed_another(
-    text: str, clipped: bool
-) -> None:
+def test_one_seed_gives_one_noise_and_another_seed_another(text: str, clipped: bool) -> None:
     given = floats(codes())
     once, again = (noisy(text, given, seed=3, clipped=clipped)[1] for _ in range(2))
     np.testing.assert_array_equal(once, again)
@@ -271,7 +269,7 @@ def test_ranges_are_drawn_once_per_clip_by_its_name_and_the_seed() -> None:
 
 @pytest.mark.parametrize(("noise", "coded"), [("gaussian:30", False), ("h264", True)])
 @pytest.mark.parametrize("before", [True, False])
-def test_a_clip_is_a_codecs_where_one_was_the_last_to_change_it(
+def test_a_clip_is_a_codecs_where_one_changed_it_last(
     noise: str, coded: bool, before: bool
 ) -> None:
     """White noise on clean frames of an MP4 got networks for noise that a codec has weakened."""

@@ -312,8 +312,9 @@ class EncoderSetup:
                     parameters.append("bff=1")  # flags alone order the pictures, not the stream
                 parameters += mastering.options("x264") if mastering else []
                 said = ":".join(filter(None, parameters))
-                # Threads race for fields: the stream would differ each time.
-                alone = {"threads": "1"} if info.interlaced else {}
+                # Threads race for fields, and in 10 bits for mbtree (x264 165), where one stream in
+                # twenty was another, and up to half larger.
+                alone = {"threads": "1"} if info.interlaced or form.samples.bits > 8 else {}
                 colour = {"chromaoffset": f"{offset}"} if offset else {}
                 return ({"x264-params": said} if said else {}) | alone | colour
             case "libx265":
