@@ -31,7 +31,7 @@ def train(
     ] = False,
     method: Annotated[str, learning("NAME", "f2r, fitvnet, udvd or blind2sound.")] = "f2r",
     steps: Annotated[Whole, learning("N", "At most N steps of a stage.", more=True)] = None,
-    seed: Annotated[int, learning("N", "The same seed repeats the run.")] = 0,
+    seed: Annotated[int, learning("N", "The same seed repeats a run without --time-limit.")] = 0,
     time_limit: Annotated[Text, learning("TIME", "25m or 1h30m: the schedule fits it.")] = None,
     noise: Annotated[Text, learning("KIND:NUMBERS", "Noise to add to clean clips.")] = None,
     resume: Annotated[bool, files("", "Continue the run of this -o.", "--resume")] = False,

@@ -47,7 +47,7 @@ class TrainConfig:
     )  # fmt: skip
     adapt: bool = False  # fit the bundled weights, or those of `init`, to the clips
     steps: int | None = setting(None, low=1, high=10**7)  # at most so many of every stage
-    seed: int = setting(0, low=0, high=2**63 - 1)  # the same seed repeats the run
+    seed: int = setting(0, low=0, high=2**63 - 1)  # the same one repeats the run
     noise: str | None = setting(None)  # to be added, to clips that have none
     axes: str | None = like(ReadOptions, "axes")
     series: str | None = like(ReadOptions, "series")
