@@ -97,8 +97,8 @@ def _below(
     if folder.resolve() in seen:
         return
     seen.add(folder.resolve())
-    results = set(results_in(folder))
-    remarks += (f"{folder}: {note}" for note in tell_results(folder))
+    results = results_in(folder)
+    remarks += (f"{folder}: {note}" for note in tell_results(results))
     visible = (p for p in folder.iterdir() if p.name[0] != "." and p.name not in results)
     paths = sorted(visible, key=natural_key)
     files = [path for path in paths if not path.is_dir() or path.suffix.lower() == ".zarr"]

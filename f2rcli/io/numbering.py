@@ -32,16 +32,16 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
 
 
 def results_in(folder: Path) -> list[str]:
-    """Names of earlier results beside their sources: `a_f2r.png` where there is an `a.tif`."""
-    names = [path.name for path in folder.iterdir()]
+    """Names of earlier results beside their sources: `a_f2r.png` where there is an `a.tif`; none
+    of what is no folder."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     heads = {name[: dot.start()] for name in names for dot in re.finditer(r"\.|$", name)}
     found = ((name, _RESULT.fullmatch(name)) for name in names)
     return sorted(name for name, own in found if own and own[1] in heads)
 
 
-def tell_results(folder: Path) -> list[str]:
-    """A note on a folder's earlier results, which are no part of its clip."""
-    names = results_in(folder) if folder.is_dir() else []
+def tell_results(names: list[str]) -> list[str]:
+    """A note on earlier results, which are no part of their folder's clip."""
     first = f"({names[0]}{', ...' * (len(names) > 1)})" if names else ""
     return [f"{count(len(names), 'earlier result')} left out {first}"] if names else []
 

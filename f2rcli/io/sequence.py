@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.numbering import missing_numbers, tell_results
+from f2rcli.io.numbering import missing_numbers, results_in, tell_results
 from f2rcli.units import count, duration
 
 RATE = Fraction(25)  # frames per second, where files state no rate of their own
@@ -51,7 +51,8 @@ class SequenceReader(Reader):
         self, width: int, height: int, layout: PlaneLayout, notes: list[str], **more: Any
     ) -> ClipInfo:
         """The clip's facts, with those of time."""
-        frames, rate, notes = len(self.files), self.rate, [*notes, *tell_results(self.source)]
+        frames, rate = len(self.files), self.rate
+        notes = [*notes, *tell_results(results_in(self.source))]
         return ClipInfo(
             name=self.source.name, width=width, height=height, layout=layout, notes=tuple(notes),
             frames=frames, duration=float(frames / rate), rate=rate, time_base=1 / rate, **more,

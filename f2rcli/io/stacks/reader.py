@@ -10,7 +10,7 @@ from typing import Any
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.numbering import tell_results
+from f2rcli.io.numbering import results_in, tell_results
 from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
 from f2rcli.io.stacks.stack import ALL, ALONE, Lane, Series, in_time, lanes_of, listed_series
 from f2rcli.io.stacks.tiff import open_stack
@@ -49,7 +49,7 @@ class StackReader(Reader):
         self.chosen = self.stack.chosen(self.options.series)
         self.series = [self._understood(series) if series.number in self.chosen else series
                        for series in self.stack.series]  # fmt: skip
-        self.notes += (*self.stack.remarks, *tell_results(self.source))
+        self.notes += (*self.stack.remarks, *tell_results(results_in(self.source)))
         tell_missing(self.ledger, list(self.stack.counted))
         first = self.series[self.chosen[0]]
         timed = first.sequence == "T"
