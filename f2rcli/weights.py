@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from f2rcli.errors import UsageError, WeightsError
 from f2rcli.frames import Space
-from f2rcli.io.files import file_digest, replacing
+from f2rcli.io.files import file_digest, write_file
 from f2rcli.settings import check, parse_json, setting
 
 if TYPE_CHECKING:
@@ -268,13 +268,14 @@ def _read(path: Path, name: str, digest: str) -> Weights:
 
 
 def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
-    """Write weights as float16, atomically; returns the file's SHA-256."""
+    """Write weights as float16, whole or not at all; returns the file's SHA-256. Raises
+    OutputError."""
     from safetensors.torch import save as to_bytes
 
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
     # safetensors' own writer makes files that only their owner may read
-    with replacing(path) as part:
-        part.write_bytes(to_bytes(halves, metadata={HEADER_KEY: header.to_json()}))
+    data = to_bytes(halves, metadata={HEADER_KEY: header.to_json()})
+    write_file(path, data, overwrite=True)
     return file_digest(path)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -103,3 +104,18 @@ def test_saving_and_loading_keeps_header_and_tensors(tmp_path: Path) -> None:
     loaded = weights.load(str(path))
     assert (loaded.header, loaded.sha256) == (header, digest)
     assert loaded.tensors["x"].tolist() == [0.5, 0.5]
+
+
+def test_what_a_run_killed_while_it_saved_left_goes_with_the_next(tmp_path: Path) -> None:
+    there = saved(tmp_path / "w.safetensors")
+    code = """import os, pathlib, sys
+from f2rcli import weights
+there, new = map(pathlib.Path, sys.argv[1:])
+loaded = weights.load(str(there))
+if not new.with_name("killed").exists():
+    new.with_name("killed").touch()
+    os.replace = lambda *_: os._exit(9)
+weights.save(new, loaded.header, loaded.tensors)"""
+    words = [sys.executable, "-c", code, there, tmp_path / "new"]
+    assert [subprocess.run(words).returncode for _ in range(2)] == [9, 0]
+    assert {path.name for path in tmp_path.iterdir()} == {"killed", "new", "w.safetensors"}
