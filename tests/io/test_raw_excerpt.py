@@ -9,8 +9,7 @@ import tifffile
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK
 from f2rcli.frames import Plane
-from f2rcli.io import ReadOptions, open_reader
-from f2rcli.io.raw import bursts
+from f2rcli.io import ReadOptions, open_reader, raw
 from f2rcli.window import LEAD_IN, LEAD_OUT
 from tests.io.raw_files import tags
 
@@ -68,13 +67,13 @@ def test_a_look_at_a_burst_reads_a_few_of_its_exposures(
     burst: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`f2r info` had read the 33 that a run looks for hot pixels in."""
-    read, known = list[Path](), bursts.read_raw
+    read, known = list[Path](), raw.read_raw
 
     def noted(path: Path) -> object:
         read.append(path)
         return known(path)
 
-    monkeypatch.setattr(bursts, "read_raw", noted)
+    monkeypatch.setattr(raw, "read_raw", noted)
     assert run(["info", str(burst)]) == EXIT_OK
     assert "108 frames" in capsys.readouterr().out
     assert len(set(read)) < 20
