@@ -37,10 +37,7 @@ __all__ = [
 
 
 def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reader:
-    """Open a clip: a file, a folder or pattern of pictures, or "-" for standard input.
-
-    Raises InputError with the reason it cannot be read.
-    """
+    """Open a clip: a file, a folder or pattern of pictures, or "-". Raises InputError."""
     source = with_a_name(source)
     path, options = Path(source), options or ReadOptions()
     way = formats.UNREAD.get(path.suffix.lower())
@@ -60,10 +57,7 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
 def plan_output(
     reader: Reader, target: str | Path, options: WriteOptions | None = None
 ) -> WritePlan:
-    """Say what writing `reader` to `target` would do, without touching the disk.
-
-    Raises UsageError or OutputError for what cannot be done.
-    """
+    """What writing `reader` to `target` would do, untouched. Raises UsageError, OutputError."""
     target, options = str(with_a_name(target)), options or WriteOptions()
     plan: WritePlan = _target_format(target, reader).plan_output(reader, target, options)
     return replace(plan, overwrite=options.overwrite)

@@ -24,11 +24,8 @@ _MOST_FAULTS = 20
 
 @dataclass(slots=True)
 class Ledger:
-    """Damage and remarks about the input, collected while it is read.
-
-    Every promise of a file that is not kept goes through `promised`, so that promised is always
-    read plus reported.
-    """
+    """Damage and remarks about the input, collected while it is read: what a file promises is what
+    was read plus what is reported."""
 
     name: str = ""  # of the clip, for errors
     corrupt: int = 0  # frames decoded with errors
@@ -45,10 +42,7 @@ class Ledger:
     def promised(
         self, by: str, promised: int, read: int, unit: Unit = "frame", *, detail: str = ""
     ) -> None:
-        """Record a promise and what was read of it; nothing where it was kept.
-
-        by: who promises, "its index". detail: more about what is missing.
-        """
+        """Record what `by`, "its index", promises and what was read; nothing where that is all."""
         if promised <= read:
             return
         if unit in ("frame", "picture"):
@@ -58,12 +52,10 @@ class Ledger:
         self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{more}")
 
     def fault(self, line: str) -> None:
-        """Record damage in words; only the first twenty lines are kept."""
         if len(self.faults) < _MOST_FAULTS:
             self.faults.append(line)
 
     def remark(self, *lines: str) -> None:
-        """Record remarks, each once."""
         self.remarks += [line for line in lines if line not in self.remarks]
 
     def forgive(self, frame: Frame) -> None:
@@ -72,11 +64,9 @@ class Ledger:
         self.held -= frame.held
 
     def lines(self) -> list[str]:
-        """The ledger as lines of text."""
         return self.damage() + self.remarks
 
     def damage(self) -> list[str]:
-        """What is damaged, as lines of text."""
         counts = []
         if self.corrupt:
             counts.append(f"{count(self.corrupt)} decoded with errors")
@@ -202,17 +192,13 @@ class Reader(AbstractContextManager["Reader"], ABC):
         """Yield the clip's frames in display order. A reader can be read once."""
 
     def opening(self) -> Iterator[Frame]:
-        """Yield the clip's first frames in a separate read, wherever iterating begins.
-
-        Yields nothing where iterating begins with them, or where they cannot be read again: the
-        ledger says that.
-        """
+        """Yield the clip's first frames in a separate read; none where iterating begins with them,
+        or where they cannot be read again, which the ledger says."""
         return iter(())
 
     @abstractmethod
     def describe(self) -> list[dict[str, Any]]:
-        """A dict per stream for `f2r info`: `index`, `kind` (video, raw, stack, audio),
-        `codec`..."""
+        """A dict per stream for `f2r info`: `index`, `kind` (video, raw, stack, audio), `codec`."""
 
     @abstractmethod
     def paths(self) -> list[Path]:
@@ -262,7 +248,6 @@ class WritePlan:
         return json.dumps({"f2r": facts.get("f2r", ""), **facts}) if facts else ""
 
     def summary(self) -> str:
-        """The plan in one line."""
         quality = f" crf {self.crf:g}" if self.crf is not None else ""
         preset = f" preset {self.preset}" if self.preset else ""
         where = shown_name(self.target)

@@ -34,14 +34,12 @@ def disk_errors(target: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
 
 
 def exists_error(target: Path) -> OutputError:
-    """The error for a target that already exists."""
     return OutputError(
         f"{target.name}: already exists.", hint="Pass overwrite=True, or another name with output=."
     )
 
 
 def misread_error(name: str, what: str = "differs when it is read back") -> OutputError:
-    """The error for a file that is not what was written."""
     hint = "Nothing was written to the target. Check the disk, or try another format."
     return OutputError(f"{name}: {what}.", hint=hint)
 
@@ -70,12 +68,9 @@ def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> Outp
 
 
 class refusals(AbstractContextManager[object]):
-    """Turn what a library raises in the block into InputError about `name`.
-
-    Damaged files make libraries raise anything: TypeError, KeyError, exceptions of their own. An
-    error that a line of f2r itself raises is a mistake in f2r, or in its way to call the library:
-    it passes, but for what the disk and the memory refuse.
-    """
+    """Turn what a library raises in the block into InputError about `name`: damaged files make them
+    raise anything. An error that a line of f2r itself raises is a mistake in f2r, or in its way to
+    call the library: it passes, but for what the disk and the memory refuse."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -132,10 +127,7 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 @contextmanager
 def locked(path: Path, busy: OutputError) -> Iterator[None]:
     """Make a file that this process alone holds, until the block or the process ends. Raises `busy`
-    while another process holds it, and OSError.
-
-    Windows and some network disks have no such locks: every process gets the file there.
-    """
+    while another one does, and OSError. Windows and some network disks have no such locks."""
     try:
         descriptor = _locked(path)
     except BlockingIOError as error:
@@ -308,11 +300,8 @@ FORGOTTEN = 86_400  # seconds without a write, after which a temporary file is n
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A path to write to, or to make a folder of files at: it replaces `target` if the block ends
-    well, else it is removed.
-
-    For files of our own, such as records and checkpoints: what processes write at once does not
-    mix, and the last one wins. Raises OSError.
-    """
+    well, else it is removed. For files of our own, such as records and checkpoints: what processes
+    write at once does not mix, and the last one wins. Raises OSError."""
     part = unique_part(target)
     try:
         yield part
@@ -329,11 +318,8 @@ def unique_part(target: Path) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Remove a folder's temporary files and folders that nobody has written to for a day.
-
-    Their age is all that can be known of them: whoever writes may run on another machine, or in
-    another container, where no process can be asked for.
-    """
+    """Remove a folder's temporary files that nobody has written to for a day: who writes may run on
+    another machine, where no process can be asked for."""
     for part in folder.glob(".*.part"):
         with suppress(OSError):  # it was renamed or removed meanwhile
             within = part.rglob("*") if part.is_dir() else ()

@@ -21,7 +21,6 @@ _RESULT = re.compile(r"(.+)_f2r(\..+)?")  # what f2r calls its own
 
 
 def is_pattern(source: str) -> bool:
-    """Whether a name is a pattern such as `frames/%05d.png`."""
     return len(_PATTERN.findall(Path(source).name)) == 1
 
 
@@ -32,8 +31,7 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
 
 
 def results_in(folder: Path) -> list[str]:
-    """Names of earlier results beside their sources: `a_f2r.png` where there is an `a.tif`; none
-    of what is no folder."""
+    """Names of a folder's earlier results beside their sources: `a_f2r.png` beside `a.tif`."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     heads = {name[: dot.start()] for name in names for dot in re.finditer(r"\.|$", name)}
     found = ((name, _RESULT.fullmatch(name)) for name in names)
@@ -47,8 +45,7 @@ def tell_results(names: list[str]) -> list[str]:
 
 
 def files_of(folder: Path, suffixes: Collection[str] | None = None) -> Iterator[Path]:
-    """The visible files of a folder but for earlier results, or those with one of these suffixes,
-    in no order."""
+    """The visible files of a folder, of these suffixes, but for earlier results; in no order."""
     results = set(results_in(folder))
     for path in folder.iterdir():
         wanted = (suffixes is None or path.suffix.lower() in suffixes) and path.name not in results
@@ -57,11 +54,8 @@ def files_of(folder: Path, suffixes: Collection[str] | None = None) -> Iterator[
 
 
 def clip_files(source: str, suffixes: Collection[str], what: str) -> list[Path]:
-    """The files of a clip in order: by name where numbers count as numbers.
-
-    source: a folder, a pattern or one file; what: files with these suffixes are. Raises InputError
-    for files of several kinds, and for a pattern of none.
-    """
+    """The files of a folder, a pattern or one file, in order; what: those with these suffixes are.
+    Raises InputError for files of several kinds, and for a pattern of none."""
     path = Path(source)
     if not path.is_dir():
         return files_in_order(path) if not path.exists() and is_pattern(source) else [path]
@@ -95,11 +89,9 @@ def files_in_order(pattern: Path) -> list[Path]:
 
 
 def missing_numbers(files: list[Path]) -> tuple[int, str]:
-    """How many files the numbers of the others promise, and the first one's name.
-
-    Only names that count promise any: they differ in their last number alone, most of which follow
-    each other, with few left out. Names by time do not.
-    """
+    """How many files the numbers of the others promise, and the first one's name. Only names that
+    count promise any: they differ in their last number, most of which follow each other. Names by
+    time do not."""
     stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in files]
     if len({None if stem is None else stem[1] for stem in stems}) != 1 or stems[0] is None:
         return 0, ""

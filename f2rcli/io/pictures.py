@@ -129,10 +129,8 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Kind and bytes of each segment of a JPEG file before its samples.
-
-    Any number of fill bytes 0xFF may precede a marker (ITU-T T.81, B.1.1.2); they are left out.
-    """
+    """Kind and bytes of each segment of a JPEG file before its samples, without the fill bytes 0xFF
+    that may precede a marker (ITU-T T.81, B.1.1.2)."""
     place = 2
     while data[place : place + 1] == b"\xff":
         while data[place + 1 : place + 2] == b"\xff":
@@ -148,11 +146,8 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def decode_picture(path: Path) -> av.VideoFrame:
-    """The picture of a file. Raises InputError with the reason it cannot be read.
-
-    Every file gets a decoder of its own: FFmpeg's PNG decoder takes a second file for the next
-    frame of an animation and adds it to the first.
-    """
+    """The picture of a file, by a decoder of its own: FFmpeg's of PNG takes a second file for the
+    next frame of an animation and adds it to the first. Raises InputError."""
     quiet_ffmpeg()
     context = av.Codec(PICTURES.get(path.suffix.lower(), "png"), "r").create("video")
     context.thread_count = 1
@@ -209,7 +204,6 @@ class ImageReader(SequenceReader):
         return Frame(planes=planes, layout=first.layout)
 
     def describe(self) -> list[dict[str, Any]]:
-        """One dict: a sequence is one stream."""
         return [
             {
                 "index": 0, "kind": "video", "codec": self.metadata.family, "denoised": True,
@@ -224,7 +218,6 @@ class ImageReader(SequenceReader):
 
 
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
-    """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
     folder, pattern, suffix = _places(reader, Path(target))
     options.refuse_encoding(f"{suffix} pictures", "pix_fmt")
     codec = WRITTEN_PICTURES[suffix]
@@ -270,8 +263,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
-    """A folder, the names of files in it, with a %05d or of one, "" for those of the source, and
-    their suffix."""
+    """A folder, its files' name or pattern, "" for those of the source, and their suffix."""
     if target.suffix.lower() in WRITTEN_PICTURES and not target.is_dir():
         if not is_pattern(str(target)) and reader.info.frames != 1:
             raise UsageError(

@@ -50,7 +50,6 @@ class SequenceReader(Reader):
     def _info(
         self, width: int, height: int, layout: PlaneLayout, notes: list[str], **more: Any
     ) -> ClipInfo:
-        """The clip's facts, with those of time."""
         frames, rate = len(self.files), self.rate
         notes = [*notes, *tell_results(results_in(self.source))]
         return ClipInfo(
@@ -99,7 +98,7 @@ class SequenceReader(Reader):
 
 
 def first_readable(items: Iterable[Item], read: Callable[[Item], T]) -> T:
-    """Read the first undamaged item. Raises the first error where there is none."""
+    """The first undamaged item. Raises the first error where there is none."""
     refused: InputError | None = None
     for item in items:
         try:
@@ -121,8 +120,7 @@ _SEARCHED = 16  # frames looked at for each different one after an excerpt
 
 
 def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame]:
-    """Up to `count` different frames after an excerpt's `last`; a picture that stays is not waited
-    out, as no window needs it."""
+    """Up to `count` different frames after an excerpt's `last`; no still is waited out."""
     for frame in islice(frames, _SEARCHED * count):
         if not same_samples(last, frame):
             yield frame

@@ -58,8 +58,7 @@ class RawReader(SequenceReader):
 
     @cached_property
     def seen(self) -> LaneStatistics:
-        """What the burst's sensor is like, by pictures spread over it: of a monochrome one, whose
-        pictures are a stack's, levels too."""
+        """What the sensor is like, by pictures spread over the burst; if monochrome, levels."""
         few, more = (self._pictures(surveyed(len(self.every), between=b)) for b in (False, True))
         more = iter(()) if self.options.glance else more
         shown = list(few) or [self.first.picture(read_raw(self.first.path)[1])]
@@ -152,7 +151,6 @@ def default_target(source: Path) -> Path:
 
 
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
-    """Plan DNG files. Raises UsageError or OutputError for what cannot be done."""
     path = Path(target)
     if not isinstance(reader, RawReader):
         raise UsageError(
@@ -191,7 +189,6 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
 
 
 def _kept(exposure: Exposure) -> tuple[str, ...]:
-    """What comes over, in words."""
     tags = exposure.tags
     balance = exposure.mosaic.balance or CODES["AsShotWhiteXY"] in tags.carried
     filters = f"colour filters, {'white balance, ' * bool(balance)}"

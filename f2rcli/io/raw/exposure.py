@@ -87,7 +87,6 @@ class RawTags:
 
     @property
     def dng(self) -> bool:
-        """Whether the file is a DNG."""
         return 50706 in self.every
 
     @property
@@ -107,8 +106,7 @@ class RawTags:
 
     @property
     def camera(self) -> str:
-        """Make and model, as far as the file says them; many makers repeat their name in the
-        model."""
+        """Make and model; many makers repeat their name in the model."""
         make, model = self.text(271), self.text(272)
         twice = bool(make) and model.lower().startswith(make.lower().split()[0])
         return " ".join((model if twice else f"{make} {model}").split())
@@ -264,8 +262,8 @@ class Exposure:
         return None if found is None else tuple(_line(*law) for law in found)
 
     def noise_share(self, samples: Samples) -> float | None:
-        """The noise that samples have, as a share of what their NoiseProfile states, in standard
-        deviations. None where nothing is stated or the mosaic is too small to tell."""
+        """The standard deviation of samples' noise, by what their NoiseProfile states; None where
+        nothing is stated or the mosaic is too small to tell."""
         if self.noise is None or (found := self._measured(samples)) is None:
             return None
         shares = [
@@ -275,11 +273,9 @@ class Exposure:
         return float(np.sqrt(np.median(shares)))
 
     def _measured(self, samples: Samples) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
-        """Mean brightness and variance of the noise in each bin of brightness of each plane.
-
-        Measured on diagonal differences within cells of 2x2 samples of one colour, by their median
-        (Donoho, 1995), to which texture is an outlier. None for mosaics too small to tell.
-        """
+        """Mean brightness and variance of the noise in each bin of brightness of each plane, by the
+        median (Donoho, 1995), to which texture is an outlier, of diagonal differences within cells
+        of 2x2 samples of one colour. None for mosaics too small to tell."""
         picture = self.picture(samples).astype(np.float32)
         planes = [picture] if self.gray else pack(picture, self.mosaic.pattern)
         if planes[0].size < 4 * FEWEST:
@@ -340,8 +336,7 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
 
 
 def _check_rows(exposure: Exposure, samples: Samples) -> None:
-    """Raise InputError for rows that alternate, two by two, between exposures (Magic Lantern's
-    dual ISO): neighbours in space and time would be of another brightness."""
+    """Raise InputError for rows that alternate, two by two, between exposures (Magic Lantern)."""
     black, white = exposure.even_mosaic.black[0], max(exposure.mosaic.white)
     rows = exposure.picture(samples)[:, ::8].mean(1)[: exposure.active[2] // 4 * 4]
     if not rows.size:
@@ -393,10 +388,8 @@ def ratios(values: Iterable[float], parts: int) -> list[int]:
 
 
 def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:
-    """Top, left, height and width of what is shown, from the corner of the active area, if known.
-
-    A DNG's crop counts from the area it states, LibRaw's area begins at even rows and columns.
-    """
+    """Top, left, height and width of what is shown, from the corner of the active area, if known. A
+    DNG's crop counts from the area it states, LibRaw's area begins at even rows and columns."""
     crop = (*tags.numbers("DefaultCropOrigin"), *tags.numbers("DefaultCropSize"))
     area = tags.numbers("ActiveArea")
     if len(crop) == 4 and len(area) in (0, 4):
@@ -457,10 +450,8 @@ _D65 = 21
 def new_dng(
     exposure: Exposure, samples: Samples, noise: NoiseProfile | None, provenance: str
 ) -> bytes:
-    """A DNG of 16 bits. samples: the whole sensor's; noise: the profile of these samples.
-
-    Masked margins are kept unless their size is odd, which LibRaw would round.
-    """
+    """A DNG of 16 bits of the whole sensor's samples; noise: their profile. Masked margins are kept
+    unless their size is odd, which LibRaw would round."""
     top, left, height, width = exposure.active
     preview = preview_of(exposure, samples)
     tags = _described(exposure) | exposure.tags.carried | _levels(exposure)

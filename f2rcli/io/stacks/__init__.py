@@ -19,8 +19,7 @@ def holds(folder: Path) -> bool:
 
 
 def default_target(source: Path) -> Path:
-    """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside `a.ome.tif` and makers' formats, `run_f2r`
-    beside a folder of pages."""
+    """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside makers' formats, `run_f2r` by `run`."""
     made = format_of(source) is not None or source.suffix.lower() in MAKERS_TIFF
     if made or (source.is_dir() and set_in(source) is not None):
         return source.with_name(f"{source.name.split('.')[0]}_f2r.ome.tif")

@@ -38,11 +38,7 @@ def image(
     name: str, sizes: dict[str, int], dtype: Any, read: Callable[[Where], Any], **others: Any
 ) -> Series:
     """A series by the letters of its file, and read(where), which gives its picture there; both in
-    the order they are stored in.
-
-    The letters become OME-TIFF's: the file's own where OME has it, else a free one: of λ and Λ the
-    wavelength's E.
-    """
+    the order they are stored in. Letters that OME-TIFF lacks become free ones: of λ and Λ E."""
     free = (letter for letter in _FREE if letter not in sizes)
     letters = {axis: axis if axis in _HELD else next(free, axis) for axis in sizes}
     inner = [axis for axis in sizes if axis in "YXS"]
@@ -78,7 +74,6 @@ def package(name: str, what: str, refusal: type[F2RError]) -> Any:
 
 
 def unsupported(path: Path, what: str, hint: str) -> InputError:
-    """The error for a whole file of a kind that f2r does not read."""
     return InputError(f"{path.name}: {what} not supported.", hint=hint)
 
 

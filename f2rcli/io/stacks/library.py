@@ -59,8 +59,7 @@ def is_zarr(path: Path) -> bool:
 
 
 def zarr_images(group: Any, path: Path) -> list[Series]:
-    """An image per multiscale of a zarr.Group, or that of a zarr.Array. A plate or collection is
-    refused."""
+    """An image per multiscale of a zarr.Group, or that of a zarr.Array. No plate or collection."""
     said = ome_attributes(group)
     try:
         if hasattr(group, "shape"):
@@ -112,8 +111,7 @@ def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
 
 
 def _letters(axes: list[dict[str, Any]]) -> list[str]:
-    """A letter for each axis: its name, or for a longer name that of the word, of its type or its
-    first."""
+    """A letter for each axis: its name, or of a longer one that of the word, type or its first."""
     words = [str(one["name"] + "")[:99] for one in axes]
     names = [(w if len(w) == 1 else LETTER_OF.get(w.lower(), w)).upper() for w in words]
     for place, (name, one) in enumerate(zip(names, axes, strict=True)):
@@ -127,8 +125,7 @@ def _letters(axes: list[dict[str, Any]]) -> list[str]:
 def _steps(
     scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]
 ) -> dict[str, Any]:
-    """Fields of Metadata: pixel sizes in units that f2r knows, and in others, and the interval of
-    frames."""
+    """Fields of Metadata: pixel sizes in known units, and in others; the interval of frames."""
     owners = scales["datasets"][0], scales
     every = [one for owner in owners for one in owner.get("coordinateTransformations", [])]
     steps = [math.nan] * len(axes)
@@ -240,8 +237,7 @@ def _unnamed(array: Any) -> str:
 
 
 def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
-    """Sizes as Fiji and ilastik write them, or NWB's; its rate or the times of its frames; all
-    attributes of an array and of the groups it lies in."""
+    """Sizes by Fiji, ilastik or NWB, its rate or times; attributes of the array and its groups."""
     group, owners = array.parent, [array]
     while owners[-1].name != "/":
         owners.append(owners[-1].parent)

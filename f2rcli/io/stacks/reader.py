@@ -141,8 +141,7 @@ class StackReader(Reader):
         return (one for place in places if (one := self._picture(lane, place)) is not None)
 
     def _picture(self, lane: Lane, number: int) -> Plane | None:
-        """Frame `number` of a lane, (Y, X) or (Y, X, S); None and an entry in the ledger where it
-        cannot be decoded."""
+        """Frame `number` of a lane; None, and a line in the ledger, where it cannot be decoded."""
         try:
             return self.stack.read(lane.series, lane.frames[number])
         except InputError as error:

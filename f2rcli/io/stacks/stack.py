@@ -88,8 +88,7 @@ class Pictures:
 
     @property
     def sequence(self) -> str:
-        """The letter of the axis whose pictures are neighbours: T, or Z where T is short or
-        absent."""
+        """The axis whose pictures are neighbours: T, or Z where T is short or absent."""
         times, planes = self.sizes.get("T", 1), self.sizes.get("Z", 1)
         return "Z" if planes > times and times < WINDOW else "T"
 
@@ -147,12 +146,10 @@ def listed_series(every: Sequence[Series]) -> str:
 def in_time(
     series: Series, given: str | None, name: str, *, unlike: bool = False
 ) -> tuple[Series, str]:
-    """The series with its axes named, and a note on what was assumed; "" for nothing.
+    """The series with its axes named, by the user as `given`, and a note on what was assumed.
 
-    given: the user's names. unlike: it is one of several unlike series: names that do not fit it
-    are meant for others, and without time or depth each of its pictures is taken by itself.
-
-    Raises UsageError where the axis that pictures follow each other along is unknown.
+    unlike: it is one of several unlike series: names that do not fit it are meant for others, and
+    without time or depth each picture is taken by itself. Raises UsageError for an unknown axis.
     """
     if given is not None:
         try:
@@ -229,10 +226,8 @@ def lanes_along(pictures: Pictures, along: str) -> Iterator[Lane]:
 
 
 class Stack(ABC):
-    """Files open for reading picture by picture, in any order.
-
-    A picture is known by the number of its series and by its place among that series' pictures.
-    """
+    """Files open for reading picture by picture, in any order: each is known by the number of its
+    series and by its place among that series' pictures."""
 
     package = "tifffile"  # the library that reads it
     file: Any = None  # as that has it open
@@ -332,7 +327,6 @@ class Stack(ABC):
         return self._metadata[number]
 
     def close(self) -> None:
-        """Let go of the file."""
         if hasattr(self.file, "close"):  # a Zarr group holds nothing open
             self.file.close()
 

@@ -83,8 +83,7 @@ class TiffStack(Stack):
         self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
     def _found(self) -> list[TiffSeries]:
-        """The file's series, but for small copies for display: LSM's thumbnails, a slide's
-        overviews."""
+        """The file's series, but for LSM's thumbnails and a slide's overviews."""
         previews = ("Thumbnail", "Macro", "Label")
         found = [
             one for one in self.file.series if len(one)
@@ -94,7 +93,6 @@ class TiffStack(Stack):
         return [self._series(one, n, len(found) > 1) for n, one in enumerate(found)]
 
     def _series(self, one: Any, number: int, several: bool) -> TiffSeries:
-        """A series of tifffile's."""
         first = next(page for page in one if page is not None)
         if not all(isinstance(n, int) for n in (first.compression, first.photometric)):
             raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")

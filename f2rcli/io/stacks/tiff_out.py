@@ -50,8 +50,7 @@ class Output:
 
     @classmethod
     def of(cls, series: Series, places: Sequence[int], said: Metadata) -> "Output":
-        """With what is said of its channels and pictures, where that fits them: OME's planes are
-        known by time, depth and channel."""
+        """With what is said of its channels and pictures, if OME's planes (of T, Z, C) fit."""
         fits = set(dict(series.outer)) <= set("TZC") and max(places, default=0) < len(said.planes)
         known = len(said.channels) == series.sizes.get("C", 1)
         planes = [said.planes[at] for at in places] if fits else ()
@@ -86,8 +85,7 @@ def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
 
 def page_form(stack: Stack, output: Output) -> tuple[dict[str, Any], str, str]:
     """How the pages of a series are stored, as options of TiffWriter.write, its compression in a
-    word, and what changes, for the user: as the source's are, where that is lossless and has an
-    encoder."""
+    word, and what changes: as the source's, where that is lossless and has an encoder."""
     one = output.series
     options: dict[str, Any] = {"photometric": "rgb" if one.colour else "minisblack"}
     if one.samples > 1:
@@ -156,11 +154,8 @@ class StackOutput:
 
 
 class TiffOutput(StackOutput):
-    """A TIFF file.
-
-    Where samples lie in the file as in memory it is laid out first, and each picture put at its
-    place; else they wait in a temporary file beside it.
-    """
+    """A TIFF file. Where samples lie in it as in memory it is laid out first, and each picture put
+    at its place; else they wait in a temporary file beside it."""
 
     def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
         super().__init__(stack, outputs, target)
@@ -233,8 +228,7 @@ class TiffOutput(StackOutput):
             self._handle.close()
 
     def _lay_out(self) -> None:
-        """Write the file with the samples of the temporary one, if there is one, else with room for
-        them, and note where that is."""
+        """Write the file, with samples of the temporary one or room for them, noting where."""
         fiji, large = self.kind == "imagej", self._size > CLASSIC
         as_before = self.source is not None and self.source.file.is_bigtiff
         big = not fiji and (large or as_before)
@@ -273,8 +267,7 @@ class TiffOutput(StackOutput):
 
 
 class FolderOutput(StackOutput):
-    """A folder of one-page files: each is written as it comes; one that nothing was done to, or
-    that cannot be read, is copied."""
+    """A folder of one-page files; one that nothing was done to, or is unreadable, is copied."""
 
     part = PartFolder
 
@@ -357,8 +350,7 @@ def lost_tags(stack: Stack, kind: Kind) -> list[str]:
 
 
 def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
-    """A picture (Y, X[, S]) in fewer rows and columns: means, rounded where samples are whole
-    numbers."""
+    """A picture (Y, X[, S]) in fewer rows and columns: means, rounded if samples are whole."""
     if picture.shape[:2] == size:
         return picture
     import cv2  # takes a while
@@ -369,12 +361,8 @@ def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
 
 
 def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
-    """The OME-XML of a file whose pages are the pictures of these series, one after another, with
-    their source's own metadata in whole. It is the same in every run.
-
-    name: of the images that have none. provenance: how f2r made it, "" for nothing to say. Raises
-    UsageError for what OME-TIFF has no place for.
-    """
+    """The OME-XML, the same in every run, of a file whose pages are the pictures of these series;
+    name: of images without one. Raises UsageError for what OME-TIFF has no place for."""
     facts = [_image_facts(one.metadata) for one in outputs]
     words = [one.series.words for one in outputs]
     document = tifffile.OmeXml(

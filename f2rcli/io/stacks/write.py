@@ -25,7 +25,6 @@ READ_BACK = 64  # pictures of a series, evenly spread, that are compared once it
 
 
 def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
-    """Plan a stack. Raises UsageError or OutputError for what cannot be done."""
     path, zarr = Path(target), Path(target).suffix.lower() == ZARR
     if not isinstance(reader, StackReader):
         what = "OME-Zarr from stacks" if zarr else "TIFF stacks from TIFF stacks"
@@ -70,11 +69,8 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 
 
 def _output(reader: StackReader, number: int) -> Output:
-    """A series with the names that axes got which its source does not name, and its pictures.
-
-    Where pictures of a movie or depth are missing the others follow each other; a grid has room
-    for all.
-    """
+    """A series with the names that its axes got, and its pictures. Where some of a movie or depth
+    are missing the others follow each other; a grid has room for all."""
     stored, understood = reader.stack.series[number], reader.series[number]
     axes = "".join(
         new if old in UNNAMED else old
@@ -165,5 +161,4 @@ def _shape(series: Series) -> tuple[str, tuple[int, ...]]:
 
 
 def digest_of(picture: Plane) -> bytes:
-    """A digest of a picture's samples."""
     return blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16).digest()

@@ -38,8 +38,7 @@ def check_zarr_target(target: Path, sources: list[Path], *, overwrite: bool) -> 
 
 
 def arranged(series: Series, target: Path) -> Series:
-    """A series in OME-Zarr's order of axes, colours as channels. Raises UsageError for axes that
-    it lacks."""
+    """A series in OME-Zarr's order of axes, colours as channels. Raises UsageError for others."""
     if not set(series.axes) <= set(_ORDER + "S") or {"C", "S"} <= set(series.axes):
         raise UsageError(
             f"{target.name}: OME-Zarr has no place for the axes {series.axes}.",

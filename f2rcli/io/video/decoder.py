@@ -200,8 +200,7 @@ class Decoder:
         return self._due.get(self.stream.index, Fraction(0))
 
     def skip_aside(self, until: Fraction) -> None:
-        """Read on without decoding, for the other streams' sake, to a picture that lasts longer
-        than until so many seconds."""
+        """Read on for other streams' sake, to a picture that lasts beyond so many seconds."""
         for _ in self._demuxed:
             if self._due.get(self.stream.index, until) > until:
                 return
@@ -250,10 +249,8 @@ class Decoder:
             self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
 
     def _hole(self, packet: AnyPacket) -> None:
-        """Where bytes are damaged, count the pictures that should have come before a packet.
-
-        Uneven times alone are no damage: files may have a varying rate.
-        """
+        """Where bytes are damaged, count the pictures that should have come before a packet; uneven
+        times alone are no damage."""
         time, base, due = shown_at(packet), packet.time_base, self._due.get(packet.stream_index)
         if time is None or due is None or packet.dts is None or not packet.duration:
             return
@@ -262,12 +259,10 @@ class Decoder:
             self.holes.append((time * base, lost))
 
     def _join(self, packet: AnyPacket) -> None:
-        """Move a packet behind a backward jump so that its stream goes on where it was.
-
-        Transport streams that were joined, or ran over their clock's end, jump so. Forward jumps
-        are gaps in time and stay. Streams jump one after the other, hence one move for each; those
-        too sparse to tell, such as subtitles, move with the picture.
-        """
+        """Move a packet behind a backward jump, of joined transport streams or a clock's end, so
+        that its stream goes on where it was. Forward jumps are gaps in time and stay. Streams jump
+        one after the other, hence one move for each; those too sparse to tell, such as subtitles,
+        move with the picture."""
         index = packet.stream_index
         dense = packet.stream.type in ("video", "audio")
         by = self._moves.get(index if dense else self.stream.index, Fraction(0))
@@ -281,8 +276,7 @@ class Decoder:
             move(packet, by)
 
     def _unpacked(self, packet: AnyPacket, by: BitStreamFilterContext) -> Iterator[AnyPacket]:
-        """The pictures that one of DivX's packets packs together, without its times, which are
-        wrong: they are shown one after the other."""
+        """The pictures that one of DivX's packets packs together, without its wrong times."""
         try:
             for single in by.filter(packet):
                 single.pts = single.dts = None
@@ -307,8 +301,7 @@ class Decoder:
             yield from self._show(frame)
 
     def _decoded(self, packet: "AnyPacket | None", where: str) -> list[av.VideoFrame] | None:
-        """What a packet makes of pictures, or where it is None, what the decoder still holds back;
-        None where that is damaged."""
+        """The pictures of a packet, or what the decoder held back; None where that is damaged."""
         with av.logging.Capture() as said:
             try:
                 return self.context.decode(packet)

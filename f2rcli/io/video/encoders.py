@@ -84,7 +84,6 @@ class EncoderSetup:
 
     @cached_property
     def family(self) -> str:
-        """The codec family that it writes."""
         return av.Codec(self.encoder, "w").canonical_name
 
     @property
@@ -118,7 +117,6 @@ class EncoderSetup:
         return self.source.colour.written(self.coding)
 
     def apply(self, context: VideoCodecContext) -> None:
-        """Configure a new encoder."""
         context.width, context.height = self.info.width, self.info.height
         context.time_base = self.time_base
         context.framerate = self.rate
@@ -163,8 +161,8 @@ class EncoderSetup:
 
     @cached_property
     def display(self) -> tuple[int, int] | None:
-        """The display size to write into a finished Matroska file: where pixels are not square,
-        where cropping comes over with the template, and where a stereoscopic source states one."""
+        """The display size to write into a finished Matroska file: for pixels that are not square,
+        for cropping that comes over with the template, for stereoscopy that states one."""
         source, cropped = self.source, any(self.source.crop) and self.template is not None
         own = source.display
         stated = (
@@ -352,11 +350,8 @@ class EncoderSetup:
 def choose_encoder(
     reader: Reader, container: Container, options: WriteOptions, *, piped: bool
 ) -> EncoderSetup:
-    """The first encoder, in order of preference, that loses nothing, else what loses least.
-
-    Tables put them in order; the first that opens is taken, which is the first one nearly always.
-    Raises UsageError.
-    """
+    """The first encoder that opens, in the tables' order, of what loses nothing, else least. Raises
+    UsageError."""
     layout, source = reader.info.layout, reader.metadata
     pairs = [
         (encoder, form)
@@ -488,11 +483,9 @@ def _unlike(form: PlaneLayout, layout: PlaneLayout) -> tuple[int, bool, int, int
 
 @contextmanager
 def ordinary_scheduling() -> Iterator[None]:
-    """Put every thread of this process back under the policy the calling one had before.
-
-    SVT-AV1, run by root, puts itself and the thread that opened it under SCHED_FIFO: everything
-    else on the machine waits for it, and torch's threads may wait for each other for ever.
-    """
+    """Put every thread of this process back under the calling one's policy: SVT-AV1, run by root,
+    puts itself and the thread that opened it under SCHED_FIFO; all else on the machine waits for
+    it, and torch's threads may wait for each other for ever."""
     tasks = Path("/proc/self/task")  # Linux; elsewhere nothing is to be done
     if not hasattr(os, "sched_getscheduler") or not tasks.is_dir():
         yield

@@ -47,7 +47,6 @@ class Filter(NamedTuple):
     arguments: str = ""
 
     def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """The picture, filtered."""
         graph = av.filter.Graph()
         source = graph.add_buffer(
             width=picture.width, height=picture.height, format=picture.format,
@@ -83,8 +82,7 @@ class ColourTags:
 
     @classmethod
     def of(cls, frame: av.VideoFrame, shown: str) -> "ColourTags":
-        """Of a decoded picture. shown: in FFmpeg's words (`showinfo`), the only way to its
-        siting."""
+        """Of a decoded picture. shown: by FFmpeg's `showinfo`, the only way to its siting."""
         place, form = re.search(r"\bcl:(\w+)", shown), pixel_format(frame.format.name)
         subsampled = form is not None and form.samples.log2_chroma != (0, 0)
         full = "yuvj" in frame.format.name  # the old way to say so
@@ -119,10 +117,8 @@ def _name_of(kinds: Any, number: int) -> str:
 
 
 def side_data(frame: av.VideoFrame, kind: Type) -> Any:
-    """The side data of one kind of a decoded picture; None where it has none.
-
-    Not for pictures of PNG with a colour profile: PyAV frees its name, which FFmpeg frees, too.
-    """
+    """The side data of one kind of a decoded picture; None where it has none. Not for PNGs with a
+    colour profile: PyAV frees its name, which FFmpeg frees, too."""
     # Not by `frame.side_data`: a picture that keeps a container, which keeps the picture, stays in
     # memory until Python looks for circles; 250 pictures of 1080p took 1.1 GB so.
     wrapped: Any = SideDataContainer
@@ -156,10 +152,8 @@ class PixelFormat:
     writable: bool  # whether FFmpeg takes the planes back exactly, too
 
     def layout_tagged(self, tags: ColourTags, height: int) -> tuple[PlaneLayout, str | None]:
-        """The layout by a stream's colour tags, and a note where the matrix had to be assumed.
-
-        Untagged, Y'CbCr has limited range and chroma at the left, others have full range.
-        """
+        """The layout by a stream's colour tags, and a note where the matrix had to be assumed. Of
+        untagged ones Y'CbCr has limited range and chroma at the left, others have full range."""
         yuv, note = self.samples.family is Family.YUV, None
         guess = Matrix.BT709 if height >= HD_LINES else Matrix.BT601
         matrix = _MATRICES.get(tags.matrix, guess) if yuv else guess
@@ -178,10 +172,8 @@ class PixelFormat:
 
 @cache
 def pixel_format(name: str) -> PixelFormat | None:
-    """FFmpeg's pixel format `name`; None for one that f2r cannot represent.
-
-    Channels of less than eight bits are widened, and gray with alpha becomes RGB with alpha.
-    """
+    """FFmpeg's pixel format `name`; None for one that f2r cannot represent. Channels of less than
+    eight bits are widened, and gray with alpha becomes RGB with alpha."""
     name = f"yuv{name[4:]}" if name.startswith("yuvj") else name
     native = av.VideoFormat(name, 256, 256)
     parts = native.components

@@ -137,8 +137,7 @@ class VideoReader(Reader):
     # --- Frames of the excerpt, and around it
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
-        """The context before the excerpt, and the clip from there; goes back farther for copies and
-        sparse frames."""
+        """The context before the excerpt, from farther for copies, and the clip from there."""
         for reach, margin in _TRIES:
             if self._sought(reach * self.options.lead * self._step, margin):
                 lead, clip = self._from_here()
@@ -161,8 +160,8 @@ class VideoReader(Reader):
         return lead, clip
 
     def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Give every frame a pts, strictly increasing, and the duration it is shown for: until the
-        next one begins; the last, where the container says better than itself when that ends."""
+        """Give every frame a pts, strictly increasing, and a duration, until the next begins; of
+        the last, where the container knows better than it when that ends, until then."""
         before: Frame | None = None
         for frame in frames:
             pts = frame.pts
@@ -192,12 +191,9 @@ class VideoReader(Reader):
             yield self._ahead.pop(0)
 
     def _sought(self, lead: int, margin: int) -> bool:
-        """Go to a sound key frame at or before the place `lead` ticks before the excerpt; False
-        where the clip begins later, or cannot be entered there.
-
-        Transport streams find times only roughly: they are asked for `margin` seconds before it,
-        and what comes is looked at.
-        """
+        """Go to a sound key frame at or before the place `lead` ticks before the excerpt, asked for
+        `margin` seconds earlier, as transport streams find times only roughly; False where the clip
+        begins later, or cannot be entered there."""
         if not self.options.begins or not self._again or self._untimed:
             return False
         target = self._first_pts + int(self.options.begins / self._tick) - lead
@@ -312,7 +308,6 @@ class VideoReader(Reader):
     # --- Facts of the clip
 
     def _note_facts(self, pictures: Sequence[DecodedPicture]) -> None:
-        """Learn from the container and the first pictures what the clip is."""
         stream, first, form = self.stream, pictures[0].frame, self.container.format.name
         assert first is not None  # else none of them would be there
         if int(first.colorspace) == UNSPECIFIED:  # libvpx forgets what the container states
@@ -430,8 +425,7 @@ class VideoReader(Reader):
         return float(max(min(ends) - asked.begins, Fraction(0))) if ends else None
 
     def _check_end(self) -> None:
-        """Compare promises of the whole file with what came: a truncated file may end in silence.
-        Its index counts frames, its header states durations."""
+        """Compare what index and header promise with what came: a cut file may end in silence."""
         form, decoder, ledger = self.container.format.name, self._decoder, self.ledger
         if decoder.hidden:
             hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"

@@ -71,7 +71,6 @@ class StandardInput:
         self.size = 0  # bytes read
 
     def read(self, length: int) -> bytes:
-        """Up to `length` bytes; none at the end."""
         try:
             data = b"" if os.isatty(0) else os.read(0, length)
         except BaseException as error:
@@ -83,8 +82,7 @@ class StandardInput:
 
 
 def open_source(source: str, piped: StandardInput | None = None) -> InputContainer:
-    """Open a local file for demuxing, or what is piped in. Raises InputError with the reason:
-    missing, empty, a playlist, a network address, not media."""
+    """Open a local file for demuxing, or what is piped in. Raises InputError with the reason."""
     quiet_ffmpeg()
     name, protocols = shown_name(source, "standard input"), "" if piped else "file"
     if not piped:
@@ -158,7 +156,6 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
 
 
 def encrypted_error(name: str) -> InputError:
-    """The error for a protected stream."""
     return InputError(
         f"{name}: the video is encrypted (DRM); f2r has no key.", hint="Use an unprotected copy."
     )
@@ -315,8 +312,8 @@ _ORDINARY = {
 
 
 def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]) -> dict[str, Any]:
-    """Fields of SourceMetadata, as far as a header can be read; path: None for a pipe. form:
-    FFmpeg's name of the format; track: the picture's, from 0; size: of pictures."""
+    """Fields of SourceMetadata, as far as a header of FFmpeg's format `form` can be read (of a pipe
+    none); track: the picture's, from 0."""
     with suppress(OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
         if path is not None and "matroska" in form:
             return _matroska_facts(path, track, size)
@@ -388,8 +385,7 @@ def _all(data: bytes, *path: int) -> list[bytes]:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """The elements one after the other: identifier, all bytes, and content; pictures, and what
-    follows them, are left out."""
+    """Identifier, all bytes and content of each element before the pictures."""
     place = 0
     while place < len(data):
         ident, body = _number(data, place, keep_marker=True)

@@ -132,8 +132,7 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
 
 
 def default_target(source: Path) -> Path:
-    """`clip_f2r.mp4` beside `clip.mp4`; of a suffix that is not written, the nearest that holds as
-    much."""
+    """`clip_f2r.mp4` beside `clip.mp4`; for a suffix f2r does not write one that holds as much."""
     suffix = source.suffix.lower()
     written = any(suffix in container.suffixes for container in CONTAINERS)
     suffix = source.suffix if written else _STAND_INS.get(suffix, ".mkv")
@@ -257,7 +256,7 @@ def plan_streams(
     source: SourceMetadata, container: Container, options: WriteOptions
 ) -> tuple[list[SideStream], list[Fate]]:
     """Plans of the other streams, and what becomes of each. Raises UsageError for sound and
-    subtitles that another file could hold, and for a codec that does not exist, even of silence."""
+    subtitles that another file could hold, and for an unknown codec."""
     plans, fates, none = list[SideStream](), list[Fate](), f"{container.name} holds none"
     codec = options.audio_codec
     encoder = _SOUND.get(codec, codec) if codec else ""
@@ -393,8 +392,7 @@ def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
 
 
 def described(copy: Stream, stream: Stream, target: OutputContainer) -> Stream:
-    """The copy of a stream, with its flags and its tags, under names and with languages that the
-    muxer knows."""
+    """The copy of a stream, with its flags, and its tags as the muxer knows them."""
     tags = plain_tags(stream.metadata)
     if target.format.name == "mov" and "language" in tags:
         tags["language"] = _QUICKTIME.get(tags["language"], tags["language"])
@@ -407,11 +405,8 @@ def described(copy: Stream, stream: Stream, target: OutputContainer) -> Stream:
 
 
 def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Tags that describe the content, not the file they came in.
-
-    Newer FFmpeg joins the two times of creation that MP4 and MOV may hold, with a semicolon
-    between them, and takes that for no time when it writes.
-    """
+    """Tags that describe the content, not the file they came in. Of the two times of creation that
+    MP4 may hold, which newer FFmpeg joins by a semicolon and does not write, the first."""
     return {
         key: value.split(";")[0] if key == "creation_time" else value
         for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
@@ -420,11 +415,8 @@ def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(slots=True)
 class SidePackets:
-    """The queue between a video reader and a video writer, and the excerpt they agree on.
-
-    Until iterating begins every packet is queued; from then on only where a plan has set `wanted`,
-    whose writer takes packets out as it goes.
-    """
+    """The queue between a video reader and a video writer, and the excerpt they agree on. Once
+    iterating begins packets are queued only where a plan has set `wanted`."""
 
     queue: deque[AnyPacket] = field(default_factory=deque)
     wanted: bool | None = None  # None: not yet known
@@ -483,8 +475,7 @@ class SideStreams:
                 yield f"{what} of {stream_line(track.stream)} (damaged)"
 
     def written(self) -> list[SideStream | None]:
-        """The tracks of the finished file, in order; mp4 and mov leave out empty ones, but for
-        subtitles, to which they add an end."""
+        """The finished file's tracks, in order; mp4 and mov leave out empty ones but subtitles."""
         return [
             track for track in self.order
             if track is None or track.packets or not self.container.movie
@@ -492,8 +483,7 @@ class SideStreams:
         ]  # fmt: skip
 
     def missing(self, came: Counter[int], sizes: Counter[int]) -> Iterator[str]:
-        """What a finished file lacks of what was planned. came, sizes: packets and bytes, by
-        place."""
+        """What a finished file lacks, by packets (`came`) and bytes (`sizes`) of each stream."""
         written = self.written()
         for track in filter(None, self.order):
             place = written.index(track) if track in written else None
@@ -506,7 +496,6 @@ class SideStreams:
                 yield f"{few} of {track.words}"
 
     def drain(self) -> None:
-        """Mux every queued packet."""
         queue = self.packets.queue
         while queue:
             packet = queue.popleft()

@@ -53,7 +53,6 @@ _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg w
 
 
 def plan_video(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
-    """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
     source = reader.metadata
     container = container_for(target, source.container, options.codec)
     if target != PIPE:
@@ -87,11 +86,8 @@ def plan_video(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 
 
 class VideoWriter(Writer):
-    """A video file or pipe open for writing.
-
-    One frame is held back: the last one may need to be a key picture, and only `finish` knows
-    which is the last.
-    """
+    """A video file or pipe open for writing. One frame is held back: the last one may need to be a
+    key picture, and only `finish` knows which that is."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         quiet_ffmpeg()
@@ -158,8 +154,8 @@ class VideoWriter(Writer):
         return float((self._end - self._first) * self._tick)
 
     def _verified(self, path: Path, own: int) -> Iterator[str]:
-        """Count the packets of a finished file: what was verified, in words. Raises OutputError for
-        frames that are not there; packets of other streams that are not are lost."""
+        """Count the packets of a finished file; what was verified, in words. Raises OutputError for
+        missing frames."""
         came, sizes, times = Counter[int](), Counter[int](), list[Fraction]()
         try:
             with av.open(f"file:{path}", "r", **TOLERANT) as container:
