@@ -7,7 +7,7 @@ recorruption: Pang et al., CVPR 2021).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.frames import in_cells
-from f2rcli.noise.model import clipped_mean, clipped_moments
+from f2rcli.noise.model import clipped_mean
 
 BLOCK = 32  # pixels per side of the squares whose errors are compared
 SCALES = (1, 2, 4)  # blocks per side of the areas whose mean errors may depend on each other
@@ -41,14 +41,36 @@ class Noise(NamedTuple):
         apart = float((shown - target).square().mean())
         return cls(apart * tau**2 / (1 + tau**2), apart / (1 + tau**2))
 
+
+class SampleErrors(NamedTuple):
+    """Of an estimate of one held-out sample."""
+
+    squares: Tensor  # (1, C, H, W)
+    noise: Noise | None = None  # of the target; None: it is clean
+    # How far the mean square may be off, in either direction, if the noise drawn for the sample is
+    # as far off as its measurement says; the same sign for all weights.
+    doubt: float = 0.0
+
     @classmethod
-    def of_frame(cls, signal: Tensor, level: Tensor, cut: Tensor | None) -> "Noise":
-        """Of a frame that is its own target, hidden from the network; cut: see `as_stored`."""
-        power = level.square()
-        if cut is not None:
-            power = power * clipped_moments(signal, level)[1]
-        mean = max(float(power.mean()), 1e-12)
-        return cls(mean, mean)
+    def of_pair(
+        cls, shown: Tensor, target: Tensor, stored: Callable[[float], Tensor],
+        variance_error: float, tau: float = TAU,
+    ) -> "SampleErrors":  # fmt: skip
+        """Of a recorrupted pair. stored: the estimate as the file's range leaves noise around it,
+        of so many times the sigma that was measured; see `as_stored`.
+
+        variance_error: the share of its variance by which the noise that was drawn may be wrong. So
+        much of the noise that the estimate lets through does not cancel: it adds to the error
+        twice, and weights that let through less look better by it, or worse, than they are. By as
+        much the mean may be off that black and white leave of the noise.
+        """
+        found, drawn = stored(1.0), (shown - target) / (1 + tau**2)
+        squares = (found - target).square()
+        doubt = float(2 * variance_error * (found * drawn).mean())
+        # were it drawn too strong, the true sigma would be lower
+        lower = (stored(1 - variance_error / 2) - target).square()
+        doubt += float((squares - lower).mean())
+        return cls(squares, Noise.of_pair(shown, target, tau), doubt)
 
 
 class ValidationErrors(NamedTuple):
@@ -57,29 +79,21 @@ class ValidationErrors(NamedTuple):
     score: float  # mean over samples of half the log of the mean squared error; lower is better
     decibels: float  # PSNR where targets are clean, else the gain over the noisy frames
     errors: tuple[BlockErrors, ...]  # mean squared error of every block, of each sample
-    # How far the error of each sample may be off, in either direction, if the noise drawn for it is
-    # as far off as its measurement says; the same sign for all weights. Empty: no noise was drawn.
-    doubts: tuple[float, ...] = ()
+    doubts: tuple[float, ...]  # of each sample
 
     @classmethod
-    def of(
-        cls,
-        squares: list[Tensor],
-        noise: Sequence[Noise | None],
-        doubts: Sequence[float] = (),
-        cell: int = 1,
-    ) -> "ValidationErrors":
-        """Build from squared errors (1, C, H, W) of every sample, and its noise; None: a clean
-        target. cell: pixels along a side of what lies at one place."""
+    def of(cls, samples: Sequence[SampleErrors], cell: int = 1) -> "ValidationErrors":
+        """Of every sample. cell: pixels along a side of what lies at one place."""
         means, blocks = [], list[BlockErrors]()
-        for error in squares:
-            means.append(max(float(error.double().mean()), 1e-12))
+        for error in (one.squares.double() for one in samples):
+            means.append(max(float(error.mean()), 1e-12))
             side = min(BLOCK // cell, *error.shape[-2:])
-            averages = functional.avg_pool2d(error.double().mean(1, keepdim=True), side)
+            averages = functional.avg_pool2d(error.mean(1, keepdim=True), side)
             blocks.extend(averages[:, 0].cpu().numpy())
-        levels = [_decibels(mean, one) for mean, one in zip(means, noise, strict=True)]
+        levels = [_decibels(mean, one.noise) for mean, one in zip(means, samples, strict=True)]
         score = float(np.mean([0.5 * math.log(mean) for mean in means]))
-        return cls(score, float(np.mean(levels)), tuple(blocks), tuple(doubts))
+        doubts = tuple(one.doubt for one in samples)
+        return cls(score, float(np.mean(levels)), tuple(blocks), doubts)
 
 
 def _decibels(error: float, noise: Noise | None) -> float:
@@ -89,7 +103,7 @@ def _decibels(error: float, noise: Noise | None) -> float:
     return 10 * math.log10(noise.shown / left)
 
 
-NO_ERRORS = ValidationErrors(math.nan, math.nan, ())  # of no samples
+NO_ERRORS = ValidationErrors(math.nan, math.nan, (), ())  # of no samples
 
 
 class ErrorReduction(NamedTuple):
@@ -102,7 +116,7 @@ class ErrorReduction(NamedTuple):
 
     mean: float
     spread: float
-    doubt: float = 0.0
+    doubt: float
 
 
 def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorReduction:
@@ -119,9 +133,7 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
         for weight, one, other in zip(weights, before.errors, after.errors, strict=True)
     ]
     mean = float(np.concatenate([gain.ravel() for gain in gains]).mean())
-    doubt = 0.0
-    if before.doubts and after.doubts:
-        doubt = abs(float(np.mean(weights * np.subtract(before.doubts, after.doubts))))
+    doubt = abs(float(np.mean(weights * np.subtract(before.doubts, after.doubts))))
     return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES), doubt)
 
 
@@ -142,12 +154,12 @@ def _spread(gains: list[BlockErrors], scale: int) -> float:
     return float(areas.std(ddof=1)) / float(len(areas)) ** 0.5
 
 
-def as_stored(estimate: Tensor, cut: Tensor | None) -> Tensor:
+def as_stored(estimate: Tensor, cut: Tensor | None, share: float = 1.0) -> Tensor:
     """What a file's range leaves, on average, of noise around an estimate (B, C, H, W): noisy
     targets that were clipped are unbiased for that, and not for the clean picture.
 
     cut: the standard deviation of a target's noise before it was clipped, 0 where it was not; None:
-    nothing was.
+    nothing was. share: of it, that is taken for true.
     """
     estimate = estimate.float()
-    return estimate if cut is None else clipped_mean(estimate, cut)
+    return estimate if cut is None else clipped_mean(estimate, share * cut)

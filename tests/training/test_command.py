@@ -122,9 +122,8 @@ def test_a_run_leaves_weights_a_curve_and_its_configuration(
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_is_said_before_anything_is_written(
-    train: Run, session: Session, tmp_path: Path, words: list[str], code: int,
-    says: str,
-) -> None:  # fmt: skip
+    train: Run, session: Session, tmp_path: Path, words: list[str], code: int, says: str
+) -> None:
     done = train(*words)
     assert done.code == code
     assert says in done.err
@@ -208,9 +207,8 @@ def test_events_are_json_lines_with_numbers_or_null(train: Run) -> None:
 
 @pytest.fixture
 def adapt(
-    f2r: Run, session: Session, tmp_path: Path, coarse_alone: None,
-    weights_read_once: None,
-) -> Run:  # fmt: skip
+    f2r: Run, session: Session, tmp_path: Path, coarse_alone: None, weights_read_once: None
+) -> Run:
     """Denoise a clip with --adapt."""
     write_clip(tmp_path / "in.mkv", pictures(3))
     usual = ("denoise", "in.mkv", "-o", "out.mkv", "--overwrite", "--adapt")
@@ -233,9 +231,7 @@ def test_that_nothing_is_better_is_remembered(adapt: Run, session: Session, tmp_
     assert (session.asked[1].start_at, session.asked[1].frames) == (0.04, 2)
 
 
-def test_lack_of_time_or_room_is_not_remembered(
-    adapt: Run, session: Session, tmp_path: Path
-) -> None:
+def test_lack_of_time_is_not_remembered(adapt: Run, session: Session, tmp_path: Path) -> None:
     session.changes = {"why_not": "not adapted: no time", "for_time": True}
     assert "not adapted: no time" in adapt().err
     session.error = OutputError("the clip needs 3 GB of disk; the folder has 0.2 GB free.")
@@ -281,9 +277,7 @@ def test_damaged_entries_are_made_anew(adapt: Run, session: Session, tmp_path: P
     assert len(session.asked) == 3
 
 
-def test_a_folder_named_as_a_level_was_is_an_input(
-    f2r: Run, session: Session, tmp_path: Path
-) -> None:
+def test_a_folder_named_full_is_an_input(f2r: Run, session: Session, tmp_path: Path) -> None:
     """Once `--adapt full` took the folder for its level."""
     (tmp_path / "full").mkdir()
     write_clip(tmp_path / "full" / "a.mkv", pictures(4))
@@ -293,9 +287,7 @@ def test_a_folder_named_as_a_level_was_is_an_input(
 
 
 @pytest.mark.parametrize("words", [("--sigma", 20), ("--time-limit", "5m")])
-def test_what_does_not_go_with_adapting(
-    adapt: Run, session: Session, words: tuple[object, ...]
-) -> None:
+def test_what_does_not_go_with_adapting(adapt: Run, session: Session, words: Any) -> None:
     assert adapt(*words).code == EXIT_USAGE
     assert session.asked == []
 

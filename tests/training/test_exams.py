@@ -8,7 +8,7 @@ import torch
 
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.spectrum import NoiseLaw
-from f2rcli.training.exams import Noise, ValidationErrors, error_reduction, is_significant
+from f2rcli.training.exams import SampleErrors, ValidationErrors, error_reduction, is_significant
 from f2rcli.training.windows import Sample
 
 SIGMA = 0.1
@@ -18,7 +18,7 @@ def errors(scale: float, seed: int = 0, samples: int = 4, size: int = 192) -> Va
     """Squared errors of white errors of so many codes, on clean targets."""
     generator = torch.Generator().manual_seed(seed)
     drawn = [torch.randn(1, 3, size, size, generator=generator) for _ in range(samples)]
-    return ValidationErrors.of([(scale / 255 * one).square() for one in drawn], [None] * samples)
+    return ValidationErrors.of([SampleErrors((scale / 255 * one).square()) for one in drawn])
 
 
 def test_psnr_is_that_of_the_formula() -> None:
@@ -35,15 +35,14 @@ def test_the_gain_is_told_without_a_clean_frame() -> None:
     law = NoiseLaw(NoiseModel.gaussian(SIGMA, 3))
     sample = Sample(noisy, None, torch.zeros(()), law, clipped=False)
     shown, asked = sample.recorrupted([0], np.random.default_rng(0))
-    noise = Noise.of_pair(shown, asked)
+    noise = SampleErrors.of_pair(shown, asked, lambda share: shown, 0.0).noise
     assert noise.shown == pytest.approx(1.25 * SIGMA**2, rel=0.03)
     assert noise.target == pytest.approx(5 * SIGMA**2, rel=0.03)
     power = float((shown - clean).square().mean())
     estimate = clean + math.sqrt(0.1 * power) * torch.randn_like(clean)
-    found = ValidationErrors.of([(estimate - asked).square()], [noise])
-    assert found.decibels == pytest.approx(10, abs=1)
-    untouched = ValidationErrors.of([(shown - asked).square()], [noise])
-    assert untouched.decibels == pytest.approx(0, abs=0.3)
+    for guess, gain, near in ((estimate, 10, 1), (shown, 0, 0.3)):
+        one = SampleErrors.of_pair(shown, asked, lambda share, guess=guess: guess, 0.0)
+        assert ValidationErrors.of([one]).decibels == pytest.approx(gain, abs=near)
 
 
 def test_a_fall_is_certain_only_beyond_its_spread() -> None:
@@ -57,7 +56,7 @@ def test_a_fall_is_certain_only_beyond_its_spread() -> None:
 
 def test_of_few_areas_nothing_is_certain_and_neither_of_none() -> None:
     assert not is_significant(errors(10.0, samples=1, size=48), errors(1.0, samples=1, size=48))
-    none = ValidationErrors(math.nan, math.nan, ())
+    none = ValidationErrors(math.nan, math.nan, (), ())
     assert not is_significant(none, none)
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.errors import OutputError, TrainingError, WeightsError
-from f2rcli.training.exams import ValidationErrors
+from f2rcli.training.exams import SampleErrors, ValidationErrors
 from f2rcli.training.loop import Trainer
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import Stage, TrainSettings
@@ -51,7 +51,7 @@ class Toy(Stage):
     def validate(self) -> ValidationErrors:
         noisy, clean, _ = self.draw([np.random.default_rng(n) for n in range(4)])
         with torch.no_grad():
-            return ValidationErrors.of([(self.network(noisy) - clean).square()], [None])
+            return ValidationErrors.of([SampleErrors((self.network(noisy) - clean).square())])
 
 
 def settings(**changes: Any) -> TrainSettings:
@@ -104,7 +104,7 @@ def test_a_batch_is_drawn_once(tmp_path: Path) -> None:
             return super().draw(rngs)
 
         def validate(self) -> ValidationErrors:
-            return ValidationErrors.of([torch.ones(1, 3, 16, 16)], [None])
+            return ValidationErrors.of([SampleErrors(torch.ones(1, 3, 16, 16))])
 
     trained(tmp_path, Counted(), steps=20)
     assert len(drawn) == 20 + 1  # one ahead

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from statistics import fmean
 from typing import Any, Generic, TypeVar, cast
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from f2rcli import methods
 from f2rcli.engine.device import Runner
@@ -21,7 +21,7 @@ from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.exams import LOUDER, NO_ERRORS, Noise, ValidationErrors, as_stored
+from f2rcli.training.exams import LOUDER, NO_ERRORS, SampleErrors, ValidationErrors, as_stored
 from f2rcli.training.folder import OnEvent
 from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import PlaneLaw
@@ -33,7 +33,7 @@ from f2rcli.window import Window
 FROM_NOTHING = 3e-3  # peak of the learning rate
 LEAST_CROP = 32  # pixels per side
 LONG = 1.0  # seconds of a step; the first one is slower by less
-EXAM_WINDOWS, EXAM_SIDE = 6, 256  # that are judged, and pixels of their sides at most
+EXAM_WINDOWS, EXAM_SIDE = 12, 192  # that are judged, and pixels of their sides at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,42 +188,20 @@ class Recipe(ABC, Generic[S]):
         from now on."""
 
 
-class WindowStage(Stage, ABC):
+class WindowStage(Stage):
     """A stage of a network that learns from windows of pictures."""
 
     network: Any
-    exams: int  # batches that are validated on
 
     def __init__(
-        self,
-        network: nn.Module,
-        source: Sequence[Run],
-        held_out: Sequence[Run],
-        spec: StageSpec,
-        crop: int,
-    ) -> None:
-        self.network, self.source, self.held_out = network, source, held_out
-        self.crop, self.name, self.batch = crop, spec.name, spec.batch
+        self, network: nn.Module, source: Sequence[Run], spec: StageSpec, crop: int,
+        exam: Callable[[], ValidationErrors],
+    ) -> None:  # fmt: skip
+        self.network, self.source, self.crop = network, source, crop
+        self.name, self.batch, self.exam = spec.name, spec.batch, exam
 
-    @abstractmethod
-    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> Any:
-        """A batch of windows of a source; see `draw`."""
-
-    @abstractmethod
-    def errors(self, batch: Any) -> tuple[Tensor, Noise | None]:
-        """Squared errors on a batch, and the noise of its targets; None: they are clean."""
-
-    def draw(self, rngs: Sequence[np.random.Generator]) -> Any:
-        return self.drawn(self.source, rngs)
-
-    @torch.no_grad()
     def validate(self) -> ValidationErrors:
-        found = []
-        for number in range(self.exams):
-            rngs = sample_rngs((VALIDATION_SEED, number), range(self.batch))
-            found.append(self.errors(placed(self.network, self.drawn(self.held_out, rngs))))
-        squares, noise = zip(*found, strict=True)
-        return ValidationErrors.of(list(squares), list(noise))
+        return self.exam()
 
 
 class WindowRecipe(Recipe[S]):
@@ -232,8 +210,8 @@ class WindowRecipe(Recipe[S]):
     def __init__(
         self, context: TrainingContext, header: Header, stages: Callable[..., Stage], step: int
     ) -> None:
-        """stages: makes a stage of networks, windows to learn from and to validate on, spec, and
-        crop, which is a multiple of `step` pixels."""
+        """stages: makes a stage of networks, windows to learn from, spec, crop, which is a multiple
+        of `step` pixels, and exam."""
         super().__init__(context)
         self.header, self._stages, self._step = header, stages, step
         self._kind = cast("type[RgbMethod]", methods.load(header.method))
@@ -251,46 +229,54 @@ class WindowRecipe(Recipe[S]):
         self.learnt = context.runs(learnt)
 
     def stage(self, spec: S, seconds: float = math.inf) -> Stage:
-        return self.made(spec, self.learnt, self.held)
-
-    def made(self, spec: S, learnt: Sequence[Run], held: Parts) -> Stage:
-        """A stage that is validated on these parts."""
-        validated = self.context.runs(held)
-        side = min(min(run.array.shape[2:]) for run in (*learnt, *validated))
+        side = min(min(run.array.shape[2:]) for run in self.learnt)
         crop = self.context.fitting_crop(spec, side, self._step)
-        return self._stages(self.networks, learnt, validated, spec, crop)
+        return self._stages(self.networks, self.learnt, spec, crop, lambda: self.exam(spec))
+
+    def exam(self, spec: S) -> ValidationErrors:
+        """On the validation frames, by what is trained."""
+        return self.errors(self.held)[0]
 
     def test_errors(self) -> ValidationErrors:
-        found = self.made(self.specs[-1], self.learnt, self.test).validate() if self.test else None
-        return NO_ERRORS if found is None else found
+        return self.errors(self.test)[0] if self.test else NO_ERRORS
 
     def improves(self) -> bool:
-        """By what `f2r denoise` does with the weights, on recorrupted frames: the squared error to
-        the other half differs from that to the clean frames by a constant, of blind networks
-        too."""
-        context, network = self.context, self.networks
-        method, source = self._method(), context.runs(self.held)
+        restored, left = self.errors(self.held)
+        return restored.score < left.score
+
+    @torch.no_grad()
+    def errors(
+        self, held: Parts, *, alone: bool = False
+    ) -> tuple[ValidationErrors, ValidationErrors]:
+        """Errors of what `f2r denoise` does with the networks as they are, and of what it is shown:
+        clean clips with their noise, or recorrupted frames, where the squared error to the other
+        half differs from that to the clean frames by a constant, of blind networks too.
+
+        alone: the error of the estimates that look at the frame alone.
+        """
+        method, source = self._method(), self.context.runs(held)
         side = min(EXAM_SIDE, *(n for run in source for n in run.array.shape[2:]))
-        middle = method.length // 2
-        restored, left, noise = [], [], []
-        with torch.inference_mode():
-            for number in range(EXAM_WINDOWS):
-                rng = sample_rngs((VALIDATION_SEED, number), (0,))[0]
-                places = range(method.length)
-                sample = window_of(source, rng, places, side)
-                pair = sample.recorrupted(places, rng)
-                shown, asked = placed(network, pair)
-                model = sample.law.level.scaled(LOUDER)
-                method.forget()
-                frames = [method.prepared(i, each[None]) for i, each in enumerate(shown)]
-                estimate = method.restored(Window.of(frames, middle), model)
-                one = slice(middle, middle + 1)
-                cut = None if sample.cut is None else placed(network, sample.cut[one])
-                target, input_ = asked[one], shown[one]
-                restored.append((as_stored(estimate, cut) - target).square())
-                left.append((input_ - target).square())
-                noise.append(Noise.of_pair(input_, target))
-        return ValidationErrors.of(restored, noise).score < ValidationErrors.of(left, noise).score
+        places = range(1 if alone else method.length)
+        middle = slice(len(places) // 2, len(places) // 2 + 1)
+        wrong, restored, left = self.context.variance_error, [], []
+        for rng in sample_rngs((VALIDATION_SEED,), range(EXAM_WINDOWS)):
+            sample = window_of(source, rng, places, side)
+            known = None if sample.clean is None else (sample.noisy, sample.clean)
+            pair = known or sample.recorrupted(places, rng)
+            model = sample.law.level.scaled(1.0 if known else LOUDER)
+            shown, asked, cut = placed(method.networks, (*pair, sample.cut))
+            method.forget()
+            frames = [method.prepared(i, each[None]) for i, each in enumerate(shown)]
+            window = Window.of(frames, middle.start)
+            found = window.centre.coarse if alone else method.restored(window, model)
+            noisy, target = shown[middle], asked[middle]
+            left.append(SampleErrors((noisy - target).square()))
+            if known:
+                restored.append(SampleErrors((found - target).square()))
+                continue
+            at = partial(as_stored, found, None if cut is None else cut[middle])
+            restored.append(SampleErrors.of_pair(noisy, target, at, wrong))
+        return ValidationErrors.of(restored), ValidationErrors.of(left)
 
     def _method(self) -> RgbMethod:
         """The method as it is with the networks' weights, in copies of them."""

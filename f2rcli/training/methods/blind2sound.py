@@ -16,10 +16,9 @@ from torch.nn import functional
 from f2rcli.errors import InputError
 from f2rcli.models.blind2sound import LAST_VISIBILITY, Blind2SoundNetworks, NoiseLevel, around
 from f2rcli.models.layers import Belief
-from f2rcli.training.exams import Noise
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss
-from f2rcli.training.windows import Run, Sample, window_of
+from f2rcli.training.windows import Sample, window_of
 
 SMALL: dict[str, dict[str, Any]] = {
     "denoiser": {"width": 24, "wide": 48, "depth": 5},
@@ -55,8 +54,6 @@ class MaskedBatch(NamedTuple):
 
     noisy: Tensor
     trusted: Tensor  # (B, 1, H, W): 1 where the noisy value's mean is the clean picture, else 0
-    clean: Tensor | None  # for validation alone; None where nobody knows it
-    level: Tensor  # (B, C, H, W), sigma
     phases: tuple[int, ...]
 
 
@@ -65,7 +62,6 @@ class MaskedStage(WindowStage):
     of the noisy ones and by the noise's regularity once it is stabilised."""
 
     network: Blind2SoundNetworks
-    exams = 6
 
     def loss(self, batch: MaskedBatch) -> Tensor:
         weight = visibility(self.progress)
@@ -94,27 +90,12 @@ class MaskedStage(WindowStage):
             seen = denoiser.raw(batch.noisy)
         return Belief.of(gathered(raw, batch.phases)), Belief.of(at(seen, batch.phases))
 
-    def errors(self, batch: MaskedBatch) -> tuple[Tensor, Noise | None]:
-        """Of the visible mean where the clean picture is known, else of what is said of hidden
-        pixels."""
-        if batch.clean is not None:
-            return (self.network.denoiser(batch.noisy) - batch.clean).square(), None
-        masked, _ = self.believe(batch)
-        target, trusted, level = (
-            at(part, batch.phases) for part in (batch.noisy, batch.trusted, batch.level)
-        )
-        noise = Noise.of_frame(masked.mean, level * trusted, None)
-        return (masked.mean - target).square() * trusted, noise
-
-    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> MaskedBatch:
+    def draw(self, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
         """The first generator chooses the phases, for the whole batch."""
         phases = tuple(map(int, rngs[0].permutation(CELL**2)[:PHASES]))
-        drawn = [window_of(source, rng, (0,), self.crop).turned(rng) for rng in rngs]
-        parts = ((one.noisy, trusted_pixels(one), one.level) for one in drawn)
-        noisy, trusted, level = (torch.cat(part) for part in zip(*parts, strict=True))
-        known = [sample.clean for sample in drawn if sample.clean is not None]
-        clean = torch.cat(known) if len(known) == len(drawn) else None
-        return MaskedBatch(noisy, trusted, clean, level, phases)
+        drawn = [window_of(self.source, rng, (0,), self.crop).turned(rng) for rng in rngs]
+        trusted = torch.cat([trusted_pixels(one) for one in drawn])
+        return MaskedBatch(torch.cat([one.noisy for one in drawn]), trusted, phases)
 
 
 def trusted_pixels(sample: Sample) -> Tensor:

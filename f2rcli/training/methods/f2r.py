@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from f2rcli.engine.device import Runner
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
 from f2rcli.models.planar import CONFIGS, CentreFrame, Networks, Restored
-from f2rcli.training.exams import Noise, ValidationErrors, as_stored
+from f2rcli.training.exams import SampleErrors, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
 from f2rcli.training.folder import Event, EventKind
 from f2rcli.training.loop import is_finished
@@ -316,12 +317,13 @@ def cost(estimate: Tensor, target: Tensor, batch: Batch) -> Tensor:
     return 0.5 * sum(errors, torch.zeros((), device=power.device)).mean()
 
 
-def stored(estimate: Tensor, batch: Batch) -> Tensor:
-    """An estimate as the file's range leaves noise around it on average; see `as_stored`."""
+def stored(estimate: Tensor, batch: Batch, share: float = 1.0) -> Tensor:
+    """An estimate as the file's range leaves noise of so many times the measured sigma around it on
+    average; see `as_stored`."""
     if batch.cut is None:
         return estimate.float()
     colours = in_colours(batch.layout, estimate.float())
-    return in_planes(batch.layout, as_stored(colours, batch.cut))
+    return in_planes(batch.layout, as_stored(colours, share * batch.cut))
 
 
 @torch.no_grad()
@@ -332,31 +334,17 @@ def errors_of(
     variance_error: float = 0.0,
     side: int = EXAM_SIDE,
 ) -> ValidationErrors:
-    """Errors of an estimate on held-out excerpts.
-
-    variance_error: the share of its variance by which the noise drawn for recorrupted frames may be
-    wrong. So much of the noise that the estimate lets through does not cancel: it adds to the error
-    twice, and weights that let through less look better by it, or worse, than they are. By as much
-    the mean may be off that black and white leave of the noise, which estimates there are held to.
-    """
-    errors, noise, doubts = [], list[Noise | None](), []
+    """Errors of an estimate on held-out excerpts; variance_error: see `SampleErrors.of_pair`."""
+    errors = list[SampleErrors]()
     for excerpt, centre in ((one, centre) for one in excerpts for centre in one.centres):
         batch = held_out_batch(networks, excerpt, centre, side)
-        guess = estimate(batch)
-        found, doubt = stored(guess, batch), 0.0
-        squares = (found - batch.asked).square()
+        at = partial(stored, estimate(batch), batch)
         if tau := TAU.get(batch.kind):
-            drawn = (batch.shown - batch.asked) / (1 + tau**2)
-            doubt = float(2 * variance_error * (found * drawn).mean())
-            if batch.cut is not None:  # were it drawn too strong, the true sigma would be lower
-                less = batch._replace(cut=batch.cut * (1 - variance_error / 2))
-                doubt += float((squares - (stored(guess, less) - batch.asked).square()).mean())
-            noise.append(Noise.of_pair(batch.shown, batch.asked, tau))
+            pair = SampleErrors.of_pair(batch.shown, batch.asked, at, variance_error, tau)
+            errors.append(pair)
         else:
-            noise.append(None)
-        errors.append(squares)
-        doubts.append(doubt)
-    return ValidationErrors.of(errors, noise, doubts, cell=2)
+            errors.append(SampleErrors((at() - batch.asked).square()))
+    return ValidationErrors.of(errors, cell=2)
 
 
 def held_out_batch(networks: Networks, excerpt: Excerpt, centre: Centre, side: int) -> Batch:

@@ -8,7 +8,6 @@ frames where they are known. The image module alone comes first: it costs a fift
 and the blocks learn little before its estimates are any good.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,9 +16,9 @@ import numpy as np
 from torch import Tensor
 
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
-from f2rcli.training.exams import LOUDER, Noise, as_stored
+from f2rcli.training.exams import LOUDER, ValidationErrors, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import Stage, psnr_loss, stacked
+from f2rcli.training.stage import psnr_loss, stacked
 from f2rcli.training.windows import Run, held_windows, window_of
 from f2rcli.window import mirrored
 
@@ -50,10 +49,10 @@ class FITVNetRecipe(WindowRecipe[JointSpec]):
             JointSpec(name="joint", blocks=True, steps=3000, lr=context.rate / 1.5, share=2.0),
         ]
 
-    def stage(self, spec: JointSpec, seconds: float = math.inf) -> Stage:
-        # the image module sees nothing but held-out frames, the blocks what is around them
-        held = self.held if spec.blocks else held_windows(self.parts, 1)[0]
-        return self.made(spec, self.learnt, held)
+    def exam(self, spec: JointSpec) -> ValidationErrors:
+        if spec.blocks:
+            return super().exam(spec)
+        return self.errors(held_windows(self.parts, 1)[0], alone=True)[0]
 
 
 class FrameSets(NamedTuple):
@@ -68,25 +67,17 @@ class FrameSets(NamedTuple):
 class JointStage(WindowStage):
     """Trains the image module alone (L_pd, on single frames) or everything."""
 
-    exams = 4
-
     def __init__(
-        self,
-        networks: FITVNetNetworks,
-        source: Sequence[Run],
-        held_out: Sequence[Run],
-        spec: JointSpec,
-        crop: int,
+        self, networks: FITVNetNetworks, source: Sequence[Run], spec: JointSpec, *how: Any
     ) -> None:
-        network = networks if spec.blocks else networks.image
-        super().__init__(network, source, held_out, spec, crop)
+        super().__init__(networks if spec.blocks else networks.image, source, spec, *how)
         self.networks, self.blocks = networks, spec.blocks
 
-    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> FrameSets:
+    def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
         samples = list[tuple[Tensor | None, ...]]()
         for rng in rngs:
             places = self._places(rng)
-            sample = window_of(source, rng, places, self.crop).turned(rng)
+            sample = window_of(self.source, rng, places, self.crop).turned(rng)
             level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
             known = rng.random() >= BLIND_SHARE
             if sample.clean is not None:
@@ -109,19 +100,6 @@ class JointStage(WindowStage):
         """L_pd of Psi's estimates (B * T, C, H, W), a mean over the T frames."""
         cut = None if batch.cut is None else batch.cut.flatten(0, 1)
         return psnr_loss(as_stored(estimates, cut), batch.target.flatten(0, 1))
-
-    def errors(self, batch: FrameSets) -> tuple[Tensor, Noise | None]:
-        """Of what is trained, against the windows' targets."""
-        middle = MIDDLE if self.blocks else 0
-        target, shown = batch.target[:, middle], batch.noisy[:, middle]
-        cut = None if batch.cut is None else batch.cut[:, middle]
-        if self.blocks:
-            restored = self.networks(batch.noisy, batch.level)[1]
-        else:
-            restored = self.networks.image(shown)
-        clean = all(run.reference is not None for run in self.held_out)
-        noise = None if clean else Noise.of_pair(shown, target)
-        return (as_stored(restored, cut) - target).square(), noise
 
     def _places(self, rng: np.random.Generator) -> list[int]:
         """Frames of a window, counted from its first; some windows are mirrored as at the ends."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from f2rcli.models.layers import Belief
 from f2rcli.models.udvd import LENGTH, UDVDNet
-from f2rcli.training.exams import Noise, as_stored
+from f2rcli.training.exams import as_stored
 from f2rcli.training.methods.base import (
     FROM_NOTHING,
     StageSpec,
@@ -23,7 +23,7 @@ from f2rcli.training.methods.base import (
     WindowStage,
 )
 from f2rcli.training.stage import gaussian_nll, psnr_loss, stacked
-from f2rcli.training.windows import Run, window_of
+from f2rcli.training.windows import window_of
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
@@ -55,7 +55,6 @@ class BlindBatch(NamedTuple):
     target: Tensor  # (B, C, H, W)
     variance: Tensor  # (B, C, H, W)
     cut: Tensor | None  # (B, C, H, W), see as_stored
-    clean: Tensor | None  # (B, C, H, W), for validation alone; None where nobody knows it
 
 
 class BlindStage(WindowStage):
@@ -67,33 +66,22 @@ class BlindStage(WindowStage):
     """
 
     network: UDVDNet
-    exams = 6
 
-    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> BlindBatch:
+    def draw(self, rngs: Sequence[np.random.Generator]) -> BlindBatch:
         """Windows turned, flipped and reversed in time at random."""
-        drawn = [window_of(source, rng, range(LENGTH), self.crop) for rng in rngs]
+        drawn = [window_of(self.source, rng, range(LENGTH), self.crop) for rng in rngs]
         samples = [one.turned(rng, in_time=True) for one, rng in zip(drawn, rngs, strict=True)]
         middle = LENGTH // 2
         frames = torch.stack([one.noisy for one in samples])
         variance = torch.stack([one.level[middle] for one in samples]).square()
         cut = stacked([None if one.cut is None else one.cut[middle] for one in samples])
-        known = [one.clean[middle] for one in samples if one.clean is not None]
-        clean = torch.stack(known) if len(known) == len(samples) else None
-        return BlindBatch(frames, frames[:, middle], variance, cut, clean)
+        return BlindBatch(frames, frames[:, middle], variance, cut)
 
     def loss(self, batch: BlindBatch) -> Tensor:
         belief = Belief.of(self.network(batch.frames))
         mean = as_stored(belief.mean, batch.cut)
         total = belief.noisy_covariance(batch.variance)
         return gaussian_nll(batch.target, mean, total).mean() + psnr_loss(mean, batch.target)
-
-    def errors(self, batch: BlindBatch) -> tuple[Tensor, Noise | None]:
-        """Of the mean, on centres."""
-        mean = self.network(batch.frames)[:, : self.network.channels]
-        if batch.clean is not None:
-            return (mean.float() - batch.clean).square(), None
-        noise = Noise.of_frame(mean.float(), batch.variance.sqrt(), batch.cut)
-        return (as_stored(mean, batch.cut) - batch.target).square(), noise
 
 
 RECIPE = UDVDRecipe
