@@ -581,12 +581,14 @@ def _tails(apart: Singles) -> Singles:
 
 def _as_noisy(found: PlaneMap, luma: PlaneMap) -> PlaneMap:
     """A plane of colours with at least luma's share of noise: a codec leaves so little of theirs,
-    and so soft, that by itself it looks like a scene."""
+    and so soft, that by itself it looks like a scene. Of sparse differences, which small coloured
+    things make, no more than as many are noise as there would be alike everywhere."""
     size = found.level.shape[::-1]
     share, error = (
         np.stack([cv2.resize(band, size, interpolation=cv2.INTER_AREA) for band in part])
         for part in (luma.share, luma.error)
     )
+    share /= np.maximum(found.tails, 1)
     less = share > found.share
     return replace(
         found, share=np.where(less, share, found.share), error=np.where(less, error, found.error)

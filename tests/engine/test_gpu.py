@@ -81,7 +81,7 @@ def test_filters_are_the_same_by_opencv_and_by_torch(
         torch.testing.assert_close(one, other, atol=2e-3, rtol=2e-3)
 
 
-def test_a_device_is_asked_for_a_frame_before_the_one_before_is_given_out(
+def test_a_device_is_asked_before_the_frame_before_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So that it works while that is written and the next is read; the frames are the same."""

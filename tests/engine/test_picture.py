@@ -274,6 +274,21 @@ def test_what_a_coarse_codec_made_of_noise_goes(
     assert psnr(done, gray(clip)) > reached - 0.33
 
 
+def test_small_coloured_things_in_a_coded_clip_keep_their_colour(tmp_path: Path) -> None:
+    rng, clip = np.random.default_rng(2), footage.leaves(192, 256, 9, seed=2, sky=True)
+    places, colours = rng.integers(0, 90, (60, 2)), rng.uniform(60, 196, (60, 2))
+    for _, *chroma in clip:
+        for (y, x), colour in zip(places % 90, colours, strict=True):
+            for plane, code in zip(chroma, colour, strict=True):
+                plane[y : y + 2, x : x + 2] = code
+        places[:, 0] += 2
+    noisy = footage.noisy(clip, (9, 4, 4), 3)
+    path = footage.write(tmp_path / "coded.mkv", noisy, "libx264", crf="22")
+    coded, truth = footage.stacked(footage.read(path)), footage.stacked(clip)
+    for plane in (1, 2):
+        assert psnr(luma_of(path, plane=plane), truth[plane]) >= psnr(coded[plane], truth[plane])
+
+
 @pytest.mark.parametrize(("still", "gain"), [(True, 11.9), (False, 12.8)])
 def test_noise_kept_from_frame_to_frame_goes(still: bool, gain: float, tmp_path: Path) -> None:
     clip = footage.leaves(192, 256, 12, seed=2, sky=True)

@@ -232,9 +232,7 @@ def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch, coarse_alone) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_frames_that_fill_the_memory_are_written_before_the_first_state(
-    tmp_path, monkeypatch, coarse_alone
-) -> None:
+def test_frames_filling_memory_precede_the_first_state(tmp_path, monkeypatch, coarse_alone) -> None:
     monkeypatch.setattr(records, "FIRST", 60.0)
     monkeypatch.setattr(records, "WAITING", 0)
     said: list[str] = []

@@ -88,9 +88,7 @@ def test_one_thread_stays_alone() -> None:
     assert not workers()
 
 
-def test_a_host_searches_the_next_frame_while_a_device_restores_this_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_host_searches_the_next_frame_as_one_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, each in the thread beside; live frames are not waited for. Bytes are the same."""
     frames, results = noisy_clip(4, **SMALL), []
     for prompt in (True, False):

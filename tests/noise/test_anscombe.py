@@ -34,9 +34,7 @@ def test_the_transforms_noise_has_variance_one(gain: float, read: float, electro
 
 @pytest.mark.parametrize(("gain", "read"), LAWS)
 @pytest.mark.parametrize(("electrons", "within"), [(2, 0.02), (5, 0.005), (20, 0.003)])
-def test_the_inverse_of_the_mean_is_the_signal(
-    gain: float, read: float, electrons: int, within: float
-) -> None:
+def test_a_mean_becomes_the_signal(gain: float, read: float, electrons: int, within: float) -> None:
     mean = stabilise(noisy(electrons * gain, gain, read), *numbers(gain, read)).mean()
     found = float(destabilise(mean, *numbers(gain, read)))
     assert found == pytest.approx(electrons * gain, rel=within)

@@ -60,9 +60,7 @@ def test_gain_and_zero_of_uneven_light_are_right_within_ten_percent(electrons: f
 
 
 @pytest.mark.parametrize(("electrons", "within"), [(0.1, 0.3), (0.3, 0.2), (1.0, 0.1)])
-def test_cells_of_few_photons_tell_gain_within_what_is_said(
-    electrons: float, within: float
-) -> None:
+def test_cells_of_dim_light_tell_gain_within_what_is_said(electrons: float, within: float) -> None:
     for seed in range(4):
         line = line_of(counted(cells(electrons, seed), seed))
         assert line.gain == pytest.approx(GAIN, rel=within)
@@ -79,9 +77,7 @@ def test_even_light_tells_its_gain_by_the_shape_of_its_noise(electrons: float, r
 
 
 @pytest.mark.parametrize(("gain", "electrons"), [(0.5, 0.3), (0.5, 2.0), (0.7, 0.1), (1.0, 1.0)])
-def test_of_codes_coarser_than_electrons_the_gain_lies_within_its_stated_error(
-    gain: float, electrons: float
-) -> None:
+def test_codes_coarser_than_electrons_tell_gain_within_error(gain: float, electrons: float) -> None:
     for seed in range(2):
         frames = counted(cells(electrons, seed), seed, gain=gain, read=0.5 * gain, frames=32)
         line = line_of(frames)

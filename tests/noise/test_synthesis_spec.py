@@ -269,9 +269,7 @@ def test_ranges_are_drawn_once_per_clip_by_its_name_and_the_seed() -> None:
 
 @pytest.mark.parametrize(("noise", "coded"), [("gaussian:30", False), ("h264", True)])
 @pytest.mark.parametrize("before", [True, False])
-def test_a_clip_is_a_codecs_where_one_changed_it_last(
-    noise: str, coded: bool, before: bool
-) -> None:
+def test_a_clip_is_a_codecs_where_it_changed_it_last(noise: str, coded: bool, before: bool) -> None:
     """White noise on clean frames of an MP4 got networks for noise that a codec has weakened."""
     info, frames = floats(codes())
     made, _ = parse(noise).add(iter(frames), replace(info, coded=before), seed=0, clipped=True)
