@@ -79,10 +79,10 @@ def test_sizes_that_x264_refuses_go_to_what_holds_them(clips) -> None:
 
 
 def test_default_quality(clips) -> None:
-    assert plan(clips("libx264"), "o.mp4").crf == 17
-    assert plan(clips("libx265"), "o.mp4").crf == 19
+    assert plan(clips("libx264"), "o.mp4").crf == 14
+    assert plan(clips("libx265"), "o.mp4").crf == 15
     av1 = plan(clips("libsvtav1"), "o.mp4")
-    assert (av1.crf, av1.preset) == (18, "4")
+    assert (av1.crf, av1.preset) == (12, "4")
     assert dict(plan(clips("mjpeg", "yuv422p"), "o.mkv").options)["global_quality"] == "236"
 
 
@@ -153,8 +153,8 @@ def test_ffv1_is_for_matroska(clips) -> None:
         ("o.mkv", {"codec": "ffv1", "crf": 20}, "has no crf", ""),
         ("o.mkv", {"codec": "mjpeg", "crf": 20}, "has no crf", ""),
         ("o.mp4", {"codec": "av1", "encoder_options": (("preset", "99"),)}, "99", "13"),
-        ("o.mp4", {"codec": "hevc", "crf": 60}, "libx265 takes 0 to 51", "17 to 23"),
-        ("o.mp4", {"codec": "h264", "crf": 52}, "libx264 takes 0 to 51", "17 to 23"),
+        ("o.mp4", {"codec": "hevc", "crf": 60}, "libx265 takes 0 to 51", "14 to 23"),
+        ("o.mp4", {"codec": "h264", "crf": 52}, "libx264 takes 0 to 51", "14 to 23"),
         ("o.xyz", {}, r"does not write \.xyz", ".mkv"),
         ("o", {}, "without a suffix", ".mp4"),
         ("o.flv", {}, r"\.flv", ".mp4"),
@@ -188,7 +188,7 @@ def test_mjpeg_has_one_matrix(tools, tmp_path: Path) -> None:
 
 def test_summary_is_one_line(clips) -> None:
     line = plan(clips("libx264"), "o.mp4").summary()
-    assert line == "o.mp4: mp4, libx264 crf 17 preset medium, yuv420p"
+    assert line == "o.mp4: mp4, libx264 crf 14 preset medium, yuv420p"
 
 
 def test_y4m_from_y4m_rounds_no_time_and_blames_no_format_for_its_shape(tmp_path: Path) -> None:
