@@ -108,9 +108,7 @@ def test_a_picture_is_left_alone(shown: Frame) -> None:
     [("u1", GRAY8, 255), ("u2", COUNTS, 65535), ("i4", COUNTS, 2**30), ("f4", REAL, 1e6),
      ("f8", REAL, -1e9), ("u2", RAW, 4095), ("u2", replace(GRAY8, bits=10), 1023)],
 )  # fmt: skip
-def test_single_samples_far_from_all_around_are_found_and_no_others(
-    dtype: str, layout: PlaneLayout, top: float
-) -> None:
+def test_samples_far_off_alone_are_found(dtype: str, layout: PlaneLayout, top: float) -> None:
     plane = noisy().astype(dtype)
     places = [(0, 0), (95, 127), (40, 60), (40, 61), (70, 33)]  # two of them are a pair
     for place in places:

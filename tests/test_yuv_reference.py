@@ -112,9 +112,7 @@ def drawn(layout: PlaneLayout, size: tuple[int, int], seed: int) -> Frame:
 
 @given(layout=yuv_layouts, size=sizes, seed=st.integers(0, 99))
 @settings(max_examples=150)
-def test_pictures_are_those_of_the_reference(
-    layout: PlaneLayout, size: tuple[int, int], seed: int
-) -> None:
+def test_pictures_are_the_references(layout: PlaneLayout, size: tuple[int, int], seed: int) -> None:
     frame, grid = drawn(layout, size, seed), Grid(layout, *size)
     units = []
     for index, plane in enumerate(frame.planes):
@@ -153,9 +151,7 @@ def test_changes_arrive_as_the_reference_has_them(
 
 
 @given(layout=yuv_layouts, size=sizes, seed=st.integers(0, 99))
-def test_a_picture_is_parted_as_the_reference_parts_it(
-    layout: PlaneLayout, size: tuple[int, int], seed: int
-) -> None:
+def test_parting_is_the_references(layout: PlaneLayout, size: tuple[int, int], seed: int) -> None:
     picture = np.random.default_rng(seed).random((3, *size), np.float32)
     grid = Grid(layout, *size)
     luma, *chroma = np.tensordot(from_rgb(layout.matrix), picture.astype(np.float64), 1)

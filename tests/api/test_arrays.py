@@ -199,9 +199,7 @@ def test_the_latency_counts_the_frames_that_offsets_of_lines_are_told_by() -> No
         assert behind == len(frames) - given == len(live.flush())
 
 
-def test_a_hot_pixel_that_appears_in_a_live_sequence_is_repaired_from_the_second_look_on(
-    coarse_alone: None,
-) -> None:
+def test_a_hot_pixel_that_appears_live_is_repaired_from_the_second_look(coarse_alone: None) -> None:
     rng = np.random.default_rng(0)
     light = 20 + 10 * np.sin(np.mgrid[:32, :32][0] / 9.0)
     codes = 100 + 8 * rng.poisson(light, (70, 32, 32))

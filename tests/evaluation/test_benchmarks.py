@@ -73,9 +73,7 @@ def run(cases: list[base.Case], name: str) -> result.Evaluation:
 
 
 @pytest.mark.parametrize(("name", "count"), [("crvd", 25), ("davis", 150), ("set8", 40)])
-def test_a_folder_laid_out_as_published_gives_every_clip_once_per_level(
-    name: str, count: int, tmp_path: Path
-) -> None:
+def test_a_published_folder_gives_clips_once_a_level(name: str, count: int, tmp_path: Path) -> None:
     MAKERS[name](tmp_path)
     chosen = benchmarks.load(name)
     cases = chosen.cases(tmp_path)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -64,6 +65,35 @@ def test_a_lost_packet_of_h265_does_not_freeze_the_picture(tools, tmp_path: Path
     assert len(frames) == 11
     assert not any(frame.held for frame in frames)
     assert [frame.corrupt for frame in frames] == [False] * 3 + [True] * 8
+
+
+def test_fields_in_packets_of_their_own_are_no_lost_pictures(tools, tmp_path: Path) -> None:
+    """Broadcasts in H.264 have them. Each is one raw block here (ITU-T H.264, 7.3 and 9.1)."""
+
+    def ue(*values: int) -> str:
+        return "".join(f"{v + 1:b}".zfill(2 * (v + 1).bit_length() - 1) for v in values)
+
+    def unit(kind: int, bits: str, block: bytes = b"\x80") -> bytes:
+        bits += "0" * (-len(bits) % 8)
+        return b"\0\0\1%c" % kind + int(bits, 2).to_bytes(len(bits) // 8, "big") + block
+
+    stream = unit(0x67, f"{0x4D000A:024b}{ue(0, 0, 2, 1)}0{ue(0, 0)}00100")
+    stream += unit(0x68, f"{ue(0, 0)}00{ue(0, 0, 0)}000{ue(0, 0, 0)}000")
+    for n in range(12):
+        head = f"{ue(0, 7, 0)}{n // 2:04b}1{n % 2}{'0' if n else '100'}"
+        stream += unit(0x61 if n else 0x65, head + ue(0, 25), b"%c" % (100 + n) * 384 + b"\x80")
+    (tmp_path / "in.h264").write_bytes(stream)
+    with av.open(str(tmp_path / "in.h264")) as source, av.open(str(tmp_path / "a.ts"), "w") as ts:
+        copy = ts.add_stream_from_template(source.streams.video[0], opaque=True)
+        for n, packet in enumerate(p for p in source.demux(0) if p.size):
+            packet.pts = packet.dts = n
+            packet.time_base, packet.duration, packet.stream = Fraction(1, 50), 1, copy
+            ts.mux(packet)
+    with open_reader(tmp_path / "a.ts") as reader:
+        frames = list(reader)
+    assert [frame.planes[0][1, 0] for frame in frames] == [101, 103, 105, 107, 109, 111]
+    assert [time for time, _ in tools.times(frames)] == [Fraction(n, 25) for n in range(6)]
+    assert not reader.ledger.damaged
 
 
 def test_a_damaged_transport_stream_is_counted(tools, odd, tmp_path: Path) -> None:

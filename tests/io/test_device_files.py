@@ -99,9 +99,7 @@ def test_cropping_that_a_container_cannot_state_is_told(tools, cropped: Path, tm
     assert (frames[0].width, frames[0].height) == (96, 64)
 
 
-def test_without_its_cropping_a_picture_keeps_the_shape_of_its_pixels(
-    tools, cropped: Path, tmp_path: Path
-) -> None:
+def test_without_cropping_a_picture_keeps_its_shape(tools, cropped: Path, tmp_path: Path) -> None:
     _, receipt = tools.passthrough(cropped, tmp_path / "out.mkv", WriteOptions(codec="h264"))
     assert any(line.startswith("cropping (") for line in receipt.dropped)
     elements = video_elements(tmp_path / "out.mkv")
@@ -176,9 +174,7 @@ def test_pictures_side_by_side_keep_their_display_size(tools, tmp_path: Path, sh
 
 @pytest.mark.parametrize("mode", ["left_right", "right_left"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
-def test_a_stereoscopic_layout_is_kept_where_the_file_says_it(
-    tools, tmp_path: Path, suffix: str, mode: str
-) -> None:
+def test_a_stereo_layout_is_kept_where_said(tools, tmp_path: Path, suffix: str, mode: str) -> None:
     """FFmpeg leaves it out of some, and does not read again all that it writes."""
     setup = tagged(stereo_mode=mode)
     source = tools.film(tmp_path / "in.mkv", size=(96, 64), pts=4, setup=setup)

@@ -61,9 +61,7 @@ def test_files_of_a_burst_are_read_back_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_other_samples_come_back_with_the_same_levels_pattern_matrices_and_size(
-    name: str, tmp_path: Path
-) -> None:
+def test_other_samples_keep_levels_pattern_matrices_and_size(name: str, tmp_path: Path) -> None:
     source = write_dng(tmp_path / "a.dng", **LAYOUTS[name])
     louder(source, tmp_path / "b.dng", 5)
     with rawpy.imread(str(source)) as old, rawpy.imread(str(tmp_path / "b.dng")) as new:
@@ -176,9 +174,7 @@ def test_levels_between_codes_crop_and_aspect_come_back(pattern: bytes, tmp_path
 
 
 @pytest.mark.parametrize("crop", [(0, 0, 60, 40), (7, 5, 44, 32)])
-def test_the_crop_of_an_odd_active_area_shows_the_same_pixels(
-    crop: tuple[int, int, int, int], tmp_path: Path
-) -> None:
+def test_odd_active_areas_show_same_pixels(crop: tuple[int, int, int, int], tmp_path: Path) -> None:
     across, down, width, height = crop
     extra = [
         (50829, 4, 4, (5, 3, 45, 63), True), (50719, 4, 2, (across, down), True),

@@ -79,9 +79,7 @@ def test_a_look_at_a_burst_reads_a_few_of_its_exposures(
     assert len(set(read)) < 20
 
 
-def test_facts_are_told_before_the_networks_that_are_missing(
-    burst: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_facts_precede_missing_networks(burst: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", str(burst), "--method", "fitvnet"]) == EXIT_FAILURE
     told = capsys.readouterr()
     assert "108 frames" in told.out

@@ -149,9 +149,7 @@ def test_what_cannot_say_full_range_gets_limited(tools, tmp_path: Path, family: 
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_picture_that_an_excerpt_does_not_reach_costs_no_other_stream(
-    tools, tmp_path: Path, suffix: str
-) -> None:
+def test_a_picture_outside_an_excerpt_costs_no_stream(tools, tmp_path: Path, suffix: str) -> None:
     """Its key frame lies before: mp4 has no track for it, and the sound behind it one less."""
     plain = tools.film(tmp_path / "plain.mkv", pts=20, audio=True)
     source = tmp_path / f"in{suffix}"

@@ -215,9 +215,7 @@ def test_a_page_that_miscounts_its_samples_is_restored_where_they_are(
 
 
 @pytest.mark.parametrize(("images", "there"), [(8, 8), (12, 8)])
-def test_imagejs_promises_are_compared_with_the_pages(
-    images: int, there: int, tmp_path: Path
-) -> None:
+def test_imagejs_promises_are_held_to_the_pages(images: int, there: int, tmp_path: Path) -> None:
     path = tmp_path / "s.tif"
     tifffile.imwrite(
         path, movie((8, 16, 20)), photometric="minisblack", metadata=None, compression="zlib",

@@ -169,9 +169,7 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "pip install nd2" in str(raised.value.hint)
 
 
-def test_a_bug_in_f2r_is_never_called_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_in_f2r_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a library has another interface than f2r calls."""
     czifile = pytest.importorskip("czifile")
     write_czi(tmp_path / "a.czi", MOVIE[..., None])

@@ -137,9 +137,7 @@ def test_subtitles_are_copied_or_refused_before_the_run_with_a_file_that_holds_t
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".m2ts", ".mkv"])
-def test_a_second_picture_and_its_language_are_kept_or_dropped_before_the_run(
-    tools, tmp_path: Path, suffix: str
-) -> None:
+def test_a_second_picture_is_kept_or_dropped_at_first(tools, tmp_path: Path, suffix: str) -> None:
     _, receipt = tools.passthrough(two_pictures(tools, tmp_path), tmp_path / f"out{suffix}")
     picture, language = "video #1 h264 deu", "language of video #1 h264 deu"
     expected = {

@@ -179,9 +179,7 @@ def test_a_transport_stream_that_starts_again_goes_on_without_a_break(tools, tmp
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("suffix", [".ts", ".m2ts"])
-def test_a_transport_stream_of_few_small_frames_is_known_for_one(
-    tools, tmp_path: Path, suffix: str, count: int
-) -> None:
+def test_short_transport_streams_are_known(tools, tmp_path: Path, suffix: str, count: int) -> None:
     """FFmpeg does not know ten packets, nothing beside the suffix says what they are."""
     flat = {"x264-params": "qp=51"}
     source = tools.film(tmp_path / "in.mkv", pts=count, options=flat)

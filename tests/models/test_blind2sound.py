@@ -19,9 +19,7 @@ def count(network: torch.nn.Module) -> int:
 @pytest.mark.parametrize(
     ("channels", "outputs", "parameters"), [(1, 2, 1.100), (3, 9, 1.103), (4, 14, 1.105)]
 )
-def test_parameters_are_as_many_as_published(
-    channels: int, outputs: int, parameters: float
-) -> None:
+def test_parameters_are_as_published(channels: int, outputs: int, parameters: float) -> None:
     denoiser = DenoisingUNet(channels)
     assert count(denoiser) / 1e6 == pytest.approx(parameters, abs=5e-4)  # 1.102 M are published
     assert denoiser.tail.out_channels == outputs

@@ -204,9 +204,7 @@ def test_the_level_is_that_of_other_commands(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("form", "noise"), [("yuv420p", "gaussian:30"), ("bgr0", "corr30")])
-def test_noise_is_drawn_as_pixels_and_planes_share_it(
-    tmp_path: Path, form: str, noise: str
-) -> None:
+def test_noise_is_drawn_as_pixels_or_planes_share_it(tmp_path: Path, form: str, noise: str) -> None:
     """Once planes were independent: Cb of 4:2:0 shares half of a cell's noise with luma, and what
     learnt from such targets kept it, 0.9 dB of a single clip."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form=form)

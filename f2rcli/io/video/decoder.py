@@ -175,7 +175,9 @@ class Decoder:
         self.cut_off = False  # and said that the file goes on
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
-        self._shown: int | None = None  # end of the last picture shown, ticks
+        self._shown = -1 << 63  # end of the last picture shown, ticks
+        self._fields = False  # each of its two may have come in a packet of its own
+        self._failed = set[int | None]()  # pts of packets that could not be decoded
         self._due: dict[int, Fraction] = {}  # when each stream should go on, seconds
         self._moves: dict[int, Fraction] = {}  # seconds, by stream; see `_join`
         self._demuxed = self._demux()
@@ -308,6 +310,7 @@ class Decoder:
             except EOFError:
                 return []
             except _ERRORS as error:
+                self._failed.add(getattr(packet, "pts", None))
                 self._fault(where, error)
                 return None
             finally:
@@ -321,6 +324,7 @@ class Decoder:
             yield from self._lost_before(frame.pts)
             self._owed -= 1
             self._shown = frame.pts + max(frame.duration, 1)
+            self._fields = frame.interlaced_frame and self.context.name == "h264"
         corrupt, self._reported = frame.is_corrupt or self._reported, False
         self.ledger.corrupt += corrupt
         yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
@@ -332,9 +336,10 @@ class Decoder:
             expected, duration = heapq.heappop(self._expected)
             if expected == pts or self._owed <= (0 if pts is None else 1):
                 continue
-            if self._shown is not None and expected < self._shown - max(duration, 1) // 4:
-                continue
             self._owed -= 1
+            other_field = self._fields and expected not in self._failed
+            if other_field or expected < self._shown - max(duration, 1) // 4:
+                continue
             self._shown = expected + max(duration, 1)
             yield DecodedPicture(None, expected, duration)
 
