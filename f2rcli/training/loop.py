@@ -69,11 +69,12 @@ class Trainer:
         settings: TrainSettings,
         *,
         seconds: float = math.inf,
+        exams: int = 1,
         device: torch.device = CPU,
     ) -> None:
-        """seconds: after which the schedule ends, if its steps are not done before; no two runs
-        then repeat each other. Raises WeightsError for a checkpoint that is damaged or of another
-        network."""
+        """seconds: after which the schedule ends, if its steps are not done before, with time left
+        for so many exams; no two runs then repeat each other. Raises WeightsError for a checkpoint
+        that is damaged or of another network."""
         self.stage, self.folder, self.settings, self.device = stage, folder, settings, device
         self.network = stage.network.to(device)
         self.trained = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
@@ -90,13 +91,15 @@ class Trainer:
         if self.state.late:  # another session is more time
             self.state.finished = self.state.late = False
         self._before = self.state.elapsed
-        self._seconds = self._before + seconds
+        self._seconds, self._exams = self._before + seconds, exams
+        self._exam = self._step = 0.0  # seconds that the last one took
         self.state.points = min(self.state.points, int(self.progress() * settings.points))
 
     def progress(self) -> float:
         """Completed share of the schedule, 0..1."""
-        done = self.state.step / max(self.settings.steps, 1)
-        return min(1.0, max(done, self.state.elapsed / self._seconds, float(self.state.finished)))
+        state, left = self.state, self._seconds - self._step - self._exams * self._exam
+        done = state.step / max(self.settings.steps, 1)
+        return min(1.0, max(done, state.elapsed / max(left, 1e-9), float(state.finished)))
 
     def rate(self) -> float:
         """The learning rate of the next update."""
@@ -148,7 +151,7 @@ class Trainer:
 
     def _learn(self, batch: Any) -> None:
         """One step downhill."""
-        state, settings = self.state, self.settings
+        state, settings, began = self.state, self.settings, time.monotonic()
         # for networks that draw from torch's own generator: a resumed run repeats it
         own = np.random.default_rng([settings.seed, state.step])
         torch.manual_seed(int(own.integers(2**63)))
@@ -168,7 +171,7 @@ class Trainer:
         self.optimiser.step()
         self._follow()
         state.step += 1
-        state.elapsed = self._before + time.monotonic() - self._begun
+        self._step = self._passed(began)
         state.pending.append((value, norm))
         self._tell(EventKind.PROGRESS, lr=self.rate(), loss=value)
         if int(self.progress() * settings.points) > state.points:
@@ -205,14 +208,21 @@ class Trainer:
         own = [parameter.detach() for parameter in self.trained.values()]
         torch._foreach_lerp_([*self.average.values()], own, 1 - decay if done else 1.0)
 
+    def _passed(self, since: float) -> float:
+        """Seconds since then; what the run took is what it is now."""
+        now = time.monotonic()
+        self.state.elapsed = self._before + now - self._begun
+        return now - since
+
     # What was reached.
 
     def _validate(self) -> None:
         """Examine the averaged weights on what was held out; keep them when they are the best."""
-        state = self.state
-        state.points = int(self.progress() * self.settings.points)
+        state, began = self.state, time.monotonic()
         with self._averaged(), self._autocast():
             errors = self.stage.validate()
+        self._exam = self._passed(began)
+        state.points = int(self.progress() * self.settings.points)
         score = errors.score
         state.curve.append((state.step, errors.decibels))
         state.stale += 1

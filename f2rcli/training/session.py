@@ -175,7 +175,9 @@ def _train_stage(
     stage = recipe.stage(spec, budget) if new else recipe.finished(spec)
     left = max(budget - (time.monotonic() - began), 1.0)
     settings = replace(spec, seed=context.config.seed, precision=context.precision)
-    trainer = Trainer(stage, context.config.folder, settings, seconds=left, device=context.device)
+    exams = 1 if spec is not recipe.specs[-1] else 3  # of the last, what comes after it as well
+    how: dict[str, Any] = {"seconds": left, "exams": exams, "device": context.device}
+    trainer = Trainer(stage, context.config.folder, settings, **how)
     trainer.run(report)
     return trainer.state
 

@@ -49,9 +49,7 @@ def error(frames: list[Frame], truth: list[Frame]) -> float:
 
 @pytest.mark.parametrize("baseline", EVERYONE + INSTALLED, ids=lambda b: b.name)
 @pytest.mark.parametrize(("noise", "clipped"), [("gaussian:20", False), ("compressed:20,20", True)])
-def test_every_frame_comes_back_in_order_with_less_noise(
-    baseline: baselines.Filter, noise: str, clipped: bool
-) -> None:
+def test_frames_come_back_in_order(baseline: baselines.Filter, noise: str, clipped: bool) -> None:
     info, truth = clean(4)
     told, frames = parse(noise).add(iter(truth), info, seed=0, clipped=clipped)
     given = list(frames)

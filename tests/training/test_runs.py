@@ -181,7 +181,7 @@ def test_a_run_that_was_broken_off_ends_as_an_uninterrupted_one(
 
     with pytest.raises(KeyboardInterrupt), running(config):
         train(config, interrupt)
-    result = run(TrainConfig(**{**as_given(config), "resume": True}))
+    result = run(replace(config, resume=True))
     assert result.curve == reference.curve
     assert (result.best_db, result.why_not) == (reference.best_db, reference.why_not)
     last = f"{reference.curve[-1][0]}.last.safetensors"
@@ -190,10 +190,6 @@ def test_a_run_that_was_broken_off_ends_as_an_uninterrupted_one(
     if result.written:
         assert result.weights.read_bytes() == reference.weights.read_bytes()
     assert not list(config.folder.glob("*.pairs"))
-
-
-def as_given(config: TrainConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
 
 
 def test_pairs_that_exist_are_not_made_again(clip: Path, tmp_path: Path, unplanned: None) -> None:
@@ -213,7 +209,7 @@ def test_pairs_that_exist_are_not_made_again(clip: Path, tmp_path: Path, unplann
     made = sorted((config.folder / "coarse.pairs").iterdir())
     assert len(made) == 2
     before = [path.stat().st_mtime_ns for path in made]
-    again = TrainConfig(**{**as_given(config), "resume": True, "steps": 40})
+    again = replace(config, resume=True)
     with pytest.raises(Enough), running(again):
         train(
             again,
@@ -262,9 +258,7 @@ def test_weights_that_do_not_fit_are_refused(
         (np.zeros((6, 48, 48, 3)), 0, "all alike|black"),
     ],
 )
-def test_footage_that_teaches_nothing_is_refused(
-    tmp_path: Path, made: Any, sigma: float, says: str
-) -> None:
+def test_useless_footage_is_refused(tmp_path: Path, made: Any, sigma: float, says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
         run(asked(write_clip(tmp_path / "a.mkv", made, sigma)))
     assert "\n" not in str(caught.value)
