@@ -106,9 +106,7 @@ def test_without_cropping_a_picture_keeps_its_shape(tools, cropped: Path, tmp_pa
     assert Fraction(elements[0x54B0], elements[0x54BA]) == Fraction(96, 64) * Fraction(9, 8)
 
 
-def test_cropping_of_mov_comes_over_to_matroska_with_the_shape_on_screen(
-    tools, cropped: Path, tmp_path: Path
-) -> None:
+def test_cropping_of_mov_in_matroska_has_its_shape(tools, cropped: Path, tmp_path: Path) -> None:
     """As FFmpeg's copy of a clean aperture; MediaInfo and players see what is shown."""
     source = tools.film(tmp_path / "in.mkv", size=(96, 64), pts=4, container_options={"live": "1"})
     with_video_elements(source, CROP | DISPLAY)
@@ -381,9 +379,7 @@ def test_an_unknown_encoder_of_sound_is_refused_for_silent_clips_too(tools, tmp_
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".webm", "opus"), (".mkv", "flac")])
 @pytest.mark.parametrize("start", [None, 0.2])
-def test_sound_is_encoded_again_where_that_is_asked_for(
-    tools, tmp_path: Path, suffix: str, codec: str, start
-) -> None:
+def test_sound_is_encoded_if_asked(tools, tmp_path: Path, suffix: str, codec: str, start) -> None:
     source = tools.film(tmp_path / "in.mkv", pts=20, audio=True)
     target = tmp_path / f"out{suffix}"
     options = WriteOptions(audio_codec=codec)

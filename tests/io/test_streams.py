@@ -12,6 +12,8 @@ from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_
 from tests.io.conftest import tagged
 from tests.io.rich import again, png
 
+NTSC = Fraction(30000, 1001)
+
 
 def tags(path: Path) -> list[tuple[str, str | None, str | None, int]]:
     with av.open(str(path)) as container:
@@ -244,12 +246,22 @@ def _stamps(path: Path) -> list[tuple[int | None, int | None]]:
         return [(p.pts, p.duration) for p in container.demux(sound) if p.size]
 
 
-def test_a_time_code_track_is_rebuilt(tools, tmp_path: Path) -> None:
-    source = tools.film(tmp_path / "in.mov", pts=5, setup=tagged(timecode="01:02:03:04"))
-    _, receipt = tools.passthrough(source, tmp_path / "out.mov")
+@pytest.mark.parametrize(
+    ("first", "skipped", "rate", "then"),
+    [
+        ("01:02:03:04", 0, 25, "01:02:03:04"), ("01:02:03:24", 2, 25, "01:02:04:01"),
+        ("01:08:59;28", 4, NTSC, "01:09:00;04"), ("23:59:59;28", 4, NTSC, "00:00:00;02"),
+    ],
+)  # fmt: skip
+def test_a_time_code_track_is_that_of_the_frames(tools, tmp_path, first, skipped, rate, then):
+    """With a semicolon, minutes but each tenth begin at frame 2 (SMPTE ST 12-1)."""
+    source = tools.film(tmp_path / "in.mov", pts=6, time_base=1 / Fraction(rate), rate=rate,
+                        setup=tagged(timecode=first))  # fmt: skip
+    read = ReadOptions(start=float(skipped / rate))
+    _, receipt = tools.passthrough(source, tmp_path / "out.mov", read=read)
     assert receipt.dropped == ()
     with av.open(str(tmp_path / "out.mov")) as out:
-        assert out.streams.video[0].metadata["timecode"] == "01:02:03:04"
+        assert out.streams.video[0].metadata["timecode"] == then
         assert [s.type for s in out.streams] == ["video", "data"]
 
 

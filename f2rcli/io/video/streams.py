@@ -4,6 +4,7 @@ Packets are copied; sound is encoded again where that is asked for.
 """
 
 import io
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -411,6 +412,23 @@ def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
         key: value.split(";")[0] if key == "creation_time" else value
         for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
     }  # fmt: skip
+
+
+def later(code: str, by: Fraction, rate: Fraction) -> str:
+    """A time code (SMPTE ST 12-1) so many seconds later. With a semicolon, minutes but each tenth
+    drop their first numbers: two of 30 a second, four of 60."""
+    parts, each = re.fullmatch(r"(\d+):(\d+):(\d+)([:;.])(\d+)", code), round(rate)
+    if parts is None:
+        return code
+    hours, minutes, seconds, number = (int(parts[at]) for at in (1, 2, 3, 5))
+    minutes += 60 * hours
+    drop = 0 if parts[4] == ":" else each // 15
+    number += (60 * minutes + seconds) * each - drop * (minutes - minutes // 10)
+    tens, rest = divmod(number + round(by * rate), 600 * each - 9 * drop)
+    rest += max(0, rest - drop) // (60 * each - drop) * drop
+    seconds, number = divmod(600 * each * tens + rest, each)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60 % 24:02}:{minutes % 60:02}:{seconds:02}{parts[4]}{number:02}"
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ from f2rcli.io.video.streams import (
     SideStreams,
     container_for,
     described,
+    later,
     plan_streams,
     plan_tags,
 )
@@ -228,6 +229,9 @@ class VideoWriter(Writer):
         self._side.add(plan for plan in streams if plan.stream.index > own)
         if kind.described:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
+        for said in (container.metadata, *(stream.metadata for stream in container.streams)):
+            for key in {"timecode", "TIMECODE"} & {*said}:
+                said[key] = later(said[key], self._packets.shift, setup.rate)
         self._side.attach()
 
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
