@@ -292,7 +292,7 @@ def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None =
     if codec == "mjpeg":
         context.color_range = FULL
         # bitexact: without a comment of its own
-        context.options = {"flags": "+qscale+bitexact", "global_quality": str(2 * LAMBDA)}
+        context.options = {"flags": "+qscale+bitexact", "global_quality": str(LAMBDA), "qmin": "1"}
     return b"".join(bytes(packet) for packet in (*context.encode(picture), *context.encode(None)))
 
 

@@ -83,7 +83,7 @@ def test_default_quality(clips) -> None:
     assert plan(clips("libx265"), "o.mp4").crf == 15
     av1 = plan(clips("libsvtav1"), "o.mp4")
     assert (av1.crf, av1.preset) == (12, "4")
-    assert dict(plan(clips("mjpeg", "yuv422p"), "o.mkv").options)["global_quality"] == "236"
+    assert dict(plan(clips("mjpeg", "yuv422p"), "o.mkv").options)["global_quality"] == "118"
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ class EncoderSetup:
                 return {"profile": named if fits else best, "vendor": "apl0"}
             case "mjpeg":
                 unusual = {} if info.layout.full_range else {"strict": "-1"}
-                return unusual | {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+                return unusual | {"flags": "+qscale", "global_quality": str(LAMBDA), "qmin": "1"}
             case "dnxhd":
                 deep = "dnxhr_hqx" if form.samples.bits > 8 else "dnxhr_hq"
                 return {"profile": "dnxhr_444" if whole_chroma else deep}
