@@ -90,9 +90,7 @@ def test_planted_stuck_pixels_are_found_and_no_others() -> None:
 
 def test_defects_of_the_sensor_lose_their_light_and_nothing_else_does(tmp_path: Path) -> None:
     rng, light = np.random.default_rng(4), np.stack(frames(count=9)).astype(float) - 100
-    places = tuple(
-        rng.permutation(48 * 64)[:6] // part % size for part, size in ((64, 48), (1, 64))
-    )
+    places = tuple(rng.permutation(48 * 64)[:6] // per % n for per, n in ((64, 48), (1, 64)))
     hot = light.copy()
     hot[(slice(None), *places)] += rng.uniform(200, 3000, 6)
     source, target = tmp_path / "s.tif", tmp_path / "o.tif"

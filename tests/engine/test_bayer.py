@@ -64,9 +64,8 @@ def test_a_mosaic_goes_in_as_four_planes_and_comes_back(pattern: str, untrained:
     planes = engine.store.planes(frames[0])
     assert [tuple(plane.shape) for plane in planes] == [picture_size(info_of(frames))] * 4
     packing = Packing(frames[0].layout, 4)
-    other = packing.planes(
-        packing.packed(engine.store.planes(frames[1])), [p.shape for p in planes]
-    )
+    next_ = packing.packed(engine.store.planes(frames[1]))
+    other = packing.planes(next_, [p.shape for p in planes])
     back = engine.contract.to_frame(frames[0], [b - a for a, b in zip(planes, other, strict=True)])
     left = back.planes[0].astype(int) - frames[1].planes[0]
     for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a colour keeps its mean, and no more

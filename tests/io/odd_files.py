@@ -170,9 +170,8 @@ def _two_pictures(path: Path, write: Write) -> None:
     first = write(path.with_name("first.mkv"), **H264)
     second = write(path.with_name("second.mkv"), **H264 | {"pix_fmt": "yuv444p", "size": (48, 32)})
     with av.open(str(first)) as one, av.open(str(second)) as two, av.open(str(path), "w") as target:
-        streams = [
-            target.add_stream_from_template(c.streams.video[0], opaque=True) for c in (one, two)
-        ]
+        films = one.streams.video[0], two.streams.video[0]
+        streams = [target.add_stream_from_template(film, opaque=True) for film in films]
         pairs = zip(one.demux(video=0), two.demux(video=0), strict=True)
         for packet, stream in (
             (p, s) for pair in pairs for p, s in zip(pair, streams, strict=True)

@@ -69,10 +69,8 @@ def test_scales_without_a_unit_are_kept(tmp_path: Path) -> None:
             {"name": "x", "type": "space", "unit": "foot"}]  # fmt: skip
     source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=scaled([2.0, 0.5, 3.0], axes))
     passed(source, tmp_path / "b.ome.tif", change=False)
-    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
-        assert 'PhysicalSizeY="0.5" PhysicalSizeYUnit="reference frame"' in (
-            file.ome_metadata or ""
-        )
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as tif:
+        assert 'PhysicalSizeY="0.5" PhysicalSizeYUnit="reference frame"' in (tif.ome_metadata or "")
     passed(tmp_path / "b.ome.tif", tmp_path / "c.zarr", change=False)
     (scales,) = zarr.open_group(str(tmp_path / "c.zarr"), mode="r").attrs["multiscales"]
     (transform,) = scales["datasets"][0]["coordinateTransformations"]

@@ -27,9 +27,8 @@ def piped(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def y4m(tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tools.write_clip(
-        tmp_path_factory.mktemp("y4m") / "a.y4m", codec="wrapped_avframe", pts=8
-    )
+    path = tmp_path_factory.mktemp("y4m") / "a.y4m"
+    return tools.write_clip(path, codec="wrapped_avframe", pts=8)
 
 
 @pytest.mark.parametrize("through_pipe", [False, True])

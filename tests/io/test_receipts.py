@@ -24,10 +24,8 @@ def media_info(path: Path) -> list[dict[str, Any]]:
     """A file's tracks as MediaInfo reads them, the file itself first."""
     if shutil.which("mediainfo") is None:
         pytest.skip("MediaInfo is not installed")
-    said = subprocess.run(
-        ["mediainfo", "--Output=JSON", str(path)], capture_output=True, check=True
-    )
-    tracks: list[dict[str, Any]] = json.loads(said.stdout)["media"]["track"]
+    out = subprocess.run(["mediainfo", "--Output=JSON", str(path)], capture_output=True, check=True)
+    tracks: list[dict[str, Any]] = json.loads(out.stdout)["media"]["track"]
     return tracks
 
 

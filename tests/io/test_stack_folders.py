@@ -156,9 +156,8 @@ def test_names_that_count_time_channel_and_depth_make_lanes(kind: str, tmp_path:
     np.testing.assert_array_equal(first_lane, array[:, 0, 0])
     passed(folder, tmp_path / "out", change=True)
     name = pattern.format(t=4 + first, c=1 + first, z=2 + first)
-    np.testing.assert_array_equal(
-        tifffile.imread(tmp_path / "out" / name), smoothed(array[4, 1, 2])
-    )
+    written = tifffile.imread(tmp_path / "out" / name)
+    np.testing.assert_array_equal(written, smoothed(array[4, 1, 2]))
     (folder / name).unlink()
     with open_reader(folder) as reader:
         assert len(list(reader)) == 41

@@ -578,9 +578,8 @@ def test_frames_of_slices_of_volumes_have_no_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".btf", ".tf8", ".tf2"])
 def test_big_tiff_of_another_name_is_written_under_it(suffix: str, tmp_path: Path) -> None:
     source, target, array = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", movie((3, 12, 16))
-    tifffile.imwrite(
-        source, array, photometric="minisblack", bigtiff=True, metadata={"axes": "TYX"}
-    )
+    how: Any = {"photometric": "minisblack", "metadata": {"axes": "TYX"}}
+    tifffile.imwrite(source, array, bigtiff=True, **how)
     passed(source, target, change=True)
     np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(array))
 

@@ -151,6 +151,11 @@ def test_a_second_picture_is_kept_or_dropped_at_first(tools, tmp_path: Path, suf
     assert tuple(about) == expected[suffix]
 
 
+def test_of_a_still_and_a_film_the_film_is_denoised(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.avif", codec="libsvtav1", pts=6, smooth=True)
+    assert len(tools.read_all(source)) == 6
+
+
 def test_sound_that_is_never_copied_is_refused_with_two_ways(tools, tmp_path: Path) -> None:
     """As Windows Media Audio, for which PyAV knows no container."""
     plain = tools.film(tmp_path / "plain.mkv", pts=5)

@@ -136,7 +136,8 @@ def _check_file(source: str, name: str) -> None:
 
 
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
-    """The first decodable video stream that is no cover art. Raises InputError for none."""
+    """The first decodable video stream that is no cover art, nor, beside a film, a still (as the
+    poster of an AVIF). Raises InputError for none."""
     videos = [s for s in container.streams.video if not is_cover(s)]
     if not videos:
         kinds = {"cover art" if is_cover(stream) else stream.type for stream in container.streams}
@@ -149,10 +150,11 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
             f"{name}: FFmpeg has no decoder for its video stream.",
             hint="Convert it with the program that made it.",
         )
-    if str(readable[0].codec_context.codec_tag) in ("encv", "drmi"):
+    chosen = max(readable, key=lambda stream: stream.frames != 1)
+    if str(chosen.codec_context.codec_tag) in ("encv", "drmi"):
         raise encrypted_error(name)
-    readable[0].codec_context.options = BOUNDED.copy()
-    return readable[0]
+    chosen.codec_context.options = BOUNDED.copy()
+    return chosen
 
 
 def encrypted_error(name: str) -> InputError:
