@@ -78,9 +78,7 @@ def default_target(source: str | Path) -> Path:
 
 def unmarked_name(source: str | Path) -> str:
     """The same target's name in a folder of results: `clip.mp4`."""
-    name = default_target(source).name
-    head, mark, tail = name.rpartition("_f2r")
-    return head + tail if mark else name
+    return "".join(default_target(source).name.rsplit("_f2r", 1))
 
 
 def is_clip(folder: Path) -> bool:

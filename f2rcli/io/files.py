@@ -147,16 +147,13 @@ def _locked(path: Path) -> int:
     """The descriptor that holds the lock; a lock lasts until every copy of it is closed."""
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        try:
+        with ExitStack() as held, suppress(FileNotFoundError):
+            held.callback(os.close, descriptor)
             _take(descriptor)
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                held.pop_all()
                 return descriptor
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # its last holder has moved or removed that file: try the next one
+        # Its last holder has moved or removed that file: try the next one.
 
 
 def _take(descriptor: int) -> None:
@@ -174,14 +171,12 @@ def check_not_empty(path: Path) -> None:
     """Raise InputError for a file that cannot be read, or is empty."""
     try:
         with path.open("rb") as handle:
-            head = handle.read(1)
+            if handle.read(1):
+                return
     except OSError as error:
-        why = error.strerror or "cannot be read"
-        raise InputError(
-            f"{path.name}: {why}.", hint="Check the path and its permissions."
-        ) from error
-    if not head:
-        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+        what, hint = error.strerror or "cannot be read", "Check the path and its permissions."
+        raise InputError(f"{path.name}: {what}.", hint=hint) from error
+    raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
 
 
 # --- SHA-256 of files and folders -----------------------------------------------------------------

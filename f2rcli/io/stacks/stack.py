@@ -121,11 +121,6 @@ class Series(Pictures):
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
     absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
 
-    @property
-    def picture_bytes(self) -> int:
-        """Bytes of a decoded picture."""
-        return self.picture * self.dtype.itemsize
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
@@ -138,8 +133,7 @@ class Lane:
 
 def listed_series(every: Sequence[Series]) -> str:
     """`1 'cells' TYX 9x96x144, 2 'map' YX 96x144`, at most six."""
-    words = [f"{one.number + 1} {one.name!r} {one.words}" if one.name else
-             f"{one.number + 1} {one.words}" for one in every[:6]]  # fmt: skip
+    words = [f"{s.number + 1} {f'{s.name!r} ' * bool(s.name)}{s.words}" for s in every[:6]]
     return ", ".join(words) + (f" and {len(every) - 6} more" if len(every) > 6 else "")
 
 

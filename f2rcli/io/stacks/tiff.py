@@ -32,6 +32,7 @@ _FLAVOURS = {
 # Colours that are not RGB, by TIFF's numbers, and compressions of which YCbCr comes out as RGB.
 _COLOURS = {5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 _TO_RGB = {6, 7, 33007, 34892}
+_CODECS = {int(one): one.name.removeprefix("ADOBE_") for one in COMPRESSION} | {1: "uncompressed"}
 _SI_CHANNELS = ("SI.hChannels.channelSave", "SI4.channelsSave")
 _SI_SWEEP = ("SI.hStackManager.numFramesPerVolumeWithFlyback", "SI.hFastZ.numFramesPerVolume")
 _SI_SLICES = ("SI.hStackManager.actualNumSlices", "SI.hStackManager.slicesPerAcq",
@@ -105,7 +106,7 @@ class TiffStack(Stack):
             number=number, name=str(one.name or "") if several else "", axes=axes, shape=shape,
             dtype=np.dtype(first.dtype).newbyteorder("="),
             read=partial(self._samples, number), said=partial(self._said, number),
-            codec=compression_name(first.compression),
+            codec=_CODECS.get(first.compression, f"number {first.compression}"),
             aside=one.kind in (*UNDESCRIBED, "shaped") and bool(first.is_reduced or first.is_mask),
             levels=tuple(zip(rows, columns, strict=True)), pages=one,
             share=max(1, prod(first.shape) // max(inner, 1)), first=first, kind=str(one.kind),
@@ -155,7 +156,8 @@ class TiffStack(Stack):
         if not {"Y", "X"} <= set(one.axes):
             return frozenset()
         if one.offset is not None:
-            there = (self.path.stat().st_size - one.offset) // max(one.picture_bytes, 1)
+            size = max(one.picture * one.dtype.itemsize, 1)
+            there = (self.path.stat().st_size - one.offset) // size
             return frozenset(range(max(there, 0), one.frames))
         holes = one.pages if one.kind == "ome" else ()  # the others' pages are a list without any
         missing = {place for place, page in enumerate(holes) if page is None}
@@ -170,7 +172,7 @@ class TiffStack(Stack):
         one = self.series[number]
         if one.offset is not None:
             dtype = one.dtype.newbyteorder(self.file.byteorder)
-            start = one.offset + place * one.picture_bytes
+            start = one.offset + place * one.picture * dtype.itemsize
             return self.file.filehandle.read_array(dtype, one.picture, start)
         samples = self._page(one, place // one.share)
         if one.share > 1:
@@ -280,12 +282,6 @@ def _ends_within(pages: Sequence[Any], place: int) -> bool:
         return False
     end = max(start + size for start, size in zip(starts, counts, strict=True))
     return bool(end <= page.parent.filehandle.size)
-
-
-def compression_name(scheme: int) -> str:
-    """TIFF's compression, in tifffile's word."""
-    name = next((one.name for one in COMPRESSION if one == scheme), f"number {scheme}")
-    return "uncompressed" if name == "NONE" else name.removeprefix("ADOBE_")
 
 
 def first_description(file: Any) -> str:
