@@ -82,9 +82,7 @@ def files_in_order(pattern: Path) -> list[Path]:
     """The files of a pattern by number. Raises InputError for none."""
     found = [path for _, path in sorted(matching(pattern))]
     if not found:
-        raise InputError(
-            f"{pattern}: no file matches.", hint="Check the folder and the number of digits."
-        )
+        raise InputError(f"{pattern}: no file matches.", hint="Check folder and number of digits.")
     return found
 
 

@@ -79,9 +79,8 @@ class SequenceReader(Reader):
                 last = replace(last or first_readable(self.asked, self._read), held=True)
             yield self._timed(last, index)
         assert last is not None  # some are asked for
-        yield from trailing(
-            self._context(self.asked.stop, len(self.every)), last, self.options.trail
-        )
+        rest = self._context(self.asked.stop, len(self.every))
+        yield from trailing(rest, last, self.options.trail)
 
     def opening(self) -> Iterator[Frame]:
         return self._context(0, len(self.every) if self.asked.start else 0)

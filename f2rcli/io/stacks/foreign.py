@@ -18,7 +18,7 @@ from f2rcli.io.files import refusals
 from f2rcli.io.stacks.metadata import Facts, Metadata, number_of, ome_colour, parsed, scaled, steady
 from f2rcli.io.stacks.stack import Pictures, Series
 
-Where = dict[str, int]  # axis -> index
+Where = dict[str, int]  # axis -> index, or size
 Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
 Described = Callable[[dict[str, int]], Metadata]  # what the file says of an image of these sizes
 
@@ -34,9 +34,7 @@ _LUTS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "cyan": 
          "grey": (255, 255, 255)}  # of Leica  # fmt: skip
 
 
-def image(
-    name: str, sizes: dict[str, int], dtype: Any, read: Callable[[Where], Any], **others: Any
-) -> Series:
+def image(name: str, sizes: Where, dtype: Any, read: Callable[[Where], Any], **more: Any) -> Series:
     """A series by the letters of its file, and read(where), which gives its picture there; both in
     the order they are stored in. Letters that OME-TIFF lacks become free ones: of λ and Λ E."""
     free = (letter for letter in _FREE if letter not in sizes)
@@ -54,7 +52,7 @@ def image(
 
     return Series(
         name=name, axes=pictures.axes, shape=pictures.shape, read=samples,
-        dtype=np.dtype(dtype).newbyteorder("="), **others,
+        dtype=np.dtype(dtype).newbyteorder("="), **more,
     )  # fmt: skip
 
 
@@ -241,9 +239,7 @@ def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Series]:
     return [_joined(file, names[key], sizes, tiles, said) for key, tiles in sorted(scenes.items())]
 
 
-def _joined(
-    file: Any, name: str, sizes: dict[str, int], tiles: list[Tile], said: Described
-) -> Series:
+def _joined(file: Any, name: str, sizes: Where, tiles: list[Tile], said: Described) -> Series:
     """The image of a scene: tiles lie where the file places them, later ones above."""
     top, left = min(at["Y"] for _, at, _, _ in tiles), min(at["X"] for _, at, _, _ in tiles)
     height = max(at["Y"] + rows for _, at, rows, _ in tiles) - top

@@ -122,9 +122,7 @@ def _letters(axes: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def _steps(
-    scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]
-) -> dict[str, Any]:
+def _steps(scales: Facts, axes: list[Facts], letters: list[str]) -> Facts:
     """Fields of Metadata: pixel sizes in known units, and in others; the interval of frames."""
     owners = scales["datasets"][0], scales
     every = [one for owner in owners for one in owner.get("coordinateTransformations", [])]

@@ -99,16 +99,14 @@ class TiffStack(Stack):
             raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
         axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
         inner = prod(n for axis, n in zip(axes, shape, strict=True) if axis in "YXS")
-        rows, columns = (
-            [int(level.shape[level.axes.index(axis)]) for level in one.levels[1:]] for axis in "YX"
-        )
+        levels = [dict(zip(level.axes, level.shape, strict=True)) for level in one.levels[1:]]
         return TiffSeries(
             number=number, name=str(one.name or "") if several else "", axes=axes, shape=shape,
             dtype=np.dtype(first.dtype).newbyteorder("="),
             read=partial(self._samples, number), said=partial(self._said, number),
             codec=_CODECS.get(first.compression, f"number {first.compression}"),
             aside=one.kind in (*UNDESCRIBED, "shaped") and bool(first.is_reduced or first.is_mask),
-            levels=tuple(zip(rows, columns, strict=True)), pages=one,
+            levels=tuple((int(level["Y"]), int(level["X"])) for level in levels), pages=one,
             share=max(1, prod(first.shape) // max(inner, 1)), first=first, kind=str(one.kind),
             offset=one.dataoffset,
         )  # fmt: skip

@@ -365,9 +365,7 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
     name: of images without one. Raises UsageError for what OME-TIFF has no place for."""
     facts = [_image_facts(one.metadata) for one in outputs]
     words = [one.series.words for one in outputs]
-    document = tifffile.OmeXml(
-        UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r"
-    )
+    xml = tifffile.OmeXml(UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r")
     notes = {SOURCE: outputs[0].metadata.own, PROVENANCE: provenance}
     facts[0]["CommentAnnotation"] = [
         {"Namespace": namespace, "Value": text} for namespace, text in notes.items() if text
@@ -375,15 +373,13 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
     for one, said in zip((output.series for output in outputs), facts, strict=True):
         stored = (one.frames, 1, 1, one.height, one.width, one.samples)
         try:
-            document.addimage(
-                one.dtype, one.shape, stored, axes=one.axes, Name=one.name or name, **said
-            )
+            xml.addimage(one.dtype, one.shape, stored, axes=one.axes, Name=one.name or name, **said)
         except tifffile.OmeXmlError as error:
             what, hint = f"place for the axes {one.axes}", "Name its axes with axes=."
             if one.dtype == np.float16:
                 what, hint = "floats of 16 bits", "Convert the source to 32-bit floats."
             raise UsageError(f"{name}: OME-TIFF has no {what}.", hint=hint) from error
-    return _NOT_IN_XML.sub("", document.tostring(declaration=True)).encode()
+    return _NOT_IN_XML.sub("", xml.tostring(declaration=True)).encode()
 
 
 def _image_facts(said: Metadata) -> Facts:

@@ -28,10 +28,8 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     path, zarr = Path(target), Path(target).suffix.lower() == ZARR
     if not isinstance(reader, StackReader):
         what = "OME-Zarr from stacks" if zarr else "TIFF stacks from TIFF stacks"
-        raise UsageError(
-            f"{path.name}: f2r writes {what} only.",
-            hint="Write a video, or numbered .png pictures.",
-        )
+        hint = "Write a video, or numbered .png pictures."
+        raise UsageError(f"{path.name}: f2r writes {what} only.", hint=hint)
     options.refuse_encoding("a stack, which is stored as its source is")
     if not reader.options.whole:
         raise UsageError(
@@ -72,10 +70,8 @@ def _output(reader: StackReader, number: int) -> Output:
     """A series with the names that its axes got, and its pictures. Where some of a movie or depth
     are missing the others follow each other; a grid has room for all."""
     stored, understood = reader.stack.series[number], reader.series[number]
-    axes = "".join(
-        new if old in UNNAMED else old
-        for old, new in zip(stored.axes, understood.axes, strict=True)
-    )
+    both = zip(stored.axes, understood.axes, strict=True)
+    axes = "".join(new if old in UNNAMED else old for old, new in both)
     sizes, places = replace(stored, axes=axes).sizes, list(range(stored.frames))
     if "S" in axes:  # planes of colours become samples of a pixel
         axes = axes.replace("S", "") + "S"

@@ -107,11 +107,10 @@ class EncoderSetup:
     @cached_property
     def coding(self) -> PlaneLayout:
         """Range, matrix and siting of the pictures that go in."""
-        layout, yuv = self.info.layout, self.form.samples.family is Family.YUV
-        full = layout.full_range and not (yuv and self.encoder in _NEVER_FULL)
-        return replace(
-            self.form.samples, full_range=full, matrix=layout.matrix, siting=layout.siting
-        )
+        layout, own = self.info.layout, self.form.samples
+        limited = own.family is Family.YUV and self.encoder in _NEVER_FULL
+        full = layout.full_range and not limited
+        return replace(own, full_range=full, matrix=layout.matrix, siting=layout.siting)
 
     @cached_property
     def tags(self) -> ColourTags:
@@ -166,10 +165,8 @@ class EncoderSetup:
         """The display size to write into a finished Matroska file: for pixels that are not square,
         for cropping that comes over with the template, for stereoscopy that states one."""
         source, cropped = self.source, any(self.source.crop) and self.template is not None
-        own = source.display
-        stated = (
-            cropped or source.pixel_aspect not in (None, 1) or (STEREO in source.extras and own)
-        )
+        own, shaped = source.display, source.pixel_aspect not in (None, 1)
+        stated = cropped or shaped or (STEREO in source.extras and own)
         if self.piped or not self.container.matroska or not stated:
             return None
         hidden = source.crop if cropped else (0, 0)

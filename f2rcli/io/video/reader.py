@@ -433,9 +433,8 @@ class VideoReader(Reader):
         last, trailer = float(decoder.reached - self._first_time), _TRAILERS.get(form)
         what = "a pipe" if trailer and not self._again else _ENDLESS.get(form)
         if what is not None:
-            ledger.remark(
-                f"{what} does not say where it ends: more may be missing after {last:.2f} s"
-            )
+            missing = f"more may be missing after {last:.2f} s"
+            ledger.remark(f"{what} does not say where it ends: {missing}")
         elif trailer is not None and not ends_with(Path(self.source), trailer):
             ledger.fault(f"it breaks off after {last:.2f} s")
         if form == "yuv4mpegpipe" and (self._piped or self._again):

@@ -24,9 +24,7 @@ from f2rcli.io.video.pixels import ColourTags, Filter, overheard, side_data
 
 PIPE = "-"
 # Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
-TOLERANT: dict[str, Any] = (
-    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-)
+TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if av.__version__ < "19" else {}
 BOUNDED = {"max_pixels": str(MOST_PIXELS)}  # for the options of a decoder
 _BUFFER = 1 << 16  # bytes read at a time through a pipe
 
@@ -122,15 +120,11 @@ def ends_with(path: Path, trailer: bytes) -> bool:
 
 def _check_file(source: str, name: str) -> None:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
-        raise InputError(
-            f"{source}: network addresses are not supported.", hint="Download the file first."
-        )
+        raise InputError(f"{source}: network addresses are not read.", hint="Download it first.")
     path = Path(source)
     if path.is_dir():
-        raise InputError(
-            f"{name}: is a folder without pictures that f2r can read.",
-            hint="Name the files themselves.",
-        )
+        what = "is a folder without pictures that f2r can read"
+        raise InputError(f"{name}: {what}.", hint="Name the files themselves.")
     if path.is_file() or not path.exists():  # a named pipe would lose what is read of it
         check_not_empty(path)
 
@@ -158,9 +152,7 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
 
 
 def encrypted_error(name: str) -> InputError:
-    return InputError(
-        f"{name}: the video is encrypted (DRM); f2r has no key.", hint="Use an unprotected copy."
-    )
+    return InputError(f"{name}: is encrypted (DRM).", hint="Use an unprotected copy.")
 
 
 def is_cover(stream: Stream) -> bool:
@@ -419,10 +411,9 @@ def _element(ident: int, content: bytes) -> bytes:
 
 def _movie_facts(path: Path, size: tuple[int, int]) -> dict[str, Any]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        found = (
-            data[at : min(end, at + _MOST)] for kind, at, end in _boxes(data) if kind == b"moov"
-        )
-        moov = next(found, b"")
+        found = ((at, end) for kind, at, end in _boxes(data) if kind == b"moov")
+        begin, end = next(found, (0, 0))
+        moov = data[begin : min(end, begin + _MOST)]
     place = moov.find(b"clap") + 4  # the clean aperture's width and height, as fractions
     crop = 0, 0
     if place > 4:
