@@ -110,10 +110,8 @@ class ReadOptions:
     def __post_init__(self) -> None:
         check(self)
         if self.end is not None and self.end <= (self.start or 0):
-            raise UsageError(
-                f"end={float(self.end):g}: must lie after the start, {float(self.start or 0):g}.",
-                hint="Both count from the clip's first frame, in seconds.",
-            )
+            what = f"end={float(self.end):g}: must lie after the start, {float(self.start or 0):g}."
+            raise UsageError(what, hint="Both count from the clip's first frame, in seconds.")
 
     @property
     def begins(self) -> Fraction:
@@ -306,10 +304,8 @@ class Writer(AbstractContextManager["Writer"], ABC):
     def finish(self) -> Receipt:
         """Write what is pending, verify it, and put it at the target."""
         if not self.frames:
-            raise InputError(
-                f"{self.reader.info.name}: has no frames; nothing was written.",
-                hint="Check start= and end=, or the input.",
-            )
+            what = f"{self.reader.info.name}: has no frames; nothing was written."
+            raise InputError(what, hint="Check start= and end=, or the input.")
         verified, plan = self._complete(), self.plan
         there = 0 if self.part is None else self.part.publish()
         return Receipt(

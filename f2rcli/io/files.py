@@ -92,14 +92,10 @@ def unreadable(name: str, error: BaseException) -> InputError:
     text = " ".join(words.split()) or type(error).__name__
     text = re.sub(rf"(?:[A-Za-z]:)?[/\\].*[/\\](?={re.escape(name)})", "", text)  # its folders
     if isinstance(error, MemoryError):
-        return InputError(
-            f"{name}: does not fit into memory.",
-            hint="Free memory, or its header claims more than it holds.",
-        )
-    return InputError(
-        f"{name}: cannot be decoded ({text[:160]}).",
-        hint="The file is damaged, or of a kind that its library does not read.",
-    )
+        hint = "Free memory, or its header claims more than it holds."
+        return InputError(f"{name}: does not fit into memory.", hint=hint)
+    hint = "The file is damaged, or of a kind that its library does not read."
+    return InputError(f"{name}: cannot be decoded ({text[:160]}).", hint=hint)
 
 
 @contextmanager
@@ -226,10 +222,8 @@ def check_place(target: Path, sources: list[Path]) -> None:
         what = file if target.parent.exists() else f"the folder {target.parent} does not exist"
         raise OutputError(f"{target.name}: {what}.", hint="Create that folder first.")
     if any(same_file(source, target) for source in sources):
-        raise UsageError(
-            f"{target.name}: the output is the input itself.",
-            hint="Choose another name with output=; the input is never written.",
-        )
+        hint = "Choose another name with output=; the input is never written."
+        raise UsageError(f"{target.name}: the output is the input itself.", hint=hint)
 
 
 def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
@@ -241,19 +235,15 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
         if not overwrite:
             raise exists_error(target)
         if not stat.S_ISREG(target.stat().st_mode):
-            raise OutputError(
-                f"{target.name}: is not a regular file.",
-                hint="Pass output='-' to write to standard output.",
-            )
+            hint = "Pass output='-' to write to standard output."
+            raise OutputError(f"{target.name}: is not a regular file.", hint=hint)
     _check_open(target.parent, target.name)
 
 
 def _check_open(folder: Path, name: str) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"{name}: no permission to write into {folder}.",
-            hint="Choose another folder with output=.",
-        )
+        hint = "Choose another folder with output=."
+        raise OutputError(f"{name}: no permission to write into {folder}.", hint=hint)
 
 
 def same_file(a: Path, b: Path) -> bool:
@@ -277,10 +267,8 @@ def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwr
     named = [path for _, path in matching(folder / pattern)] if pattern else there
     own = sources and same_file(folder, sources[0].parent)
     if own and (not pattern or {path.name for path in sources} & {path.name for path in named}):
-        raise UsageError(
-            f"{folder.name}: the output is the input itself.",
-            hint="Name another folder with output=; the input is never written.",
-        )
+        hint = "Name another folder with output=; the input is never written."
+        raise UsageError(f"{folder.name}: the output is the input itself.", hint=hint)
     _check_open(folder, folder.name)
     if named and not overwrite:
         raise exists_error(min(named) if pattern else folder)

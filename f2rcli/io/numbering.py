@@ -63,10 +63,8 @@ def clip_files(source: str, suffixes: Collection[str], what: str) -> list[Path]:
     kinds = Counter(file.suffix.lower() for file in files)
     if len(kinds) > 1:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        raise InputError(
-            f"{path.name}: holds {what} of several kinds ({counts}).",
-            hint=f"Pass a pattern, e.g. folder/%05d{files[0].suffix}, or denoise them separately.",
-        )
+        hint = f"Pass a pattern, e.g. folder/%05d{files[0].suffix}, or denoise them separately."
+        raise InputError(f"{path.name}: holds {what} of several kinds ({counts}).", hint=hint)
     return files
 
 

@@ -162,10 +162,8 @@ def decode_picture(path: Path) -> av.VideoFrame:
     except (av.FFmpegError, ValueError, OSError) as error:
         why = ffmpeg_reason(error)
     if not frames:
-        raise InputError(
-            f"{path.name}: is not a picture that FFmpeg can read ({why}).",
-            hint="Check that it is a whole picture, as its suffix says.",
-        )
+        hint = "Check that it is a whole picture, as its suffix says."
+        raise InputError(f"{path.name}: is not a picture that FFmpeg can read ({why}).", hint=hint)
     return frames[0]
 
 
@@ -266,10 +264,8 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
     """A folder, its files' name or pattern, "" for those of the source, and their suffix."""
     if target.suffix.lower() in WRITTEN_PICTURES and not target.is_dir():
         if not is_pattern(str(target)) and reader.info.frames != 1:
-            raise UsageError(
-                f"{target.name}: is a single picture, but the clip has several frames.",
-                hint=f"Pass a pattern: {target.stem}_%05d{target.suffix}.",
-            )
+            what = f"{target.name}: is a single picture, but the clip has several frames."
+            raise UsageError(what, hint=f"Pass a pattern: {target.stem}_%05d{target.suffix}.")
         return target.parent, target.name, target.suffix.lower()
     if isinstance(reader, ImageReader):
         return target, "", ".jpg" if reader.metadata.family == "mjpeg" else ".png"
@@ -326,10 +322,8 @@ class ImageWriter(Writer):
                 parts = of_colours(read_metadata(own), self._form.samples.family)
                 data = with_metadata(data, parts)
         except (av.FFmpegError, ValueError) as error:
-            raise OutputError(
-                f"{name}: encoding failed: {ffmpeg_reason(error)}.",
-                hint="Try another pix_fmt= or suffix.",
-            ) from error
+            what = f"{name}: encoding failed: {ffmpeg_reason(error)}."
+            raise OutputError(what, hint="Try another pix_fmt= or suffix.") from error
         self.part.add(name, data)
         self.frames += 1
 

@@ -41,10 +41,8 @@ class SequenceReader(Reader):
         self.asked = options.places([place / rate for place in range(len(every))])
         if not self.asked:
             long = duration(float(len(every) / rate))
-            raise InputError(
-                f"{self.source.name}: has only {count(len(every))}, {long}.",
-                hint="Name an earlier time.",
-            )
+            what = f"{self.source.name}: has only {count(len(every))}, {long}."
+            raise InputError(what, hint="Name an earlier time.")
         self.files = every[self.asked.start : self.asked.stop]
 
     def _info(

@@ -308,10 +308,8 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
     check_not_empty(path)
     tags = read_tags(path)
     if tags.missing_bytes:
-        raise InputError(
-            f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing.",
-            hint="Copy it from the camera again.",
-        )
+        what = f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing."
+        raise InputError(what, hint="Copy it from the camera again.")
     with refusals(path.name), rawpy.RawPy() as raw:
         try:
             raw.open_file(str(path))
@@ -343,10 +341,8 @@ def _check_rows(exposure: Exposure, samples: Samples) -> None:
         return
     light = np.sort(rows.reshape(-1, 2, 2).mean((0, 2)) - black)
     if light[1] > DARK * (white - black) and light[1] > APART * light[0]:
-        raise InputError(
-            f"{exposure.path.name}: its rows alternate between two exposures (dual ISO).",
-            hint="Make one exposure of them first, with MLV App or cr2hdr.",
-        )
+        what = f"{exposure.path.name}: its rows alternate between two exposures (dual ISO)."
+        raise InputError(what, hint="Make one exposure of them first, with MLV App or cr2hdr.")
 
 
 def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
@@ -432,10 +428,8 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
 
 
 def _no_bayer(name: str, what: str) -> InputError:
-    return InputError(
-        f"{name}: {what}; f2r denoises Bayer mosaics.",
-        hint="Develop it to 16-bit pictures first and denoise those.",
-    )
+    hint = "Develop it to 16-bit pictures first and denoise those."
+    return InputError(f"{name}: {what}; f2r denoises Bayer mosaics.", hint=hint)
 
 
 # --- The file -------------------------------------------------------------------------------------

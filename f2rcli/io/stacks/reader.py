@@ -63,10 +63,8 @@ class StackReader(Reader):
         asked = [(lane, places) for lane, places in map(self._asked, every) if places]
         self.lanes, self.asked = [lane for lane, _ in asked], [places for _, places in asked]
         if not self.lanes:
-            raise InputError(
-                f"{self.source.name}: no pictures are left to read.",
-                hint="The file is truncated, or start= lies behind its end.",
-            )
+            hint = "The file is truncated, or start= lies behind its end."
+            raise InputError(f"{self.source.name}: no pictures are left to read.", hint=hint)
         self._first = self._statistics(self.lanes[0])  # others are measured in their turn
         self.info = self._info()
 

@@ -258,24 +258,22 @@ class Stack(ABC):
 
     def check(self, number: int) -> None:
         """Raise InputError for a series that is not pictures f2r can denoise."""
-        series, name = self.series[number], self.title(number)
+        for what, hint in self._unfit(self.series[number]):
+            raise InputError(f"{self.title(number)}: {what}.", hint=hint)
+
+    def _unfit(self, series: Any) -> Iterator[tuple[str, str]]:
+        """Why a series is not pictures f2r can denoise, and what to do."""
         if series.picture > MOST_PIXELS:
-            raise InputError(
-                f"{name}: claims pictures of {series.width} x {series.height}; f2r reads up to "
-                f"{MOST_PIXELS} samples each.",
-                hint="The header is damaged, or this is not a microscopy stack.",
-            )
-        check_samples(series.dtype, name)
+            claims = f"claims pictures of {series.width} x {series.height}"
+            hint = "The header is damaged, or this is not a microscopy stack."
+            yield f"{claims}; f2r reads up to {MOST_PIXELS} samples each", hint
+        check_samples(series.dtype, self.title(series.number))
         if series.samples > 1 and not series.colour:
-            raise InputError(
-                f"{name}: has {series.samples} samples a pixel, which are no colours.",
-                hint="Save them as channels (C).",
-            )
+            what = f"has {series.samples} samples a pixel, which are no colours"
+            yield what, "Save them as channels (C)."
         if series.axes[-3:].replace("S", "")[-2:] != "YX" or 0 in series.shape:
-            raise InputError(
-                f"{name}: axes {series.words}: there are no pictures stored row by row (… Y X).",
-                hint="Save it again with the picture's axes last.",
-            )
+            what = f"axes {series.words}: there are no pictures stored row by row (… Y X)"
+            yield what, "Save it again with the picture's axes last."
 
     def chosen(self, wanted: str | None) -> list[int]:
         """The numbers of the wanted series: by number from 1, by name, or all; without a wish all
@@ -336,7 +334,5 @@ def check_samples(dtype: np.dtype[np.generic], name: str) -> None:
         kinds = {"b": "a binary mask", "c": "complex numbers"}
         kinds |= dict.fromkeys("uif", "too wide")
         why = kinds.get(dtype.kind, "not intensities")
-        raise InputError(
-            f"{name}: samples are {dtype}, {why}.",
-            hint="f2r reads integers of 8 to 32 bits and floats of 16 to 64.",
-        )
+        hint = "f2r reads integers of 8 to 32 bits and floats of 16 to 64."
+        raise InputError(f"{name}: samples are {dtype}, {why}.", hint=hint)

@@ -1,7 +1,7 @@
 """TIFF through tifffile: multi-page, BigTIFF, OME, ImageJ, LSM, STK, ScanImage, NDTiff; pages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -126,28 +126,22 @@ class TiffStack(Stack):
         axes, shape = "".join(sizes) + last.first.axes, (*sizes.values(), *last.first.shape)
         return replace(last, share=1, axes=axes, shape=shape, offset=None)
 
-    def check(self, number: int) -> None:
-        super().check(number)
-        page = self.series[number].first.aspage()
+    def _unfit(self, series: TiffSeries) -> Iterator[tuple[str, str]]:
+        yield from super()._unfit(series)
+        page = series.first.aspage()
         shown = page.photometric == PHOTOMETRIC.PALETTE and not self.file.is_imagej
         if shown and page.colormap is not None:
             steps = np.diff(np.asarray(page.colormap, np.float64).sum(axis=0))
             if (steps < 0).any() and (steps > 0).any():
-                raise InputError(
-                    f"{self.title(number)}: samples are palette indices, not intensities.",
-                    hint="Convert it to RGB or grayscale first.",
-                )
+                what = "samples are palette indices, not intensities"
+                yield what, "Convert it to RGB or grayscale first."
         ycbcr = page.photometric == PHOTOMETRIC.YCBCR
         if page.photometric in _COLOURS and not (ycbcr and page.compression in _TO_RGB):
-            raise InputError(
-                f"{self.title(number)}: samples are {_COLOURS[page.photometric]}, not RGB.",
-                hint="Convert it to RGB first.",
-            )
+            what = f"samples are {_COLOURS[page.photometric]}, not RGB"
+            yield what, "Convert it to RGB first."
         if page.photometric == PHOTOMETRIC.CFA or '"cfa"' in first_description(self.file):
-            raise InputError(
-                f"{self.title(number)}: is a sensor's colour mosaic, not a stack.",
-                hint="Pass camera raw as DNG: see docs/raw.md.",
-            )
+            what = "is a sensor's colour mosaic, not a stack"
+            yield what, "Pass camera raw as DNG: see docs/raw.md."
 
     def _absent(self, one: TiffSeries) -> frozenset[int]:
         """Places whose pages are missing, or lie behind the end of the file."""

@@ -32,10 +32,8 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         raise UsageError(f"{path.name}: f2r writes {what} only.", hint=hint)
     options.refuse_encoding("a stack, which is stored as its source is")
     if not reader.options.whole:
-        raise UsageError(
-            f"{reader.info.name}: a stack can only be written whole.",
-            hint="Leave out start=, end= and frames=; --preview TIME shows a still.",
-        )
+        hint = "Leave out start=, end= and frames=; --preview TIME shows a still."
+        raise UsageError(f"{reader.info.name}: a stack can only be written whole.", hint=hint)
     kind: type[StackOutput] = TiffOutput
     if zarr:
         check_zarr_target(path, reader.paths(), overwrite=options.overwrite)
@@ -114,10 +112,8 @@ class StackWriter(Writer):
     def _complete(self) -> tuple[str, ...]:
         read, target = self.reader.info.frames, self.part.target
         if self.frames + self.reader.skipped != read:
-            raise OutputError(
-                f"{target.name}: {read} frames were read, but {self.frames} were written.",
-                hint="Nothing was written to the target.",
-            )
+            what = f"{target.name}: {read} frames were read, but {self.frames} were written."
+            raise OutputError(what, hint="Nothing was written to the target.")
         with disk_errors(target):
             self._output.close()
             return self._verified(target.name)

@@ -40,10 +40,8 @@ def check_zarr_target(target: Path, sources: list[Path], *, overwrite: bool) -> 
 def arranged(series: Series, target: Path) -> Series:
     """A series in OME-Zarr's order of axes, colours as channels. Raises UsageError for others."""
     if not set(series.axes) <= set(_ORDER + "S") or {"C", "S"} <= set(series.axes):
-        raise UsageError(
-            f"{target.name}: OME-Zarr has no place for the axes {series.axes}.",
-            hint="Name an .ome.tif file with output=.",
-        )
+        what = f"{target.name}: OME-Zarr has no place for the axes {series.axes}."
+        raise UsageError(what, hint="Name an .ome.tif file with output=.")
     sizes = replace(series, axes=series.axes.replace("S", "C")).sizes
     axes = "".join(axis for axis in _ORDER if axis in sizes)
     return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes))

@@ -264,13 +264,10 @@ class EncoderSetup:
         known = {option.name for option in (*every.generic, *every.private)}
         worst = _WORST_CRF.get(encoder, 63)
         if wanted is not None and ("crf" not in known or wanted > worst):
-            takes = f"takes 0 to {worst}" if "crf" in known else "has no crf"
-            raise UsageError(
-                f"crf={wanted:g}: {encoder} {takes}.",
-                hint="Lower is better quality and a larger file; 14 to 23 is usual."
-                if "crf" in known
-                else "ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
-            )
+            what, hint = "has no crf", f"ffmpeg -h encoder={encoder} lists its encoder_options=."
+            if "crf" in known:
+                what, hint = f"takes 0 to {worst}", "Lower is better and larger; 14 to 23 is usual."
+            raise UsageError(f"crf={wanted:g}: {encoder} {what}.", hint=hint)
         crf = _CRF.get(encoder) if wanted is None else wanted
         chosen = {} if crf is None else {"crf": f"{crf:g}"}
         if encoder in _PRESET:
@@ -283,15 +280,12 @@ class EncoderSetup:
             chosen["chroma_sample_location"] = location
         for name, value in self.wishes.encoder_options:
             if name not in known:
-                raise UsageError(
-                    f"encoder option {name}: {encoder} has no such option.",
-                    hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
-                )
+                hint = closest(name, known) or f"See ffmpeg -h encoder={encoder}."
+                raise UsageError(f"encoder option {name}: {encoder} has no such option.", hint=hint)
             if name == "preset" and value not in _PRESETS.get(encoder, (value,)):
-                raise UsageError(  # x264 itself would print its complaint past us
-                    f"encoder option preset: {encoder} has no {value!r}.",
-                    hint=f"It has {', '.join(_PRESETS[encoder])}.",
-                )
+                # x264 itself would print its complaint past us.
+                hint = f"It has {', '.join(_PRESETS[encoder])}."
+                raise UsageError(f"encoder option preset: {encoder} has no {value!r}.", hint=hint)
             joined = name.endswith("-params") and name in chosen
             chosen[name] = f"{chosen[name]}:{value}" if joined else value
         return chosen
@@ -409,20 +403,14 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     if fitting:
         raise format_error(fitting[0], options.pix_fmt)
     if codec is None:
-        raise UsageError(
-            f"{container.name} files cannot say that their pictures are interlaced.",
-            hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.",
-        )
+        what = f"{container.name} files cannot say that their pictures are interlaced."
+        raise UsageError(what, hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.")
     if names:
-        raise UsageError(
-            f"codec={codec!r}: {container.name} files cannot hold {codec}.",
-            hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
-        )
+        hint = f"{container.name} holds {', '.join(container.families)}; .mkv holds most."
+        raise UsageError(f"codec={codec!r}: {container.name} files cannot hold {codec}.", hint=hint)
     known = sorted({*_ENCODERS, *_ALIASES, "libx264", "libx265", "libsvtav1"})
-    raise UsageError(
-        f"codec={codec!r}: this FFmpeg has no such video encoder.",
-        hint=closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1.",
-    )
+    hint = closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1."
+    raise UsageError(f"codec={codec!r}: this FFmpeg has no such video encoder.", hint=hint)
 
 
 def format_error(encoder: str, wanted: str | None) -> UsageError:

@@ -210,10 +210,8 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     """A decoded frame's samples as planes of its own. Raises InputError for unsupported formats."""
     form = pixel_format(frame.format.name)
     if form is None:
-        raise InputError(
-            f"the pixel format {frame.format.name} is not supported.",
-            hint="Convert it first, e.g. ffmpeg -i IN -pix_fmt yuv444p16le -c:v ffv1 OUT.mkv.",
-        )
+        hint = "Convert it first, e.g. ffmpeg -i IN -pix_fmt yuv444p16le -c:v ffv1 OUT.mkv."
+        raise InputError(f"the pixel format {frame.format.name} is not supported.", hint=hint)
     if form.samples.family is Family.RGB and min(part.bits for part in frame.format.components) < 8:
         frame = frame.reformat(format="rgb24")  # which is exact, and straight to planes is not
     if form.planar != form.name:

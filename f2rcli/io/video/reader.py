@@ -123,10 +123,8 @@ class VideoReader(Reader):
         if not pictures:
             reason = f" ({self.ledger.faults[0]})" if self.ledger.faults else ""
             piped = self.source == PIPE and "mov" in self.container.format.name
-            raise InputError(
-                f"{self.name}: no picture could be decoded{reason}.",
-                hint=LATE_INDEX if piped else COMPLETE,
-            )
+            hint = LATE_INDEX if piped else COMPLETE
+            raise InputError(f"{self.name}: no picture could be decoded{reason}.", hint=hint)
         return pictures
 
     @cached_property
@@ -278,10 +276,8 @@ class VideoReader(Reader):
             return
         last = next(clip, None)
         if last is None:
-            raise InputError(
-                f"{self.name}: has no frame at or after {float(self.options.begins):g} s.",
-                hint="Name an earlier time.",
-            )
+            what = f"{self.name}: has no frame at or after {float(self.options.begins):g} s."
+            raise InputError(what, hint="Name an earlier time.")
         moved = (last.pts or 0) - self._first_pts
         for taken, frame in enumerate(chain([last], clip)):
             if self.options.beyond(self._since(frame), taken):

@@ -140,10 +140,8 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
         raise InputError(f"{name}: no video stream{only}.", hint="Pass a video file.")
     readable = [stream for stream in videos if stream.codec_context is not None]
     if not readable:
-        raise InputError(
-            f"{name}: FFmpeg has no decoder for its video stream.",
-            hint="Convert it with the program that made it.",
-        )
+        hint = "Convert it with the program that made it."
+        raise InputError(f"{name}: FFmpeg has no decoder for its video stream.", hint=hint)
     chosen = max(readable, key=lambda stream: stream.frames != 1)
     if str(chosen.codec_context.codec_tag) in ("encv", "drmi"):
         raise encrypted_error(name)

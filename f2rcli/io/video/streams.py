@@ -126,10 +126,8 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
         if suffix in container.suffixes:
             return container
     known = " ".join(s for container in CONTAINERS for s in container.suffixes)
-    raise UsageError(
-        f"{Path(target).name}: f2r does not write {suffix or 'files without a suffix'}.",
-        hint=f"Choose one of {known}; for pictures a pattern, out/%05d.png.",
-    )
+    what = f"{Path(target).name}: f2r does not write {suffix or 'files without a suffix'}."
+    raise UsageError(what, hint=f"Choose one of {known}; for pictures a pattern, out/%05d.png.")
 
 
 def default_target(source: Path) -> Path:
@@ -262,10 +260,8 @@ def plan_streams(
     codec = options.audio_codec
     encoder = _SOUND.get(codec, codec) if codec else ""
     if encoder and not is_encoder(encoder, "audio"):
-        raise UsageError(
-            f"audio_codec={codec!r}: this FFmpeg has no such audio encoder.",
-            hint="Try aac, opus, flac, mp3 or ac3.",
-        )
+        what = f"audio_codec={codec!r}: this FFmpeg has no such audio encoder."
+        raise UsageError(what, hint="Try aac, opus, flac, mp3 or ac3.")
     for stream in source.others:
         if _rebuilt(source, container, stream):
             continue
@@ -303,10 +299,8 @@ def _refuse(container: Container, stream: Stream) -> None:
         ways.append("pass audio_codec= to encode it again")
     if ways:
         hint = ", or ".join([*ways, "pass copy_only=True to leave it out"])
-        raise UsageError(
-            f"f2r cannot copy {stream_line(stream)} into {container.name}.",
-            hint=f"{hint[0].upper()}{hint[1:]}.",
-        )
+        hint = f"{hint[0].upper()}{hint[1:]}."
+        raise UsageError(f"f2r cannot copy {stream_line(stream)} into {container.name}.", hint=hint)
 
 
 def _check_sound(container: Container, stream: Stream, encoder: str, asked: str) -> None:

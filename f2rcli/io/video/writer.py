@@ -320,10 +320,8 @@ class VideoWriter(Writer):
         refused = isinstance(error, av.ArgumentError)  # by the muxer, whatever the disk
         if isinstance(number, int) and 0 < number < 1000 and not refused:
             return disk_error(Path(self.name), OSError(number, ffmpeg_reason(error)))
-        return OutputError(
-            f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
-            hint="Try another codec=, audio_codec= or container.",
-        )
+        hint = "Try another codec=, audio_codec= or container."
+        return OutputError(f"{self.name}: writing failed: {ffmpeg_reason(error)}.", hint=hint)
 
 
 class Y4mFile(io.BufferedWriter):
