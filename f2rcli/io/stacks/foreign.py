@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from f2rcli.errors import F2RError, InputError
+from f2rcli.errors import InputError
 from f2rcli.io.files import refusals
 from f2rcli.io.stacks.metadata import Facts, Metadata, number_of, ome_colour, parsed, scaled, steady
 from f2rcli.io.stacks.stack import Pictures, Series
@@ -61,17 +60,7 @@ def picture_of(array: Any, axes: Iterable[str], where: Where) -> Any:
     return array[tuple(slice(None) if axis in "YXS" else where[axis] for axis in axes)]
 
 
-def package(name: str, what: str, refusal: type[F2RError]) -> Any:
-    """A package that few need, imported; what: needs it. Raises `refusal` where it is missing."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        own = name.partition(".")[0]
-        hint = f"Install it: pip install {own}."
-        raise refusal(f"{what} needs the package {own}.", hint=hint) from error
-
-
-def unsupported(path: Path, what: str, hint: str) -> InputError:
+def refused(path: Path, what: str, hint: str) -> InputError:
     return InputError(f"{path.name}: {what} not supported.", hint=hint)
 
 
@@ -117,7 +106,7 @@ def lif_images(file: Any, path: Path) -> list[Series]:
     """An image per image of a liffile.LifFile, but for those of points, lines and other planes."""
     pictures = [one for one in file.images if {"Y", "X"} <= set(one.sizes)]
     if not pictures:
-        raise unsupported(path, "a LIF without pictures of rows and columns (Y, X) is",
+        raise refused(path, "a LIF without pictures of rows and columns (Y, X) is",
                           "Export its scans as TIFF.")  # fmt: skip
     others = [f"'{one.name}'" for one in file.images if one not in pictures]
     remark = f"{' and '.join(others)} hold no pictures (Y, X) and are left out" if others else ""
@@ -221,7 +210,7 @@ def _mosaic(name: str, tiles: int) -> str:
 def _check_axes(path: Path, sizes: dict[str, int]) -> None:
     odd = [axis for axis, n in sizes.items() if n > 1 and axis not in "SMBTZCYX0"]
     if odd:
-        raise unsupported(path, f"axis {odd[0]} of a CZI is", _SPLIT)
+        raise refused(path, f"axis {odd[0]} of a CZI is", _SPLIT)
 
 
 def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Series]:
@@ -307,7 +296,10 @@ def _czi_metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metad
     image = ElementTree.Element("Image") if image is None else image
     channels = image.findall("Dimensions/Channels/Channel")
     channels = channels if len(channels) == sizes.get("C", 1) else []
-    times = _czi_times(image, sizes.get("T", 1), stamps)
+    if len(stamps) != (frames := sizes.get("T", 1)):  # measured; else as planned
+        text = image.findtext("Dimensions/T/Positions/List/Offsets") or ""
+        stamps = [time for word in text.split() if (time := number_of(word)) is not None]
+    times = [time - stamps[0] for time in stamps] if len(stamps) == frames else []
     steps = {one.get("Id"): one.findtext("Value") for one in document.iterfind("Scaling/Items/*")}
     return Metadata(
         sizes={axis: scaled(steps.get(axis), "m") for axis in "XYZ"},
@@ -318,14 +310,6 @@ def _czi_metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metad
         planes=_czi_planes(sizes, times, channels),
         own=xml,
     )
-
-
-def _czi_times(image: Any, count: int, stamps: list[float]) -> list[float]:
-    """Seconds of each frame from the first: as measured, else as planned."""
-    if len(stamps) != count:
-        text = image.findtext("Dimensions/T/Positions/List/Offsets") or ""
-        stamps = [time for word in text.split() if (time := number_of(word)) is not None]
-    return [time - stamps[0] for time in stamps] if len(stamps) == count else []
 
 
 def _czi_channel(channel: Any) -> Facts:
@@ -345,16 +329,11 @@ def _czi_channel(channel: Any) -> Facts:
 def _czi_planes(sizes: dict[str, int], times: list[float], channels: list[Any]) -> list[Facts]:
     """Time and exposure of each picture, in the order of the axes."""
     exposures = [(number_of(one.findtext("ExposureTime")) or 0) * _NANOSECONDS for one in channels]
-    if not times and not any(exposures):
+    when: list[Facts] = [{"DeltaT": one, "DeltaTUnit": "s"} for one in times]
+    how = [{"ExposureTime": one, "ExposureTimeUnit": "s"} if one > 0 else {} for one in exposures]
+    if not any((*when, *how)):
         return []
     outer = [axis for axis in sizes if axis not in "YXS0"]
-    planes = []
-    for index in np.ndindex(*(sizes[axis] for axis in outer)):
-        at = dict(zip(outer, index, strict=True))
-        plane: Facts = {}
-        if times:
-            plane = {"DeltaT": times[at.get("T", 0)], "DeltaTUnit": "s"}
-        if exposures and exposures[at.get("C", 0)] > 0:
-            plane |= {"ExposureTime": exposures[at.get("C", 0)], "ExposureTimeUnit": "s"}
-        planes.append(plane)
-    return planes
+    every = (dict(zip(outer, at, strict=True)) for at in np.ndindex(*(sizes[a] for a in outer)))
+    return [(when[at.get("T", 0)] if when else {}) | (how[at.get("C", 0)] if how else {})
+            for at in every]  # fmt: skip

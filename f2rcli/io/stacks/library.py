@@ -11,24 +11,17 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from f2rcli.errors import InputError
+from f2rcli.errors import F2RError, InputError
 from f2rcli.io import formats
 from f2rcli.io.files import check_not_empty
-from f2rcli.io.stacks.foreign import (
-    czi_images,
-    image,
-    lif_images,
-    nd2_images,
-    package,
-    picture_of,
-    unsupported,
-)
+from f2rcli.io.stacks.foreign import czi_images, image, lif_images, nd2_images, picture_of, refused
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
     SECONDS,
@@ -68,7 +61,7 @@ def zarr_images(group: Any, path: Path) -> list[Series]:
         if "multiscales" not in said:
             raise _no_image(group, said, path)
         if any("coordinateSystems" in one for one in said["multiscales"]):
-            raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
+            raise refused(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
                               "Save it as version 0.5 or before.")  # fmt: skip
         channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
         known = Metadata(channels=channels, own=str(said.get(SOURCE) or json.dumps(said)))
@@ -102,12 +95,12 @@ def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
         kind, place = "well" if "well" in said else "bioformats2raw", ""
     else:
         what = "a Zarr folder without multiscales (OME-Zarr) is"
-        return unsupported(path, what, "Pass the folder of an OME-Zarr image, or of an array.")
+        return refused(path, what, "Pass the folder of an OME-Zarr image, or of an array.")
     well = group[place] if place and place in group else group
     images = ome_attributes(well).get("well", {}).get("images") or [{"path": "0"}]
     inside = "/".join(part for part in (path.name, place, str(images[0]["path"])) if part)
     hint = f"Pass one of the images inside it, e.g. {inside}."
-    return unsupported(path, f"an OME-Zarr {kind} is", hint)
+    return refused(path, f"an OME-Zarr {kind} is", hint)
 
 
 def _letters(axes: list[dict[str, Any]]) -> list[str]:
@@ -153,7 +146,7 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) 
     letters = _letters(axes)
     if not {"Y", "X"} <= set(letters) or not len({*letters}) == len(letters) == array.ndim:
         words = ", ".join(str(one["name"]) for one in axes)
-        raise unsupported(path, f"an array of {array.ndim} axes named {words} is",
+        raise refused(path, f"an array of {array.ndim} axes named {words} is",
                           "Name each of them, y and x among them.")  # fmt: skip
 
     lacking = array.nchunks - array.nchunks_initialized
@@ -192,7 +185,7 @@ def hdf5_images(file: Any, path: Path) -> list[Series]:
         for one in every:
             if one.size and 2 <= one.ndim <= 5 and one.dtype.kind in "biuc":
                 check_samples(one.dtype, f"{path.name}:{one.name}")
-        raise unsupported(path, "an HDF5 file without arrays of pictures is",
+        raise refused(path, "an HDF5 file without arrays of pictures is",
                           "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
     return [_of_array(array) for array in found]
 
@@ -280,7 +273,7 @@ def fits_images(file: Any, path: Path) -> list[Series]:
 def _of_hdu(hdu: Any, number: int, path: Path) -> Series:
     if "BAYERPAT" in hdu.header:
         hint = "Make it a DNG first, which says what its colour filters are."
-        raise unsupported(path, "a FITS of a sensor's colour mosaic is", hint)
+        raise refused(path, "a FITS of a sensor's colour mosaic is", hint)
     axes = _UNNAMED[len(hdu.shape)]
     axes = "CYX" if len(axes) == 3 and hdu.shape[0] == 3 else axes  # red, green and blue
     own = Metadata(own=str(hdu.header.tostring(sep="\n", padding=False)))
@@ -320,6 +313,16 @@ def format_of(path: Path) -> StackFormat | None:
     """The format of a source that is no TIFF, by suffix, or by content for folders."""
     known = FORMATS.get(path.suffix.lower())
     return _ZARR if known is None and path.is_dir() and is_zarr(path) else known
+
+
+def package(name: str, what: str, refusal: type[F2RError]) -> Any:
+    """A package that few need, imported; what: needs it. Raises `refusal` where it is missing."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        own = name.partition(".")[0]
+        hint = f"Install it: pip install {own}."
+        raise refusal(f"{what} needs the package {own}.", hint=hint) from error
 
 
 class LibraryStack(Stack):

@@ -15,8 +15,7 @@ import numpy as np
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.files import PartFolder, check_place, exists_error
-from f2rcli.io.stacks.foreign import package
-from f2rcli.io.stacks.library import is_zarr
+from f2rcli.io.stacks.library import is_zarr, package
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, colour_of
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff_out import Output, StackOutput, shrunk

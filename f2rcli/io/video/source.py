@@ -342,7 +342,7 @@ def _matroska_facts(path: Path, track: int, size: tuple[int, int]) -> dict[str, 
     return facts
 
 
-def write_display_size(path: Path, track: int, shown: tuple[int, int]) -> None:
+def write_display(path: Path, track: int, shown: tuple[int, int]) -> None:
     """Give track `track` (from 0), whose name ends with PADDING, a display size. Raises ValueError
     for a layout other than FFmpeg's."""
     with path.open("r+b") as file:

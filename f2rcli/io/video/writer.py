@@ -25,15 +25,7 @@ from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_scheduling
 from f2rcli.io.video.pixels import Filter, converted, make_frame, stays
 from f2rcli.io.video.reader import VideoReader
-from f2rcli.io.video.source import (
-    PADDING,
-    PIPE,
-    STEREO,
-    TOLERANT,
-    ffmpeg_reason,
-    quiet_ffmpeg,
-    write_display_size,
-)
+from f2rcli.io.video.source import PADDING, PIPE, STEREO, TOLERANT, ffmpeg_reason, write_display
 from f2rcli.io.video.streams import (
     SidePackets,
     SideStreams,
@@ -91,7 +83,6 @@ class VideoWriter(Writer):
     key picture, and only `finish` knows which that is."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        quiet_ffmpeg()
         super().__init__(reader, plan)
         self.setup: EncoderSetup = plan.detail[0]
         self.kind, self.source = self.setup.container, self.setup.source
@@ -144,7 +135,7 @@ class VideoWriter(Writer):
                         file.write(_NULL_PACKET * (_KNOWN - there))
                 own = self._side.written().index(None)
                 if self.setup.display is not None:
-                    write_display_size(self.part.path, own, self.setup.display)
+                    write_display(self.part.path, own, self.setup.display)
                 verified = tuple(self._verified(self.part.path, own))
         except (*_ERRORS, ValueError) as error:  # of a header that is not as FFmpeg writes it
             raise self._failure(error) from error
