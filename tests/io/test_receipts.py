@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from f2rcli.io import ReadOptions, WriteOptions, open_reader
-from f2rcli.io.video.pixels import Filter
+from f2rcli.io.video.pixels import filtered
 from f2rcli.io.video.streams import CONTAINERS
 from tests.io.rich import again
 from tests.io.through import copied
@@ -91,14 +91,13 @@ def stated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         video.codec_context.sample_aspect_ratio = Fraction(16, 11)
         video.metadata["language"] = "fra"
         video.set_display_matrix((0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
-        fields = Filter("setfield", "tff")
         for one in (video.codec_context, *(av.VideoFrame(96, 64, "yuv420p") for _ in range(4))):
             one.color_primaries, one.color_trc, one.colorspace, one.color_range = 5, 6, 5, 1
             if isinstance(one, av.VideoFrame):
                 for plane in one.planes:
                     plane.update(np.random.default_rng(5).bytes(plane.buffer_size))
                 one.time_base = Fraction(1, 25)
-                picture = fields.apply(one)
+                picture = filtered(one, "setfield", "tff")
                 picture.pts = None
                 target.mux(video.encode(picture))
         target.mux(video.encode(None))

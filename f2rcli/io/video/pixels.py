@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import numpy as np
@@ -40,22 +40,16 @@ SITINGS = {
 }  # fmt: skip
 
 
-class Filter(NamedTuple):
-    """One of FFmpeg's filters that gives one picture for each."""
-
-    name: str
-    arguments: str = ""
-
-    def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
-        graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=picture.width, height=picture.height, format=picture.format,
-            time_base=picture.time_base or Fraction(1, 1000),
-        )  # fmt: skip
-        step = graph.add(self.name, self.arguments)
-        graph.link_nodes(source, step, graph.add("buffersink")).configure()
-        graph.vpush(picture)
-        return graph.vpull()
+def filtered(picture: av.VideoFrame, name: str, arguments: str = "") -> av.VideoFrame:
+    """A picture through one of FFmpeg's filters that gives one for each."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=picture.width, height=picture.height, format=picture.format,
+        time_base=picture.time_base or Fraction(1, 1000),
+    )  # fmt: skip
+    graph.link_nodes(source, graph.add(name, arguments), graph.add("buffersink")).configure()
+    graph.vpush(picture)
+    return graph.vpull()
 
 
 @contextmanager
@@ -215,9 +209,9 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     if form.samples.family is Family.RGB and min(part.bits for part in frame.format.components) < 8:
         frame = frame.reformat(format="rgb24")  # which is exact, and straight to planes is not
     if form.planar != form.name:
-        frame = _in_format(frame, form.planar)
+        frame = filtered(frame, "format", form.planar)
     elif frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
-        frame = Filter("copy").apply(frame)
+        frame = filtered(frame, "copy")
     kind = np.float32 if form.samples.bits == 32 else None  # halves become singles
     return form, tuple(np.array(plane, dtype=kind, order="C") for plane in _samples(frame, form))
 
@@ -239,14 +233,9 @@ def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
     frame = av.VideoFrame(width, height, form.planar)
     for samples, plane in zip(_samples(frame, form), planes, strict=True):
         samples[:] = plane
-    return frame if form.planar == form.name else _in_format(frame, form.name)
-
-
-def _in_format(frame: av.VideoFrame, name: str) -> av.VideoFrame:
-    """The same samples in another order. By a graph, whose pictures begin where FFmpeg's code for
-    this processor wants them: where PyAV's own begin, widths like 34 had eight samples of luma
-    overwritten, one time in thirty."""
-    return Filter("format", name).apply(frame)
+    # By a graph, whose pictures begin where FFmpeg's code for this processor wants them: of PyAV's
+    # own, widths like 34 had eight samples of luma overwritten, one time in thirty.
+    return frame if form.planar == form.name else filtered(frame, "format", form.name)
 
 
 def fits(layout: PlaneLayout, other: PlaneLayout) -> bool:

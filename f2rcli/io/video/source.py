@@ -20,7 +20,7 @@ from av.stream import Disposition, Stream
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS, shown_name
 from f2rcli.io.files import check_not_empty
-from f2rcli.io.video.pixels import ColourTags, Filter, overheard, side_data
+from f2rcli.io.video.pixels import ColourTags, filtered, overheard, side_data
 
 PIPE = "-"
 # Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
@@ -244,9 +244,9 @@ class SourceMetadata:
 def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
     """What a decoded picture states, much of which PyAV has no property for."""
     with overheard(av.logging.INFO) as lines:
-        Filter("showinfo", "checksum=0").apply(frame)  # the only way to siting and fields
+        filtered(frame, "showinfo", "checksum=0")  # the only way to siting and fields
     shown = "".join(text for _, _, text in lines)
-    frame = Filter("sidedata", "mode=delete:type=ICC_PROFILE").apply(frame)  # see `side_data`
+    frame = filtered(frame, "sidedata", "mode=delete:type=ICC_PROFILE")  # see `side_data`
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)

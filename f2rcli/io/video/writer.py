@@ -23,7 +23,7 @@ from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, shown_name
 from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_scheduling
-from f2rcli.io.video.pixels import Filter, converted, make_frame, stays
+from f2rcli.io.video.pixels import converted, filtered, make_frame, stays
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import PADDING, PIPE, STEREO, TOLERANT, ffmpeg_reason, write_display
 from f2rcli.io.video.streams import (
@@ -278,7 +278,7 @@ class VideoWriter(Writer):
         picture = make_frame(converted(frame, setup.coding), setup.form)
         if self.reader.info.interlaced:  # which a filter alone can flag
             order = "tff" if self.reader.info.top_field_first else "bff"
-            picture = Filter("setfield", order).apply(picture)
+            picture = filtered(picture, "setfield", order)
         scale = frame.time_base / self._tick
         pts, duration = (round((ticks or 0) * scale) for ticks in (frame.pts, frame.duration))
         if self._lengths and pts <= self._last:
