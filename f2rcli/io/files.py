@@ -34,9 +34,8 @@ def disk_errors(target: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
 
 
 def exists_error(target: Path) -> OutputError:
-    return OutputError(
-        f"{target.name}: already exists.", hint="Pass overwrite=True, or another name with output=."
-    )
+    hint = "Pass overwrite=True, or another name with output=."
+    return OutputError(f"{target.name}: already exists.", hint=hint)
 
 
 def misread_error(name: str, what: str = "differs when it is read back") -> OutputError:

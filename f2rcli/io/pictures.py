@@ -75,10 +75,7 @@ def find_pictures(source: str) -> list[Path]:
 
 def read_metadata(path: Path) -> list[tuple[str, bytes]]:
     """The metadata of a file as (what it is, raw bytes); empty for other formats."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return []
+    data = path.read_bytes() if path.exists() else b""
     raws = [raw for _, raw in _png_chunks(data)] if data.startswith(_PNG) else []
     raws += [raw for _, raw in jpeg_segments(data)] if data.startswith(_JPEG) else []
     heads = (raw[4:8] if data.startswith(_PNG) else raw[1:2] + raw[4:20] for raw in raws)

@@ -107,7 +107,7 @@ def lif_images(file: Any, path: Path) -> list[Series]:
     pictures = [one for one in file.images if {"Y", "X"} <= set(one.sizes)]
     if not pictures:
         raise refused(path, "a LIF without pictures of rows and columns (Y, X) is",
-                          "Export its scans as TIFF.")  # fmt: skip
+                      "Export its scans as TIFF.")  # fmt: skip
     others = [f"'{one.name}'" for one in file.images if one not in pictures]
     remark = f"{' and '.join(others)} hold no pictures (Y, X) and are left out" if others else ""
     return [_of_lif(one, "" if n else remark) for n, one in enumerate(pictures)]

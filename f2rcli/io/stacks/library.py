@@ -62,7 +62,7 @@ def zarr_images(group: Any, path: Path) -> list[Series]:
             raise _no_image(group, said, path)
         if any("coordinateSystems" in one for one in said["multiscales"]):
             raise refused(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
-                              "Save it as version 0.5 or before.")  # fmt: skip
+                          "Save it as version 0.5 or before.")  # fmt: skip
         channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
         known = Metadata(channels=channels, own=str(said.get(SOURCE) or json.dumps(said)))
         return [_of_scales(group, scales, path, known) for scales in said["multiscales"]]
@@ -147,7 +147,7 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) 
     if not {"Y", "X"} <= set(letters) or not len({*letters}) == len(letters) == array.ndim:
         words = ", ".join(str(one["name"]) for one in axes)
         raise refused(path, f"an array of {array.ndim} axes named {words} is",
-                          "Name each of them, y and x among them.")  # fmt: skip
+                      "Name each of them, y and x among them.")  # fmt: skip
 
     lacking = array.nchunks - array.nchunks_initialized
     rows, columns = (letters.index(axis) for axis in "YX")
@@ -186,7 +186,7 @@ def hdf5_images(file: Any, path: Path) -> list[Series]:
             if one.size and 2 <= one.ndim <= 5 and one.dtype.kind in "biuc":
                 check_samples(one.dtype, f"{path.name}:{one.name}")
         raise refused(path, "an HDF5 file without arrays of pictures is",
-                          "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
+                      "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
     return [_of_array(array) for array in found]
 
 
@@ -298,14 +298,13 @@ class StackFormat(NamedTuple):
 
 _HDF5 = StackFormat("HDF5", "h5py", "File", hdf5_images, {"mode": "r", "rdcc_nbytes": HDF5_CACHE})
 _ZARR = StackFormat("OME-Zarr", "zarr", "open", zarr_images, {"mode": "r"})
-_FITS = StackFormat("FITS", "astropy.io.fits", "open", fits_images)
 FORMATS = {
     ".nd2": StackFormat("ND2", "nd2", "ND2File", nd2_images),
     ".czi": StackFormat("CZI", "czifile", "CziFile", czi_images),
     ".lif": StackFormat("LIF", "liffile", "LifFile", lif_images),
     formats.ZARR: _ZARR,
     **dict.fromkeys(formats.HDF5, _HDF5),
-    **dict.fromkeys(formats.FITS, _FITS),
+    **dict.fromkeys(formats.FITS, StackFormat("FITS", "astropy.io.fits", "open", fits_images)),
 }
 
 
