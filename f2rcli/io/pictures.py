@@ -23,7 +23,7 @@ from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 from f2rcli.io.files import PartFolder, check_folder, check_not_empty, default_folder, write_file
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
-from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
+from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, overheard, read_planes, stays
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg
@@ -191,11 +191,8 @@ class ImageReader(SequenceReader):
         first, now = self.info, f"{picture.width}x{picture.height}"
         before = f"{first.width}x{first.height}"
         if now != before or not fits(first.layout, form.samples):
-            raise MismatchError(
-                f"{path.name}: is {now} {form.name}, the pictures before are {before} "
-                f"{self.metadata.pix_fmt}.",
-                hint="A clip has one size and pixel format: denoise the parts separately.",
-            )
+            others = f"{before} {self.metadata.pix_fmt}"
+            raise mismatch(path.name, f"is {now} {form.name}", others)
         return Frame(planes=planes, layout=first.layout)
 
     def describe(self) -> list[dict[str, Any]]:

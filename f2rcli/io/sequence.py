@@ -26,6 +26,11 @@ class MismatchError(InputError):
     """A picture that does not belong to the clip: another size, format or camera. Not damage."""
 
 
+def mismatch(name: str, own: str, others: str) -> MismatchError:
+    hint = "A clip has one size, kind and setting: denoise the parts separately."
+    return MismatchError(f"{name}: {own}, the pictures before are {others}.", hint=hint)
+
+
 class SequenceReader(Reader):
     """One picture per file of `every`; a subclass knows how to read one."""
 

@@ -18,7 +18,7 @@ from f2rcli.io.files import PartFile, PartFolder, check_folder, default_folder, 
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
 from f2rcli.io.raw.exposure import CODES, PROVENANCE, Exposure, Samples, new_dng, read_raw
-from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
+from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch
 from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
 from f2rcli.sensor import bayer_layout
 from f2rcli.units import count
@@ -132,11 +132,8 @@ def check_belongs(exposure: Exposure, first: Exposure) -> None:
     )  # fmt: skip
     for what, value in own.items():
         if value != others[what]:
-            raise MismatchError(
-                f"{exposure.path.name}: {what} {value or 'unknown'}, {first.path.name} has "
-                f"{others[what] or 'unknown'}.",
-                hint="A burst has one camera and one setting: denoise the parts separately.",
-            )
+            before = f"of {what} {others[what] or 'unknown'}"
+            raise mismatch(exposure.path.name, f"{what} {value or 'unknown'}", before)
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -153,11 +150,9 @@ def default_target(source: Path) -> Path:
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     path = Path(target)
     if not isinstance(reader, RawReader):
-        raise UsageError(
-            f"{path.name}: only camera raw is written as {path.suffix}, "
-            f"{reader.info.name} is not camera raw.",
-            hint="Name a video or a folder of pictures with output=.",
-        )
+        what = f"only camera raw is written as {path.suffix}, {reader.info.name} is not camera raw"
+        hint = "Name a video or a folder of pictures with output=."
+        raise UsageError(f"{path.name}: {what}.", hint=hint)
     options.refuse_encoding("camera raw")
     folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
     if target == "-" or not (folder or path.suffix.lower() == ".dng"):
@@ -165,11 +160,9 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         raise UsageError(f"{shown_name(target)}: camera raw is written as .dng.", hint=hint)
     if not folder and reader.info.frames != 1:
         middle = float(len(reader.files) // 2 * reader.info.time_base)
-        raise UsageError(
-            f"{path.name}: holds one frame, {reader.info.name} has {reader.info.frames}.",
-            hint="Name a folder: output='out/'. For one picture of the burst, restored with the "
-            f"others' help: start={middle:g} frames=1.",
-        )
+        what = f"{path.name}: holds one frame, {reader.info.name} has {reader.info.frames}."
+        alone = f"For one picture, restored with the others' help: start={middle:g} frames=1."
+        raise UsageError(what, hint=f"Name a folder: output='out/'. {alone}")
     place, name = (path, "") if folder else (path.parent, path.name)
     check_folder(place, reader.paths(), pattern=name, overwrite=options.overwrite)
     if folder:

@@ -315,20 +315,16 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
             raw.open_file(str(path))
             rows, columns = raw.sizes.raw_height, raw.sizes.raw_width
             if rows * columns > MOST_PIXELS:
-                raise InputError(
-                    f"{path.name}: claims {columns}x{rows} pixels, more than f2r "
-                    f"allows ({MOST_PIXELS / 1e6:.0f} million).",
-                    hint="The file is most likely damaged.",
-                )
+                most = f"more than f2r allows ({MOST_PIXELS / 1e6:.0f} million)"
+                what = f"{path.name}: claims {columns}x{rows} pixels, {most}."
+                raise InputError(what, hint="The file is most likely damaged.")
             # rawpy decodes the samples for most facts already
             exposure, samples = _exposure(raw, path, tags), np.array(raw.raw_image)
         # NotImplementedError: rawpy's, for filter patterns that it has no name for
         except (rawpy.LibRawFileUnsupportedError, NotImplementedError) as error:
-            raise InputError(
-                f"{path.name}: is not a camera raw file that LibRaw knows, or packed in a way "
-                "that it cannot unpack.",
-                hint="Convert it to a plain DNG first (Adobe's converter, GoPro's gpr_tools).",
-            ) from error
+            what = "is not a camera raw file that LibRaw knows, or packed in a way it cannot unpack"
+            hint = "Convert it to a plain DNG first (Adobe's converter, GoPro's gpr_tools)."
+            raise InputError(f"{path.name}: {what}.", hint=hint) from error
     _check_rows(exposure, samples)
     return exposure, samples
 

@@ -164,12 +164,10 @@ def in_time(
     asked, new, what = "which one is time", "T", "is time"
     if "T" in letters:
         asked, new, what = f"what is {example}", "P", "are positions"
-    raise UsageError(
-        f"{name}: axes {series.axes}, shape {_times(series.shape)}: {asked}?",
-        hint="Name the axes, one letter each: "
-        f"axes={series.axes.replace(example, new)!r} if {example} {what}; T time, Z depth, "
-        "C channel.",
-    )
+    such = f"axes={series.axes.replace(example, new)!r} if {example} {what}"
+    hint = f"Name the axes, one letter each: {such}; T time, Z depth, C channel."
+    shape = " x ".join(map(str, series.shape))
+    raise UsageError(f"{name}: axes {series.axes}, shape {shape}: {asked}?", hint=hint)
 
 
 def _renamed(series: Series, given: str, name: str) -> str:
@@ -180,16 +178,10 @@ def _renamed(series: Series, given: str, name: str) -> str:
     kept = re.sub("[^YXS]", "_", axes) == re.sub("[^YXS]", "_", series.axes)
     if not kept or not axes.isalpha() or len(set(axes)) != len(axes):
         example = series.axes.replace("Q", "T", 1).replace("I", "T", 1)
-        raise UsageError(
-            f"axes={given!r}: {name} has axes {series.axes} of {_times(series.shape)}; each axis "
-            "needs its own letter, and Y, X and S must stay where they are.",
-            hint=f"For example axes={example!r}.",
-        )
+        what = f"axes={given!r}: {name} has axes {series.words}"
+        rule = "each axis needs its own letter, and Y, X and S must stay where they are"
+        raise UsageError(f"{what}; {rule}.", hint=f"For example axes={example!r}.")
     return axes
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
 
 
 def lanes_of(series: list[Series]) -> Iterator[Lane]:

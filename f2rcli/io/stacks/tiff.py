@@ -18,7 +18,7 @@ from f2rcli.frames import Plane
 from f2rcli.io.files import check_not_empty, quiet, refusals
 from f2rcli.io.formats import TIFF
 from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
-from f2rcli.io.sequence import MismatchError, first_readable
+from f2rcli.io.sequence import first_readable, mismatch
 from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Metadata, ome_annotation, parsed
 from f2rcli.io.stacks.stack import Series, Stack, listed_series
@@ -408,11 +408,8 @@ class PageFolder(Stack):
         only = stack.series[0]
         if (only.shape, only.dtype, len(stack.series)) != (self.one.shape, self.one.dtype, 1):
             stack.close()
-            raise MismatchError(
-                f"{path.name}: is {only.words} {only.dtype}, the files before are "
-                f"{self.one.words} {self.one.dtype}.",
-                hint="A sequence has pages of one size and kind.",
-            )
+            own, others = (f"{one.words} {one.dtype}" for one in (only, self.one))
+            raise mismatch(path.name, f"is {own}", others)
         return stack
 
     def _samples(self, place: int) -> Any:

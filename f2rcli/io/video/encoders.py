@@ -376,11 +376,9 @@ def choose_encoder(
             hint = "Check encoder_options=, or leave them out."
             raise UsageError(f"{encoder} refuses its options: {reason}.", hint=hint)
         refused = refused or f"{encoder}: {reason}"
-    raise UsageError(
-        f"{reader.info.name}: cannot be encoded for {container.name}: "
-        f"{refused or 'no encoder fits'}.",
-        hint="Try another codec=, pix_fmt= or container; .mkv with codec='ffv1' holds everything.",
-    )
+    what = f"cannot be encoded for {container.name}: {refused or 'no encoder fits'}"
+    hint = "Try another codec=, pix_fmt= or container; .mkv with codec='ffv1' holds everything."
+    raise UsageError(f"{reader.info.name}: {what}.", hint=hint)
 
 
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:

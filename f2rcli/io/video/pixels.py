@@ -155,10 +155,8 @@ class PixelFormat:
             note = f"no colour matrix is tagged; {guess.value} assumed for a height of {height}"
         elif yuv and tags.matrix not in _MATRICES:
             matrix = Matrix.BT2020 if tags.matrix in (10, 14) else guess
-            note = (
-                f"the colour matrix {tags.matrix} of H.273 is processed as {matrix.value}; "
-                "unchanged samples stay exact and the tag is kept"
-            )
+            told = f"the colour matrix {tags.matrix} of H.273 is processed as {matrix.value}"
+            note = f"{told}; unchanged samples stay exact and the tag is kept"
         full = tags.range == FULL if yuv else tags.range != LIMITED
         place = SITINGS.get(tags.chroma_location, SITINGS["left"])
         return replace(self.samples, full_range=full, matrix=matrix, siting=place), note

@@ -102,10 +102,8 @@ class VideoReader(Reader):
         if not self.options.begins:
             return
         if not self._again:
-            self.ledger.remark(
-                "the noise was measured on the excerpt instead of the clip's first frames, because "
-                "a pipe cannot be read twice"
-            )
+            what = "the noise was measured on the excerpt, not on the clip's first frames"
+            self.ledger.remark(f"{what}: a pipe cannot be read twice")
             return
         whole = replace(self.options, start=None, end=None, frames=None, lead=0, trail=0)
         with VideoReader(self.source, whole) as reader:
@@ -237,24 +235,18 @@ class VideoReader(Reader):
         form, planes = read_planes(decoded)
         before, now = f"{info.width}x{info.height}", f"{decoded.width}x{decoded.height}"
         if now != before or not fits(info.layout, form.samples):
-            raise InputError(
-                f"{self.name}: the pictures' format or size changes from {self.metadata.pix_fmt} "
-                f"{before} to {form.name} {now}{when}.",
-                hint="Cut it there first (ffmpeg -ss, -t), and denoise the parts.",
-            )
+            changes = f"{self.metadata.pix_fmt} {before} to {form.name} {now}{when}"
+            what = f"{self.name}: the pictures' format or size changes from {changes}."
+            raise InputError(what, hint="Cut it there (ffmpeg -ss, -t), and denoise the parts.")
         unlike = decoded.interlaced_frame and not (info.interlaced or self.metadata.single_fields)
         if unlike and self.options.fields == "auto":
-            self.ledger.remark(
-                "some frames are interlaced, and were treated as progressive; fields='on' treats "
-                "all as interlaced"
-            )
+            what = "some frames are interlaced, and were treated as progressive"
+            self.ledger.remark(f"{what}; fields='on' treats all as interlaced")
         aspect = self._decoder.context.sample_aspect_ratio
         if aspect is not None and aspect != self._aspect:
             if self._aspect is not None:
-                self.ledger.remark(
-                    f"the shape of pixels changes from {self._aspect} to {aspect}{when}; "
-                    "the output keeps the first"
-                )
+                changes = f"the shape of pixels changes from {self._aspect} to {aspect}{when}"
+                self.ledger.remark(f"{changes}; the output keeps the first")
             self._aspect = aspect
         return Frame(
             planes=planes,
