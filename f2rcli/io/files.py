@@ -354,10 +354,8 @@ class PartFile:
         self.folder = self.place(target)  # where everything is written meanwhile
         self._digests: dict[str, str] = {}  # of what was added, by name
         self._done = False  # published or discarded
-        busy = OutputError(
-            f"{target.name}: another run is writing it.",
-            hint="Wait for it, or choose another name with output=.",
-        )
+        hint = "Wait for it, or choose another name with output=."
+        busy = OutputError(f"{target.name}: another run is writing it.", hint=hint)
         with disk_errors(target), ExitStack() as held:
             held.enter_context(locked(lock_path(target), busy))
             held.callback(self.remove)

@@ -367,9 +367,7 @@ def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
     words = [one.series.words for one in outputs]
     xml = tifffile.OmeXml(UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r")
     notes = {SOURCE: outputs[0].metadata.own, PROVENANCE: provenance}
-    facts[0]["CommentAnnotation"] = [
-        {"Namespace": namespace, "Value": text} for namespace, text in notes.items() if text
-    ]
+    facts[0]["CommentAnnotation"] = [{"Namespace": n, "Value": t} for n, t in notes.items() if t]
     for one, said in zip((output.series for output in outputs), facts, strict=True):
         stored = (one.frames, 1, 1, one.height, one.width, one.samples)
         try:

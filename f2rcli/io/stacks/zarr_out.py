@@ -48,9 +48,7 @@ def arranged(series: Series, target: Path) -> Series:
 
 def zarr_metadata(said: Metadata, series: Series) -> Metadata:
     """The part of metadata that OME-Zarr holds, for the axes of a series (see `arranged`)."""
-    channels: list[Facts] = [
-        {name: one[name] for name in ("Name", "Color") if name in one} for one in said.channels
-    ]
+    channels: list[Facts] = [{k: c[k] for k in ("Name", "Color") if k in c} for c in said.channels]
     count = series.sizes.get("C", 1)
     return Metadata(
         sizes={axis: size for axis, size in said.sizes.items() if axis in series.axes},
@@ -156,14 +154,11 @@ class ZarrOutput(StackOutput):
     def _attributes(self) -> dict[str, Any]:
         """The attributes of version 0.4: axes with units, the scale of each level, channels."""
         said, letters = self.metadata, self.arranged.axes
-        units = dict.fromkeys(said.sizes, "micrometer")
-        units |= {"T": "second"} if said.interval is not None else {}
-        kinds = {"T": "time", "C": "channel"}
-        axes = [
-            {"name": axis.lower(), "type": kinds.get(axis, "space")}
-            | ({"unit": units[axis]} if axis in units else {})
-            for axis in letters
-        ]
+        units = {axis: {"unit": "micrometer"} for axis in said.sizes}
+        units |= {"T": {"unit": "second"}} if said.interval is not None else {}
+        kinds = {axis: {"name": axis.lower(), "type": "space"} for axis in letters}
+        kinds |= {"T": {"name": "t", "type": "time"}, "C": {"name": "c", "type": "channel"}}
+        axes = [kinds[axis] | units.get(axis, {}) for axis in letters]
         steps = {**said.relative, **said.sizes, "T": said.interval or 1.0}
         datasets = []
         for number, size in enumerate(self.sizes):

@@ -457,13 +457,9 @@ def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
 def _unlike(form: PlaneLayout, layout: PlaneLayout) -> tuple[int, bool, int, int, bool]:
     """What a pixel format loses of a layout, then how else it differs."""
     extra = sum(b - a for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True))
-    return (
-        100 * len(losses(form, layout)) + max(0, layout.bits - form.bits),
-        form.family is not layout.family,
-        abs(extra),
-        abs(form.bits - layout.bits),
-        form.alpha is not layout.alpha,
-    )
+    lost = 100 * len(losses(form, layout)) + max(0, layout.bits - form.bits)
+    unlike, depth = form.family is not layout.family, abs(form.bits - layout.bits)
+    return lost, unlike, abs(extra), depth, form.alpha is not layout.alpha
 
 
 @contextmanager

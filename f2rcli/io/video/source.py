@@ -104,10 +104,8 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
             hint = LATE_INDEX if piped else cut
         elif "whitelist" in reason:  # of playlists, too, which may point to the network
             what = "is not a video"
-            hint = (
-                "Pass mp4, mov, mkv, webm, avi, ts, y4m, ..., not a playlist; pictures, stacks and "
-                "camera raw need their own suffixes, such as .png, .tif and .dng."
-            )
+            others = "pictures, stacks and camera raw need their suffixes: .png, .tif, .dng, ..."
+            hint = f"Pass mp4, mov, mkv, webm, avi, ts, y4m, ..., not a playlist; {others}"
         raise InputError(f"{name}: {what}.", hint=hint) from error
 
 
@@ -202,12 +200,10 @@ class Mastering:
         chosen = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"] if library == "x265" else []
         if self.display:
             # In steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086); SVT-AV1 takes the numbers.
-            texts = [
-                f"{float(v):.{5 if n < 8 else 4}f}"
-                if library == "svtav1"
-                else str(round(v * (50000 if n < 8 else 10000)))
-                for n, v in enumerate(self.display)
-            ]
+            every = list(zip(self.display, [(50000, 5)] * 8 + [(10000, 4)] * 2, strict=True))
+            texts = [str(round(value * steps)) for value, (steps, _) in every]
+            if library == "svtav1":
+                texts = [f"{float(value):.{digits}f}" for value, (_, digits) in every]
             r, g, b, w = (",".join(texts[i : i + 2]) for i in (0, 2, 4, 6))
             chosen.append(f"{display}=G({g})B({b})R({r})WP({w})L({texts[9]},{texts[8]})")
         if self.light:
