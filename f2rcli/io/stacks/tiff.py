@@ -15,8 +15,8 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.files import check_not_empty, quiet, refusals
-from f2rcli.io.formats import TIFF
+from f2rcli.io.files import check_not_empty, default_folder, quiet, refusals
+from f2rcli.io.formats import MAKERS_TIFF, TIFF
 from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import first_readable, mismatch
 from f2rcli.io.stacks.library import LibraryStack, format_of
@@ -427,3 +427,18 @@ def open_stack(source: str) -> Stack:
         return TiffStack(first)
     pages = path.is_dir() or (not path.exists() and is_pattern(source))
     return PageFolder(path) if pages else TiffStack(path)
+
+
+def holds(folder: Path) -> bool:
+    """Whether a folder is a stack: a Zarr, a set that names its files, or pages."""
+    return format_of(folder) is not None or holds_pages(folder) or set_in(folder) is not None
+
+
+def default_target(source: Path) -> Path:
+    """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside makers' formats, `run_f2r` by `run`."""
+    made = format_of(source) is not None or source.suffix.lower() in MAKERS_TIFF
+    if made or (source.is_dir() and set_in(source) is not None):
+        return source.with_name(f"{source.name.split('.')[0]}_f2r.ome.tif")
+    ome = 4 * source.stem.lower().endswith(".ome")
+    stem, suffix = source.stem[: len(source.stem) - ome], source.name[len(source.stem) - ome :]
+    return default_folder(source) or source.with_name(f"{stem}_f2r{suffix}")
