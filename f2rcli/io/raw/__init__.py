@@ -112,10 +112,8 @@ class RawReader(SequenceReader):
 
 def _others(folder: Path) -> list[str]:
     """A note on files of a folder that are no camera raw."""
-    aside = Counter(
-        path.suffix.lower() or "no suffix" for path in files_of(folder)
-        if path.suffix.lower() not in RAW
-    )  # fmt: skip
+    suffixes = (path.suffix.lower() for path in files_of(folder))
+    aside = Counter(suffix or "no suffix" for suffix in suffixes if suffix not in RAW)
     others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
     return [f"other files in the folder are ignored ({others})"] if others else []
 

@@ -320,6 +320,7 @@ class VideoReader(Reader):
         single_fields = flagged and family_of(stream) == "hevc"
         flagged = flagged and not single_fields
         codec, pixels = stream.codec_context.codec, read_planes(first)[0]
+        by_codec = stream.codec_context.field_order not in _BOTTOM_FIRST
         layout, assumed = pixels.layout_tagged(facts.colour, first.height)
         videos = [s for s in self.container.streams.video if not is_cover(s)]
         notes = {
@@ -344,9 +345,7 @@ class VideoReader(Reader):
             rate=rate,
             time_base=self._tick,
             interlaced={"auto": flagged, "on": True, "off": False}[self.options.fields],
-            top_field_first=facts.top_field_first
-            if flagged
-            else stream.codec_context.field_order not in _BOTTOM_FIRST,
+            top_field_first=facts.top_field_first if flagged else by_codec,
             # Whether something is lost while frames depend on each other.
             coded=bool(codec.lossy) and not codec.intra_only,
             notes=tuple(note for note, true in notes.items() if true),

@@ -246,6 +246,7 @@ def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
+    extras = (word for kind, word in _EXTRAS.items() if side_data(frame, kind))
     return SourceMetadata(
         pix_fmt=frame.format.name,
         colour=ColourTags.of(frame, shown),
@@ -253,10 +254,7 @@ def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
         display_matrix=() if matrix == _UPRIGHT else matrix,
-        extras=(
-            *dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind)),
-            *([_PROFILE] if _PROFILE in shown else []),
-        ),
+        extras=tuple(dict.fromkeys([*extras, *[_PROFILE] * (_PROFILE in shown)])),
         stereo=_numbers(frame, Type.STEREO3D, "<2i"),
     )
 
