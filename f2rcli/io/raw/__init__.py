@@ -185,7 +185,7 @@ def _kept(exposure: Exposure) -> tuple[str, ...]:
     filters = f"colour filters, {'white balance, ' * bool(balance)}"
     levels = f"levels, {'' if exposure.gray else filters}size"
     colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
-    shot = "EXIF" if exposure.exif.keys() - {CODES["ISOSpeedRatings"]} else ""
+    shot = "EXIF" if tags.exif.keys() - {CODES["ISOSpeedRatings"]} else ""
     place = "GPS" if tags.gps else ""
     return tuple(filter(None, (levels, colours, "" if tags.dng else "camera and ISO", shot, place)))
 

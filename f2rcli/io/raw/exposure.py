@@ -199,7 +199,6 @@ class Exposure:
     orientation: int = 1  # TIFF's
     matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
     noise: NoiseProfile | None = None  # (gain, read variance) per plane
-    exif: Directory  # of the file, else by LibRaw
 
     @property
     def gray(self) -> bool:
@@ -209,7 +208,7 @@ class Exposure:
     @property
     def seconds(self) -> float:
         """How long the shutter was open; 0 where nobody says."""
-        return RawTags(exif=self.exif).number("ExposureTime")
+        return self.tags.number("ExposureTime")
 
     def crop(self, samples: Samples) -> Samples:
         """The active area, as a view."""
@@ -354,8 +353,7 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         orientation=int(tags.number("Orientation")) or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         noise=tags.noise,
-        tags=tags,
-        exif=_shot(raw, iso) | tags.exif,
+        tags=replace(tags, exif=_shot(raw, iso) | tags.exif),  # of the file, else by LibRaw
     )
 
 
@@ -470,7 +468,7 @@ def new_dng(
     shown: Directory = {254: (Type.LONG, 1), 530: (Type.SHORT, (1, 1))}
     kind = PHOTOMETRIC.MINISBLACK if exposure.gray else PHOTOMETRIC.YCBCR
     shown |= _picture(file, preview, jpeg, kind, COMPRESSION.JPEG)
-    below = {"SubIFDs": shown, "ExifTag": exposure.exif, "GPSTag": exposure.tags.gps}
+    below = {"SubIFDs": shown, "ExifTag": exposure.tags.exif, "GPSTag": exposure.tags.gps}
     for name, directory in below.items():
         if directory:
             tags[CODES[name]] = Type.LONG, _placed(file, _stored(directory, len(file)))
