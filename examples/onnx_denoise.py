@@ -61,8 +61,9 @@ class Clip:
 
     def estimate(self, index: int) -> Array:
         """The same with the rows and columns that it was grown by."""
+        given_out = self.graphs.about["f2r_estimate"]  # what comes after it has learnt nothing yet
         around = self.window(index)
-        if not around:
+        if not around or given_out == "coarse":
             return self.coarse[index]
         shape = (self.graphs.neighbours, *self.noisy[index].shape)
         noisy, coarse = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -76,15 +77,11 @@ class Clip:
         confidence[: len(around), 0] *= self.likeness(coarse[: len(around)], self.coarse[index])
         aligned = {"neighbours_noisy": noisy, "neighbours_coarse": coarse, "confidence": confidence}
         _, correction, weights, spread = self.graphs.run("anchor", **aligned, level=self.level)
+        if given_out == "anchor":
+            return self.coarse[index] + correction
         centre = {"noisy": self.noisy[index], "coarse": self.coarse[index], "level": self.level}
-        refine = {
-            **centre,
-            "correction": correction,
-            "weights": weights,
-            "spread": spread,
-            **aligned,
-        }
-        return self.graphs.run("refiner", **refine)[0]
+        anchor = {"correction": correction, "weights": weights, "spread": spread}
+        return self.graphs.run("refiner", **centre, **anchor, **aligned)[0]
 
     def window(self, centre: int) -> list[int]:
         """The nearest frames, half on either side; at the ends it shifts inwards."""

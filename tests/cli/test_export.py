@@ -23,6 +23,7 @@ from f2rcli.export import NAMES, OPSET
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Space
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
+from f2rcli.weights import Estimate
 from tests.cli.conftest import Done
 from tests.fidelity.footage import psnr
 
@@ -33,16 +34,15 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_denoise.py"
 ALL = ["f2r-full", "f2r-full-mosaic"]  # others share their graphs; `tiny` is a gray one
 WIDTHS = (8, 8)
 TINY = {
-    "layouts": ["gray"],
-    "coarse": {"widths": WIDTHS},
-    "anchor": {"widths": WIDTHS, "hidden": 8},
+    "layouts": ["gray"], "coarse": {"widths": WIDTHS}, "anchor": {"widths": WIDTHS, "hidden": 8},
     "refiner": {"widths": WIDTHS, "embed": 8},
-}
+}  # fmt: skip
 SIZES = [(1, 40, 64), (2, 72, 24)]  # pictures, height, width
 SIGMA = 20.0
 TOLERANCE = 1e-4  # one fortieth of an 8-bit code
 
 Codes = NDArray[np.uint8]  # (H, W, 3)
+Export = Callable[..., Done]
 
 
 @pytest.fixture
@@ -124,11 +124,8 @@ def chained(
         return torch.rand(pictures, *shape, height, width, generator=generator)
 
     given = {"noisy": random(channels), "level": 0.2 * random(channels)}
-    given |= {
-        "neighbours_noisy": random(count, channels),
-        "neighbours_coarse": random(count, channels),
-        "confidence": random(count, 1),
-    }
+    given |= {f"neighbours_{kind}": random(count, channels) for kind in ("noisy", "coarse")}
+    given["confidence"] = random(count, 1)
     given["confidence"][:, -1] = 0  # a window that is one neighbour short
     torchs, layout = networks(name), LAYOUTS["rgb" if channels == 3 else "mosaic"]
     given["level"][...] = given["level"][..., :1, :1]  # the same in every sample of a channel
@@ -170,9 +167,7 @@ def test_the_files_say_what_a_program_must_know(folders: Callable[[str], Path], 
         assert all(f"`{word}`" in docs for word in (*known, *tensors))
 
 
-def test_files_that_are_there_stay_unless_overwritten_by_the_same_bytes_again(
-    export: Callable[..., Done], tiny: Path, tmp_path: Path
-) -> None:
+def test_files_that_are_there_stay(export: Export, tiny: Path, tmp_path: Path) -> None:
     """Events, an existing folder, weights by path."""
     first, tmp_path = tmp_path / "first", tmp_path / "again"
     assert export(tiny, "-o", first).code == EXIT_OK
@@ -202,9 +197,7 @@ def test_files_that_are_there_stay_unless_overwritten_by_the_same_bytes_again(
         ("udvd-rgb-small", EXIT_FAILURE, "method udvd; only f2r's are exported"),
     ],
 )
-def test_weights_that_cannot_be_exported(
-    export: Callable[..., Done], tmp_path: Path, name: str, code: int, said: str
-) -> None:
+def test_refused_weights(export: Export, tmp_path: Path, name: str, code: int, said: str) -> None:
     done = export(name, "-o", tmp_path / "graphs")
     assert done.code == code
     assert said in done.err
@@ -220,9 +213,7 @@ def test_folders_that_cannot_be_written(export: Callable[..., Done], tmp_path: P
     assert (done.code, "is a file" in done.err) == (EXIT_FAILURE, True)
 
 
-def test_without_onnx_one_line_says_what_to_install(
-    export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_onnx_one_line_says_so(export: Export, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     done = export("f2r-lite", "-o", tmp_path / "graphs")
     assert done.code == EXIT_FAILURE
@@ -270,7 +261,7 @@ def by_example(graphs: Path, frames: list[Codes], folder: Path) -> list[Codes]:
     return restored
 
 
-def by_engine(frames: list[Codes]) -> list[Codes]:
+def by_engine(frames: list[Codes], name: str = "f2r-full") -> list[Codes]:
     """What f2r makes of them with the same weights and level, without the contract."""
     layout, tick = PlaneLayout(family=Family.RGB, bits=8), Fraction(1, 25)
     height, width = frames[0].shape[:2]
@@ -282,11 +273,22 @@ def by_engine(frames: list[Codes]) -> list[Codes]:
         Frame(planes=tuple(f.transpose(2, 0, 1)), layout=layout, pts=i, duration=1, time_base=tick)
         for i, f in enumerate(frames)
     )
-    settings = EngineSettings(
-        weights="f2r-full", sigma=SIGMA, contract=False, device="cpu", precision="fp32"
-    )
+    how: dict[str, Any] = {"sigma": SIGMA, "contract": False, "device": "cpu", "precision": "fp32"}
+    settings = EngineSettings(weights=name, **how)
     done = denoise_stream(given, info, load_engine(settings, info))
     return [np.stack(frame.planes, -1) for frame in done]
+
+
+@pytest.mark.parametrize("estimate", [Estimate.COARSE, Estimate.ANCHOR])
+def test_the_example_gives_out_what_the_weights_do(tmp_path: Path, estimate: Estimate) -> None:
+    """Once the refiner's, which had learnt nothing yet."""
+    path, header = tmp_path / "a.safetensors", weights.load("f2r-lite").header
+    state = networks("f2r-lite").state_dict()
+    weights.save(path, replace(header, estimate=estimate), state)
+    assert run(["export", str(path), "-o", str(tmp_path / "graphs"), "--quiet"]) == EXIT_OK
+    noisy = noised(moving(3))
+    restored = by_example(tmp_path / "graphs", noisy, tmp_path)
+    assert psnr(restored, by_engine(noisy, str(path))) > 60
 
 
 def test_the_example_restores_as_f2r_does(folders: Callable[[str], Path], tmp_path: Path) -> None:
