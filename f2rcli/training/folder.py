@@ -30,6 +30,7 @@ CONFIG, RESULT = "run.json", "result.json"
 MAY_CHANGE = frozenset(
     {"output", "run", "resume", "overwrite", "time_limit", "threads", "device"}
 )  # fmt: skip
+ELSEWHERE = "name another folder with run="
 MADE_HERE = {".json", ".csv", ".png", ".safetensors", ".part"}  # by a run
 
 
@@ -91,13 +92,13 @@ def running(config: TrainConfig) -> Iterator[Path]:
         hint="Wait for it, or name another folder with run=.",
     )
     with ExitStack() as held:
-        with disk_errors(folder):
+        with disk_errors(folder, ELSEWHERE):
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(folder / ".run.lock", busy))
         try:
             if config.overwrite and not config.resume:
                 _empty(folder, keep=[config.output, *config.inputs, config.init or ""])
-            with disk_errors(folder / CONFIG):
+            with disk_errors(folder / CONFIG, ELSEWHERE):
                 write_text(folder / CONFIG, config.to_json())
             yield folder
         except F2RError:
@@ -236,7 +237,7 @@ def summarise(result: TrainResult) -> tuple[list[str], dict[str, Any]]:
     values = _values(result)
     digest = file_digest(output) if output.is_file() else None
     table = {**values, "output": str(output.absolute()), "sha256": digest}
-    with disk_errors(folder / RESULT):
+    with disk_errors(folder / RESULT, ELSEWHERE):
         write_text(folder / RESULT, json.dumps(table, indent=2) + "\n")
     return _lines(result), values
 
@@ -251,7 +252,7 @@ def plot_curve(result: TrainResult, path: Path) -> None:
     figure, (axes,) = new_figure(7, 4)
     decibels = f"{measure(result.config)}, dB"
     draw_curves(axes, curves, title="held-out frames", x="step", y=decibels)
-    with disk_errors(path, "name another folder with run="):
+    with disk_errors(path, ELSEWHERE):
         path.write_bytes(saved(figure))
 
 

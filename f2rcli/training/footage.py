@@ -32,7 +32,7 @@ from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_errors, replacing, sweep
 from f2rcli.planes import Layout, packing, unpack
 from f2rcli.training.config import ClipSource, clip_sources, fingerprint
-from f2rcli.training.folder import Event, EventKind, OnEvent, said
+from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent, said
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
 from f2rcli.window import tee_releasing
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec
 
 SPARE = 1 << 28  # bytes of free disk that are never taken
-ELSEWHERE = "choose a run folder on another disk"
 RUN = 32  # frames in a row, where only a part of a clip is taken
 LANES = 12  # of a stack that has more of them, drawn at random: channels and depths alike
 SMALL = 32  # pixels per side below which noise alone may look like a cut

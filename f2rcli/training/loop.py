@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
 from f2rcli.settings import parse_json
-from f2rcli.training.folder import Event, EventKind, OnEvent
+from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import Stage, TrainSettings, placed, sample_rngs
 
@@ -309,7 +309,7 @@ class Trainer:
         state.pending = []
         facts = (state.step, round(state.elapsed, 1), lr, loss, norm, decibels)
         state.rows.append(",".join("" if value is None else f"{value:.9g}" for value in facts))
-        with disk_errors(self._csv, "name another folder with run="):
+        with disk_errors(self._csv, ELSEWHERE):
             write_text(self._csv, "\n".join([",".join(COLUMNS), *state.rows, ""]))
         kind = EventKind.LOG if decibels is None else EventKind.VALIDATED
         self._tell(kind, lr=lr, loss=loss, norm=norm, validation=decibels)

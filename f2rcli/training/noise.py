@@ -19,8 +19,8 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Spectrum, Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import ROTATION, Layout, gathered, mixed, pack, spread, unpack
-from f2rcli.training.folder import Event, EventKind, OnEvent
-from f2rcli.training.footage import ELSEWHERE, Footage
+from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent
+from f2rcli.training.footage import Footage
 
 MEASURING = "measuring the noise"
 LOOKS = 3  # places of a clip that are looked at, at most

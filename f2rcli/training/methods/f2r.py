@@ -9,7 +9,7 @@ first restores.
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -155,11 +155,10 @@ class F2RRecipe(Recipe[PairSpec]):
         scores = {estimate: self._errors(held, estimate).score for estimate in judged}
         best = min(scores, key=lambda one: scores[one])
         self.header = replace(self.header, estimate=best)
-        return scores[best] < errors_of(held, lambda batch: batch.shown, self.networks).score
+        return scores[best] < errors_of(held, self.networks, None).score
 
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
-        networks, wrong = self.networks, self.context.variance_error
-        return errors_of(held, lambda batch: served(networks, batch, estimate), networks, wrong)
+        return errors_of(held, self.networks, estimate, self.context.variance_error)
 
     def _held_out(self, *, test: bool = False) -> list[Excerpt]:
         """Excerpts to validate on, or for the test: asked for the clean frames, where known.
@@ -284,9 +283,7 @@ class PairStage(Stage):
 
     def validate(self) -> ValidationErrors:
         last = {"coarse": Estimate.COARSE, "anchor": Estimate.ANCHOR, "refiner": Estimate.REFINED}
-        estimate, networks = last[self.parts[-1]], self.networks
-        given = self.held_out, lambda batch: served(networks, batch, estimate), networks
-        return errors_of(*given, side=CURVE_SIDE)
+        return errors_of(self.held_out, self.networks, last[self.parts[-1]], side=CURVE_SIDE)
 
 
 def estimates(networks: Networks, batch: Batch, coarse: Tensor, *, refine: bool) -> Restored:
@@ -329,21 +326,22 @@ def stored(estimate: Tensor, batch: Batch, share: float = 1.0) -> Tensor:
 @torch.no_grad()
 def errors_of(
     excerpts: Sequence[Excerpt],
-    estimate: Callable[[Batch], Tensor],
     networks: Networks,
+    estimate: Estimate | None,
     variance_error: float = 0.0,
     side: int = EXAM_SIDE,
 ) -> ValidationErrors:
-    """Errors of an estimate on held-out excerpts; variance_error: see `SampleErrors.of_pair`."""
+    """Errors on held-out excerpts of an estimate, or of what is shown (None); variance_error: see
+    `SampleErrors.of_pair`."""
     errors = list[SampleErrors]()
     for excerpt, centre in ((one, centre) for one in excerpts for centre in one.centres):
         batch = held_out_batch(networks, excerpt, centre, side)
-        at = partial(stored, estimate(batch), batch)
+        guess = batch.shown if estimate is None else served(networks, batch, estimate)
         if tau := TAU.get(batch.kind):
-            pair = SampleErrors.of_pair(batch.shown, batch.asked, at, variance_error, tau)
-            errors.append(pair)
+            pair = batch.shown, batch.asked, partial(stored, guess, batch)
+            errors.append(SampleErrors.of_pair(*pair, variance_error, tau))
         else:
-            errors.append(SampleErrors((at() - batch.asked).square()))
+            errors.append(SampleErrors((stored(guess, batch) - batch.asked).square()))
     return ValidationErrors.of(errors, cell=2)
 
 
