@@ -1,5 +1,4 @@
-"""Noise too coarse for networks, taken out of frames at a quarter of their size before they are
-restored.
+"""Noise too coarse for networks, taken out of frames at a quarter of their size before these run.
 
 Networks look at places of some ten pixels. Blotches as wide as that, as film, enlargement and
 cameras' own denoising leave them, are scene to them: told the truth, they take out hardly any. In
@@ -16,7 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine.cuts import Thumbnail, look_of, same_shot
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import LOOK_EVERY
 from f2rcli.engine.measuring import PREROLL, map_of, of_one_shot
@@ -88,7 +87,7 @@ class CoarseRemover:
             if copies[0].layout.keeps_means:  # sensors' counts have none
                 yield copies, None
                 continue
-            look = thumbnail(picture_of(copies[0]).luma)
+            look = look_of(copies[0])
             begins = shown is None or not same_shot(shown, look)
             number = (copies[0].index or 0) if shown is None else number + 1
             shown, coarse = look, None if begins else coarse
@@ -109,8 +108,7 @@ def _more(before: Coarse | None, now: Coarse | None) -> Coarse | None:
 
 
 def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
-    """That of a few frames in a row; None: hardly any, or too small a picture to tell. coded: see
-    `estimate`."""
+    """That of a few frames in a row; None: hardly any, or too few pixels. coded: see `estimate`."""
     part = _between_bars(frames[0].planes[0])
     if not frames[0].planes[0][part].size:
         return None

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.frames import Singles
+from f2rcli.frames import Frame, Singles
 from f2rcli.models.filters import resized
+from f2rcli.yuv import code_span
 
 THUMBNAIL = (32, 18)  # width, height
 LEAST_CHANGE = 0.03  # mean absolute change of brightness; a cut between darker shots cannot be seen
@@ -27,6 +28,12 @@ def thumbnail(luma: Singles | Tensor) -> Thumbnail:
     if isinstance(luma, Tensor):
         return resized(luma[None], THUMBNAIL[::-1])[0]
     return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def look_of(frame: Frame) -> Thumbnail:
+    """That of a frame's first plane, in its own units: nothing else of it is converted."""
+    zero, span = code_span(frame.layout)
+    return (thumbnail(frame.planes[0]) - zero) / span
 
 
 def same_shot(before: Thumbnail, after: Thumbnail) -> bool:

@@ -66,8 +66,7 @@ class NoiseTracker:
     def __init__(
         self, engine: Engine, layout: PlaneLayout, start: Opening, low: float | None = None
     ) -> None:
-        """start: the noise of its first frames. low: signal of their darkest samples, see
-        `lowest`."""
+        """start: the noise of its first frames; low: their darkest samples, see `lowest`."""
         self.engine, self.layout, self.start, self.low = engine, layout, start, low
         self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
@@ -167,7 +166,9 @@ class NoiseTracker:
 
     def _lift(self, space: VarianceStabiliser, picture: Tensor) -> float:
         """An offset for pictures far darker than the space's: networks fail below zero."""
-        return 0.0 if self.low is None else space.lift(lowest([picture]))
+        if self.low is None or not space.lift(float(picture.min())):  # no quantile need be sought
+            return 0.0
+        return space.lift(lowest([picture]))
 
     def say(self, frames: Sequence[Frame]) -> None:
         """Note what users should know of the noise of its first frames."""
@@ -241,8 +242,7 @@ class NoiseTracker:
         begins: bool = False,
     ) -> None:  # fmt: skip
         """See how strong the noise is in a frame beside one or two neighbours of its shot, or none.
-        flows: from it into these, where they are known; grains: of each frame; begins: whether the
-        shot does."""
+        flows: from it into these where known; grains: of each frame; begins: if the shot does."""
         most = max(one.quantiser8 for one in frames)
         if self.errors is not None and most > TOLD_WRONGLY * frames[0].quantiser8:
             return  # they differ by errors that this one does not hold
@@ -262,8 +262,7 @@ class NoiseTracker:
         self.lately = self.lately._replace(now=now, grain=grains[0])
 
     def by_now(self, frame: Frame) -> PlaneNoise:
-        """The noise of a frame's planes, as it was seen lately. Of a codec's errors, a frame may
-        have fewer than its clip."""
+        """The noise of a frame's planes, as seen lately, with the codec's errors that it has."""
         if all(map(is_even, frame.planes)):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)
         coded = self.lately.compression

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine.cuts import Thumbnail, look_of, same_shot
 from f2rcli.engine.worker import HERE, Worker
 from f2rcli.frames import ClipInfo, Frame, Singles, is_even, same_samples
 from f2rcli.noise.bound import BLOCK, bent, mean
 from f2rcli.samples.defects import SetAside, all_aside, put_back, searches
 from f2rcli.window import with_next
-from f2rcli.yuv import code_span
 
 Copies = list[Frame]  # every frame that shows one picture
 
@@ -115,8 +114,7 @@ def _with_copies(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
 def _steps(frames: Iterator[Frame]) -> Iterator[Step]:
     before: tuple[Frame, Thumbnail] | None = None
     for frame in frames:
-        zero, span = code_span(frame.layout)
-        look = (thumbnail(frame.planes[0]) - zero) / span
+        look = look_of(frame)
         shot = before is not None and same_shot(before[1], look)
         yield Step.of(frame, before[0]) if before is not None and shot else Step(frame)
         before = frame, look

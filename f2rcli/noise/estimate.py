@@ -47,11 +47,9 @@ COLOURED = 0.9, 1.0
 STILL = 1e-4
 MOSTLY = 0.7  # share of a block's bound, from where on what frames differ by there is noise
 # Logarithm of what two looks at one noise differ by, up to which it is chance, and from where on it
-# counts in full: one pair of frames tells a plane's noise within some per cent, and moving texture
-# adds to that.
+# counts in full: a pair of frames tells noise within some per cent; moving texture adds to that.
 CHANCE, SURELY = 0.12, 0.35
-# Along each side of a picture, that are told apart, at most and at least; and blocks along the
-# side of each.
+# Along each side of a picture, that are told apart, at most and at least; and blocks in each.
 PLACES, FEWEST, CELL_BLOCKS = 24, 3, 2
 NEAR = np.outer(*[np.array([0.25, 0.75, 1, 0.75, 0.25])] * 2)  # weights of the places around one
 BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
@@ -81,8 +79,7 @@ class PlaneMap:
         return np.asarray(np.sqrt(self.bound * self.share), np.float32)
 
     def law(self, *, clipped: bool = False) -> NoiseModel:
-        """Standard deviation by brightness, over the whole plane; clipped: before black and white
-        cut it off."""
+        """Standard deviation by brightness, of all of the plane; clipped: before it was cut off."""
         level, variance, worth = self._told()
         if not level.size:
             return NoiseModel.gaussian(0.0, 1)
@@ -159,8 +156,7 @@ class PlaneMap:
 
     @staticmethod
     def _whole(level: Floats, variance: Floats, worth: Floats) -> Mask:
-        """Where black and white, two standard deviations away, cut no noise off: what is cut off is
-        hard to undo."""
+        """Where black and white, two deviations away, cut no noise off, which is hard to undo."""
         rough = float(np.average(variance, weights=worth)) ** 0.5
         return np.asarray((level > 2 * rough) & (level < 1 - 2 * rough))
 
@@ -173,8 +169,7 @@ class PlaneMap:
     def line(self, most: float, *, dark: bool = False) -> NoiseModel:
         """Variance as a line over brightness, as sensors' counts have it. most: the brightest
         sample, which may be the most that the sensor tells: noise is cut off there. dark: whether
-        light may begin above 0, as in files that do not say where black is. Blocks of sparse
-        differences tell nothing."""
+        light may begin above 0, as where a file does not say. Sparse differences tell nothing."""
         seen, variance = self.bound[FULL] > 0, self.variance
         if not seen.any():
             return NoiseModel.gaussian(0.0, 1)
@@ -208,8 +203,7 @@ class PlaneMap:
 
     @property
     def told(self) -> bool:
-        """Whether the network is sure in half of the blocks. In a few it has nothing to compare
-        with."""
+        """Whether the network is sure in half of the blocks; of a few it cannot be."""
         errors = self.error[FULL][self.bound[FULL] > 0]
         return bool(errors.size >= LEAST_BIN and np.median(errors) < SURELY)
 
@@ -237,7 +231,7 @@ class PlaneMap:
     @property
     def sparse(self) -> float:
         """How far from Gaussian it is in most places: 1 of noise, more of snow and glitter."""
-        tails = self.tails[self.bound[FULL] > 0]
+        tails = self.tails[_moving(self.bound[FULL])]
         return float(np.median(tails)) if tails.size else 1.0
 
     @property
@@ -296,8 +290,7 @@ class PlaneMap:
         return self.level[seen].astype(np.float64), self.variance[seen], self._worth()[seen]
 
     def _worth(self) -> Floats:
-        """Weights: sure blocks count far more than those where it is anybody's guess, whose errors
-        are mostly upwards."""
+        """Weights: sure blocks count far more than others, whose errors are mostly upwards."""
         unsure = np.square(self._as_white(self.error)) + (SAMPLING / 2) ** 2
         return np.asarray(unsure**-2, np.float64)
 
@@ -416,8 +409,7 @@ class NoiseMap:
 def _around(apart: Floats, worth: Floats) -> Floats:
     """What the places around each, and a little all of them, say of logarithms on a grid, where
     that is clearly less than 0. Of a place that tells nothing of itself they tell more than the
-    law, which a window elsewhere may have set; and noise that is left harms less than texture that
-    is taken."""
+    law, which a window elsewhere may have set; and noise left harms less than texture lost."""
     total, near = (
         cv2.filter2D(x, -1, NEAR, borderType=cv2.BORDER_CONSTANT) for x in (worth * apart, worth)
     )
