@@ -37,8 +37,7 @@ def threads_for(count: int | None) -> int:
 
 
 def cache_folder(name: str) -> Path | None:
-    """The folder of this user for what f2r can make again, for one purpose; None for users without
-    a home (containers)."""
+    """This user's folder for what can be made again; None for users without a home (containers)."""
     for own in ("XDG_CACHE_HOME", "LOCALAPPDATA"):  # the latter on Windows alone
         if os.path.isabs(os.environ.get(own, "")):  # others are void, by XDG's standard
             return Path(os.environ[own], "f2r", name)

@@ -196,9 +196,8 @@ def available() -> list[str]:
 
 
 def choose(method: str, space: Space, size: str | None = None) -> str:
-    """The bundled weights for a method and space, by name, of a size where there are any; gray
-    pictures go through those for colours where they have none of their own. Raises WeightsError for
-    none."""
+    """The name of the bundled weights for a method and space, of a size where there are any; gray
+    pictures that have none of their own go through those for colours. Raises WeightsError."""
     for served in (space, Space.RGB) if space is Space.GRAY else (space,):
         wanted = method, served.value
         fitting = {n: e for n, e in manifest().items() if (e["method"], e["space"]) == wanted}
@@ -213,8 +212,7 @@ def choose(method: str, space: Space, size: str | None = None) -> str:
 
 
 def load(name_or_path: str) -> Weights:
-    """Weights by bundled name (SHA-256 checked) or path. Raises WeightsError for unknown, missing,
-    damaged or foreign ones."""
+    """Weights by bundled name (SHA-256 checked) or path. Raises WeightsError unless sound."""
     if entry := manifest().get(name_or_path):
         return _read(_bundled(entry), name_or_path, entry["sha256"])
     path = Path(name_or_path)
@@ -227,8 +225,7 @@ def load(name_or_path: str) -> Weights:
 
 
 def share() -> "dict[str, Tensor]":
-    """The tensors of the network of `f2rcli.noise.estimate`. Raises WeightsError for a damaged or
-    missing file."""
+    """The tensors of the network of `noise/estimate.py`. Raises WeightsError, see `_bundled`."""
     from safetensors.torch import load_file
 
     entry = _files().get(SHARE, {"file": f"noise_{SHARE}.safetensors", "sha256": ""})
@@ -268,8 +265,7 @@ def _read(path: Path, name: str, digest: str) -> Weights:
 
 
 def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
-    """Write weights as float16, whole or not at all; returns the file's SHA-256. Raises
-    OutputError."""
+    """Write weights as float16, whole or not at all; returns their SHA-256. Raises OutputError."""
     from safetensors.torch import save as to_bytes
 
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}

@@ -31,8 +31,7 @@ YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
 
 
 def to_rgb(frame: Frame) -> Picture:
-    """The picture of a frame as (3, H, W) RGB, (1, H, W) for gray, or the four planes of a mosaic;
-    alpha is left out."""
+    """A frame's picture without alpha: (3, H, W) RGB, (1, H, W) gray, or a mosaic's four planes."""
     return joined(planes_of(frame), frame.layout)
 
 
@@ -182,8 +181,7 @@ def upsampled(chroma: Any, size: tuple[int, ...], layout: PlaneLayout) -> Any:
 
 
 def coarser(layout: PlaneLayout) -> Iterator[tuple[int, int, float]]:
-    """The axes, -2 or -1, along which chroma is coarser than luma; by how much, and where its
-    samples lie."""
+    """The axes, -2 or -1, along which chroma is coarser than luma; how much; where samples lie."""
     for axis in (-2, -1):
         factor = 2 ** layout.log2_chroma[-1 - axis]
         if factor > 1:

@@ -48,8 +48,7 @@ def choose_device(wish: str) -> torch.device:
 
 
 def choose_precision(wish: str, device: torch.device, pixels: int = 0) -> str:
-    """`auto` -> the fastest precision without visible loss for a picture of so many pixels; others
-    are checked: DeviceError."""
+    """`auto` -> the fastest without visible loss for so many pixels. Raises DeviceError."""
     on_cpu = device.type == "cpu"
     if wish == "fp16" and on_cpu:
         raise DeviceError("precision='fp16': slower than fp32 on CPUs.", hint="Pass bf16 or fp32.")
@@ -66,8 +65,7 @@ def bf16_serves(pixels: int) -> bool:
 
     Matrix units do. The vectors of Intel's processors since Sapphire Rapids, which have avx512_fp16
     too, are half as fast as in float32 (43 against 77 GMAC/s): they count where a virtual machine
-    hides the units. Other vectors were not measured and are taken at their word; emulation is
-    slower.
+    hides the units. Other vectors, not measured, are taken at their word; emulation is slower.
     """
     if getattr(torch.cpu, "_is_amx_tile_supported", bool)():
         return True
@@ -185,9 +183,8 @@ class Runner:
         """inputs: tensors (..., H, W) or tuples of them, with what else a network is given, which
         is the same for a stream -> its outputs, in float32.
 
-        A GPU whose memory others have taken meanwhile gives up recordings, then gets smaller and
-        smaller tiles, for as long as this lives. Raises torch.OutOfMemoryError where the smallest
-        do not fit.
+        A GPU whose memory others have taken meanwhile gives up recordings, then gets ever smaller
+        tiles, for as long as this lives. Raises torch.OutOfMemoryError if the smallest do not fit.
         """
         if self.tile is not None:
             return self._fitting(network, *inputs)

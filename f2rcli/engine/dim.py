@@ -201,8 +201,7 @@ def dim(frames: Sequence[Frame], noise: PlaneNoise) -> bool:
 
 
 def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Way:
-    """What restores a stack's first `frames`, in a row and all different, best; ALONE if too few.
-    restore: see `Restore`."""
+    """What restores a stack's first frames, all different, best; ALONE if there are too few."""
     if len(frames) < LEAST_FRAMES:
         return ALONE
     square, model = _square([planes_of(frame)[0] for frame in frames]), noise.measured
@@ -279,8 +278,7 @@ MOVED = 4.0
 
 
 def apart_by(sums: Singles, alone: Singles, own: Singles) -> Singles:
-    """Power of what two ways to show a picture differ by, place by place, beside that of its own
-    noise."""
+    """Power of what two ways to show a picture differ by, in that of its noise, place by place."""
     parts = (np.square(one - alone) for one in (sums, own))
     apart, noise = (cv2.blur(np.asarray(part, np.float32), (PLACE, PLACE)) for part in parts)
     return np.asarray(apart / np.maximum(noise, LEAST), np.float32)
@@ -289,9 +287,8 @@ def apart_by(sums: Singles, alone: Singles, own: Singles) -> Singles:
 def restored_in_sums(
     pictures: Iterable[Copies], way: Way, engine: Engine, noise: NoiseTracker, restore: Restore
 ) -> Iterator[Copies]:
-    """Every picture with what restored sums show of it, or what it shows by itself where that is
-    something else, as far as the residual contract allows; its copies are as they were but for
-    their samples."""
+    """Every picture, and its copies, with what restored sums show of it, or what it shows by itself
+    where that is something else, as far as the residual contract allows."""
     sums, singles = (
         between(_sums_restored(shown, size, noise.measured, restore))
         for shown, size in zip(tee(pictures), (way.size, 1), strict=True)

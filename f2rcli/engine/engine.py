@@ -134,8 +134,7 @@ class Engine:
         return self.choices | own | ({} if noise is None else {"noise": _law_values(noise)})
 
     def new_method(self, source: PlaneLayout) -> Method:
-        """The method with its networks, for one clip (or one field of an interlaced one) of such
-        planes."""
+        """The method with its networks, for one clip of such planes, or one field of it."""
         run = Runner(
             self.torch_device, self.precision, self.tile, self.graphs, self.check,
             self._with_smaller_tiles,
@@ -158,8 +157,7 @@ STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a ten
 
 
 def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
-    """Choose weights, device, precision and tile for a clip. Raises UsageError, WeightsError,
-    DeviceError."""
+    """Choose how to restore a clip, and on what. Raises UsageError, WeightsError, DeviceError."""
     check_strengths(settings, info)
     threads = threads_for(settings.threads)
     device = choose_device(settings.device)

@@ -35,8 +35,7 @@ CENTRES = 2  # of them, whose noise is read beside both neighbours
 
 
 class Even(NamedTuple):
-    """A space where the noise of counts of light is nearly as strong everywhere, and what it is
-    there."""
+    """A space where the noise of counts is nearly as strong everywhere, and what it is there."""
 
     space: VarianceStabiliser
     noise: PlaneNoise
@@ -59,8 +58,7 @@ class Opening(NamedTuple):
 
 
 def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
-    """The noise of a stream's first PREROLL frames, no two of them alike. coded: whether a codec
-    wrote the file."""
+    """The noise of a stream's first PREROLL frames, all different. coded: see `estimate`."""
     layout = frames[0].layout
     pictures = [picture_of(frame) for frame in frames]
     found = map_of(pictures, coded=coded, whole=not layout.counts_light)
@@ -87,8 +85,7 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     (without one as it was seen in single frames), or of photons where these tell it.
 
     dark: whether black may lie above 0. The network that reads noise has learnt from noise that is
-    nearly as strong everywhere: it looks where that of counts would be, were all that frames differ
-    by noise.
+    nearly as strong everywhere: it looks where that of counts would be, if nothing else differed.
     """
     most = max(float(plane.max()) for one in pictures for plane in one.planes)
     if seen.found is None:
@@ -131,8 +128,7 @@ LEAST_APART, MOST_APART = 0.25, 2.2
 
 
 def _alone(picture: FramePlanes, most: float, cell: int, *, dark: bool) -> NoiseModel | None:
-    """The law that a picture tells by itself, of white noise; None: it has too much texture. cell:
-    see `single_frame_map`."""
+    """A picture's own law, of white noise; None: too much texture. cell: see `single_frame_map`."""
     maps = tuple(m for plane in picture.planes if (m := single_frame_map(plane, cell)))
     told = len(maps) == len(picture.planes)
     return NoiseMap(maps).lines(most, dark=dark) if told else None

@@ -196,8 +196,7 @@ class Marks:
         return bool(self._streams)
 
     def restored(self, clip: Restorer, pictures: Iterator[Copies]) -> Iterator[Frame]:
-        """The frames of the next stream that begins; those that the earlier run has restored come
-        as they were read."""
+        """The frames of the next stream; those that an earlier run has restored come as read."""
         place = len(self._streams)
         self._streams.append(clip)
         state, found = next(self._before, None), clip.windows(pictures)

@@ -113,8 +113,7 @@ def restore_stream(
     frames: Iterable[Frame], engine: Engine, opening: Iterable[Frame] = (), worker: Worker = HERE,
     marks: Marks | None = None,
 ) -> Iterator[Frame]:  # fmt: skip
-    """Every frame restored that is not context. opening, marks: see `denoise_stream`; worker: runs
-    the networks."""
+    """Every frame restored that is not context. See `denoise_stream`; worker: runs networks."""
     whole = begun(unique(opening), engine)
     start = begun(unique(frames, worker, prompt=engine.prompt), engine, whole)
     waiting, pictures, *_ = start

@@ -337,8 +337,7 @@ def beside(window: Window[T]) -> tuple[T, ...]:
 
 
 def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:
-    """Whether two pictures in a row are of one shot. The same one again, after too many copies,
-    begins another."""
+    """Whether two pictures in a row are of one shot; the same again, after many copies, is not."""
     same = same_samples(before.copies[0], after.copies[0])
     return not same and same_shot(before.look, after.look)
 

@@ -49,8 +49,7 @@ class DeviceWorker(Worker):
         self._beside = beside
 
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """See Worker. An error comes where its piece's result would, also that of asking for the
-        piece."""
+        """See Worker. An error comes where its piece's result would, even of asking for it."""
         source, waiting = iter(pieces), deque[Future[T]]()
         while True:
             try:

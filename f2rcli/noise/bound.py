@@ -202,8 +202,7 @@ def of_matches(matched: Matched, slopes: Sequence[Singles]) -> list[Singles]:
 
 
 def of_light(light: Singles, *, chroma: bool) -> list[Singles]:
-    """How bright it is, how near to black and white, how much luma's texture is, and whether the
-    plane is one of colours."""
+    """Its brightness, how near that is to either end, luma's texture, and whether it is chroma."""
     level = mean(light)
     ends = (light < RAIL, light > 1 - RAIL)
     return [

@@ -77,8 +77,7 @@ def _strips(luma: Luma) -> Floats:
 # and MPEG-4; less is told than serves best, because some scenes hold less error (DESIGN.md D57).
 OF_STEP = 0.3
 OF_EDGE = 1.7  # the same as multiples of the excess step at block edges: JPEG, all of it intra
-# Of 255: no codec that leaves a picture leaves edges of MOST_EDGE8, while drawings on a grid of
-# 8 pixels do.
+# Of 255: drawings on a grid of 8 pixels have such edges, no codec that leaves a picture does.
 MOST_EDGE8 = 6.0
 LEAST8, MOST8 = 1.0, 12.0  # of 255: hardly an error, and the most that is told
 
@@ -146,8 +145,7 @@ def _added(noise: NoiseModel, errors: NoiseModel, there: Mask) -> tuple[NoiseMod
 
 
 def compression_of(frames: Sequence[Frame], edges8: float | None) -> Compression | None:
-    """The coding errors of frames; None if hardly any. edges8: of blocks in the clip's first
-    frames."""
+    """The coding errors of frames; None if hardly any. edges8: of the clip's first frames."""
     steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
     stated = OF_STEP * middle(steps) if steps else 0.0
     shown = _shown8(edges8)

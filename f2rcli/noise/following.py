@@ -23,8 +23,7 @@ from f2rcli.noise.estimate import (
 )
 from f2rcli.noise.model import HARDLY_ANY, FramePlanes, Grid, PlaneNoise, blend, white_shares
 
-# Times as grainy as the frame that was looked at last, from which on one is looked at; seen on
-# pairs of rows.
+# Times as grainy as the frame that was looked at last, from where on one is; and rows that tell.
 GRAINIER, GRAIN_ROWS = 1.15, 128
 
 
@@ -38,8 +37,7 @@ def followed(
 
     shown: a frame and one or two neighbours of its shot, or none; grains: of each; unsure: standard
     error of the start, as a share of it; whole: whether all of a large frame is looked at, as its
-    places want; counts: whether it is of counts, whose light tells the noise. flows and coded: see
-    `estimate`.
+    places want; counts: whether light tells the noise, as of counts. flows, coded: see `estimate`.
     """
     if min(shown[0].luma.shape) < BLOCK:
         return start
@@ -80,8 +78,7 @@ def followed(
 
 def _places(start: PlaneNoise, found: NoiseMap, *, parts: bool) -> tuple[Grid, ...]:
     """What places differ by: as at the start, if nothing explains a look better that is far from
-    it in as many places as are told apart at least. parts: whether only parts were looked at, which
-    tell of no other."""
+    it in as many places as are told apart at least. parts: whether parts alone were looked at."""
     now = () if parts else found.places(clipped=start.clipped)
     both = [np.log(np.array(one)) if one else np.zeros(1) for one in (start.places, now)]
     other = np.abs(both[1] - both[0]) > SURELY

@@ -350,8 +350,7 @@ class PlaneNoise:
 
     @classmethod
     def even(cls, sigma: float, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
-        """White noise of one strength, independent by colour, in a file's planes; chroma averaged
-        to its grid."""
+        """White noise, equal and independent by colour, in a file's planes; chroma averaged."""
         count = 4 if layout.family is Family.BAYER else layout.colour_planes
         colours = NoiseModel.gaussian(sigma, count)
         if layout.family is not Family.YUV:

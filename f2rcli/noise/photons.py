@@ -71,8 +71,7 @@ def photon_line(frames: Sequence[Singles]) -> PhotonLine | None:
     few = None if line is None or line.photons >= FEW else _line(frames, few=True)
     if line is None or few is None:
         return line
-    # Of few photons all bands tell more than the finest, unless something moves; shapes see that
-    # less well.
+    # Of few photons all bands tell more than the finest, unless something moves: shapes show less.
     moved = abs(few.gain - line.gain) > 2 * np.hypot(few.error, line.error)
     return line if moved and (few.denied or not line.denied) else few
 

@@ -231,8 +231,7 @@ CORRELATIONS = [n / 20 for n in reversed(range(19))]  # with the next sample, fr
 
 
 def grain_table(noise: PlaneNoise, layout: PlaneLayout) -> str:
-    """The table of the noise of Y'CbCr video: its strength in every plane where luma is as bright,
-    and how coarse it is.
+    """The table of Y'CbCr video's noise: how strong, by luma's brightness, and how coarse it is.
 
     SVT-AV1 (`fgs-table`), aomenc and FFmpeg's libaom-av1 (`film-grain-table=`) read them. Denoised
     and encoded with its table a clip looks as grainy as it was, for a fraction of the bits. Drawn

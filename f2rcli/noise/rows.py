@@ -6,8 +6,7 @@ New offsets are looked for in what a frame differs by from its neighbours in tim
 the mean of frames; columns are rows of the picture on its side.
 
 What stands in a scene fails a test: posts, walls and graphics end somewhere, so pieces disagree; a
-lens blurs lines into their neighbours, and fences and blinds repeat themselves, so that their
-spectrum is not flat.
+lens blurs lines into their neighbours, and the spectrum of fences, which repeat, is not flat.
 """
 
 from collections.abc import Iterable, Sequence
@@ -81,8 +80,7 @@ def in_words(lines: Sequence[RowNoise], levels: tuple[float, float] | None) -> s
 
 
 def shared(pairs: Iterable[Sequence[Values]]) -> float:
-    """The standard deviation of the offsets that rows have in both pictures of every pair; 0: none
-    that are sure."""
+    """The deviation of offsets that rows have in both pictures of every pair; 0: not for sure."""
     seen = list[tuple[Floats, Floats]]()
     for pair in pairs:
         height, width = pair[0].shape

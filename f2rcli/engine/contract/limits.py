@@ -149,8 +149,7 @@ def _made(model: NoiseModel, terms: Terms, device: torch.device, _inference: boo
 
 
 def variances_by(law: Law, shown: Groups, terms: Terms) -> Groups:
-    """The noise's variance by its law where groups are as bright as `shown`; chroma's goes by
-    luma."""
+    """The noise's variance by its law where groups are as bright as `shown`; chroma's by luma."""
     light = [
         resized(shown[0], group.shape[-2:]) if terms.chroma and kind else group
         for kind, group in enumerate(shown)
@@ -185,10 +184,9 @@ CHANGE_SIDE = 9  # samples, over which differences of frames are counted
 
 
 def limit_to_noise(removed: Tensor, variance: Tensor, terms: Terms, kind: int) -> Tensor:
-    """The part of what is `removed` from a group (noisy - restored, (P, H, W)) that may stay
-    removed.
+    """The part of what is `removed` from a group (noisy - restored) that may stay removed.
 
-    variance (P, H, W): of the noise.
+    removed, variance (of the noise): (P, H, W).
     """
     shares = terms.band_shares(kind)
     kept = _of_all_bands(removed, variance, shares)
@@ -321,8 +319,7 @@ def untouched(left: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _part_removed(
     taken: Tensor, shift: Tensor, variance: Tensor, terms: Terms, kind: int
 ) -> Tensor:
-    """The local mean of what is removed, as far as it lies between nothing and all of the shift by
-    more than noise explains."""
+    """The local mean of what is removed, between nothing and all of the shift, beyond its noise."""
     scatter = left_by_box(terms.band_shares(kind), SIDE, taken).sqrt() * SURE
     mean = box(halved(taken), SIDE // 2 + 1)
     shift = resized(shift, mean.shape[-2:])

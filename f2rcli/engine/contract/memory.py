@@ -62,8 +62,7 @@ MOVING = 1 / 4  # share of a frame in a place's motion
 
 
 class Memory(NamedTuple):
-    """What groups of planes showed so far, on the grid of the frame that came last; means by
-    sample, the rest by cell."""
+    """What groups of planes showed so far, where it is in the last frame; all but means by cell."""
 
     means: Sequence[Tensor] = ()
     worths: Sequence[Tensor] = ()  # frames in the means, 1 to MOST
@@ -85,8 +84,7 @@ class Memory(NamedTuple):
 
     @property
     def stands(self) -> bool:
-        """Whether so much of the picture has stood still that its past is worth a whole
-        restoration."""
+        """Whether so much has stood still that the past is worth a whole restoration."""
         return bool(self.means) and float((self.worths[0] > FEWEST[0]).float().mean()) >= 0.02
 
 
@@ -208,9 +206,8 @@ def lost(
 
 
 def _proof(group: Tensor, result: Tensor) -> Tensor:
-    """What a frame tells of a result before it, whose window did not hold it: how much of what that
-    lacks of its mean is truth, as the frame's noise is new; the rest is the mean's noise, here of
-    one frame. (2, P, h, w)"""
+    """What a frame tells of a result before it, whose window did not hold it, as its noise is new:
+    the truth in what that lacks of its mean; and the mean's noise, of one frame. (2, P, h, w)"""
     lacks, shown, frames = result
     truth = (group[:, ::CELL, ::CELL] - shown).mul_(lacks)
     return torch.stack([truth, (lacks * lacks).sub_(truth).mul_(frames)])
@@ -219,9 +216,8 @@ def _proof(group: Tensor, result: Tensor) -> Tensor:
 def nearer(
     memory: Memory, kind: int, shown: Tensor, variance: Tensor, left: Groups, terms: Terms
 ) -> tuple[Tensor, Tensor]:
-    """What brings a restored group nearer to its mean: as much of their difference as is not the
-    mean's own noise, and of the rest the share that later frames prove. And what they are to prove,
-    see `Memory.results`."""
+    """What brings a restored group nearer to its mean: what is not the mean's own noise, and of the
+    rest the share that later frames prove; and what they are to prove, see `Memory.results`."""
     used, worth = _used(memory, kind), memory.worths[kind]
     if here(used) and not used.any():  # while a camera moves: a tenth of a frame's time
         return torch.zeros_like(shown), worth.new_zeros(3, *worth.shape)

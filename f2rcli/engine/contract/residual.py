@@ -2,9 +2,8 @@
 
 A frame's planes, the change that a method would make of them, and what is known besides: the
 noise's law, frames next to it and the motion into them, what every place showed so far. In turn:
-what is removed counts as far as it follows noise; the noise is at most what changes in time; its
-colour is smoothed; no band, place or brightness loses more than its noise; what stands still comes
-nearer to its mean.
+what is removed counts as far as it follows noise; noise is at most what changes in time; colour is
+smoothed; no band, place or brightness loses more than its noise; still things come near their mean.
 """
 
 from collections.abc import Sequence

@@ -68,8 +68,7 @@ class NoiseShares:
         self.by_plane = [one.tolist() for one in found]
 
     def tables(self, terms: Terms, like: Tensor) -> Groups:
-        """Per group, the share (P, STEPS) by the power that is removed around a place;
-        none before any look."""
+        """Per group, the share (P, STEPS) by the power removed around; none before any look."""
         if not self.by_plane:
             return []
         steps = np.linspace(0, MIDDLES[-1], STEPS)
