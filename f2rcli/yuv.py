@@ -144,8 +144,7 @@ DEEPEST = 16  # bits
 
 
 def deepened(frame: Frame) -> Frame:
-    """A frame of video with 16 bits a sample: the same light, and room for finer changes. One that
-    has as many already is given back."""
+    """A frame of video with 16 bits a sample or as many as it has: room for finer changes."""
     if frame.layout.bits >= DEEPEST:
         return frame
     layout, planes = replace(frame.layout, bits=DEEPEST), list[Plane]()

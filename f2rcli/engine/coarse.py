@@ -18,7 +18,7 @@ import numpy as np
 from f2rcli.engine.cuts import Thumbnail, look_of, same_shot
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import LOOK_EVERY
-from f2rcli.engine.measuring import PREROLL, map_of, of_one_shot
+from f2rcli.engine.measuring import PREROLL, map_of, shots_of
 from f2rcli.engine.pictures import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.bound import mean
@@ -114,7 +114,7 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
         return None
     frames = [_cut(frame, part) for frame in frames]
     pictures = [picture_of(shrunk(frame)) for frame in frames]
-    small = map_of(pictures, coded=coded) if any(of_one_shot(pictures)[:1]) else None
+    small = map_of(pictures, coded=coded) if len(shots_of(pictures)[0]) > 1 else None
     if small is None or small.planes[0].level.size < FEWEST:
         return None
     rough = [_in_flat_places(plane) for plane in planes_of(frames[0])]  # enough of white noise

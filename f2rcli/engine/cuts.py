@@ -40,8 +40,7 @@ def same_shot(before: Thumbnail, after: Thumbnail) -> bool:
     """Whether two frames in a row show the same shot.
 
     Correlation ignores a change of exposure, a flash or a fade; the least change keeps noise in
-    featureless frames from looking like a cut. Something large that moves need not end a shot: the
-    scene behind it is as it was.
+    featureless frames from looking like a cut. Behind something large that moves a scene goes on.
     """
     change, power, covariance, stays = _compared(before, after)
     spread = sqrt(power)

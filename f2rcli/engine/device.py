@@ -99,9 +99,8 @@ class _Lent:
 
 @contextmanager
 def lent_threads(count: int) -> Iterator[None]:
-    """So many threads for torch and OpenCV, and the caller's own number afterwards. torch counts
-    threads for each calling thread, OpenCV for the process: it gets its number back once the last
-    of several streams rests."""
+    """So many threads for torch and OpenCV, and the caller's own number afterwards: torch's in each
+    thread, OpenCV's in the process, once the last of several streams rests."""
     own = _lend(count)
     try:
         yield
@@ -111,8 +110,7 @@ def lent_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def threads_given_back(own: int, count: int) -> Iterator[None]:
-    """Within `lent_threads`, the caller's numbers for a while; own: torch's; count: of threads
-    that are lent again afterwards."""
+    """Within `lent_threads`, the caller's numbers for a while; own: torch's; count: lent again."""
     _rest(own)
     try:
         yield

@@ -141,7 +141,8 @@ def _of_photons(
     """The law of photons, or the one that is known; sure: whether that is. tails: fourth moments of
     what frames differ by; of N photons a pixel it is 1 + 1 / (6 N), and where it is not half of
     that, something else than photons comes and goes."""
-    shown = [picture.planes for picture in _first_shot(pictures)]
+    first = len(shots_of(pictures)[0])  # too short to count in it is none: noise parts few photons
+    shown = [picture.planes for picture in pictures[: first if first >= SHORTEST else None]]
     counted = counted_model(shown, law, sure=sure)
     if counted is None:
         return law
@@ -158,12 +159,12 @@ def map_of(
     """What a few frames say beside their neighbours of the same shot; None: no two are of one.
     whole: whether all of a large picture is looked at, which tells what places differ by; like:
     pictures that tell which are of one shot, by default these."""
-    together = of_one_shot(like or pictures)
-    if not any(together) or min(pictures[0].planes[0].shape) < 16:
+    if len(pictures) < 2 or min(pictures[0].planes[0].shape) < 16:
         return None
-    inner = between(together)
-    begins = together.index(True)
-    squares = squares_of(pictures[begins].luma)
+    shots = shots_of(like or pictures)
+    inner = between(shots)
+    begins = next(shot for shot in shots if len(shot) > 1)
+    squares = squares_of(pictures[begins[0]].luma)
     wanted = 1 if squares and whole else CENTRES  # a large one tells as much
     # codecs make frames of film more and less grainy, and their noise is one
     grains = [1.0 if whole else grain(one) for one in like or pictures]
@@ -171,31 +172,35 @@ def map_of(
     other = [i for i in inner if not any(as_grainy(grains[i], grains[n]) for n in centres)]
     if other and wanted > 1:  # a line is seen best where light differs
         centres[-1] = other[0]
-    groups = [_alike(i, together, grains) for i in centres] or [[begins, begins + 1]]
+    groups = [_alike(i, shots, grains) for i in centres] or [begins]
     shown = ([pictures[place] for place in places] for places in groups)
     parts = () if whole else squares
     maps = [estimate(one, [None] * (len(one) - 1), parts, coded=coded) for one in shown]
     return NoiseMap.joined(maps)
 
 
-def _alike(place: int, together: Sequence[bool], grains: Sequence[float]) -> list[int]:
+def _alike(place: int, shots: Sequence[list[int]], grains: Sequence[float]) -> list[int]:
     """A place and two near it, of its shot, by preference as grainy: light may alternate."""
-    shot = [n for n in range(len(grains)) if all(together[min(n, place) : max(n, place)])]
-    shot.sort(key=lambda n: (not as_grainy(grains[n], grains[place]), abs(n - place)))
-    return shot[:3]
+    shot = next(shot for shot in shots if place in shot)
+    near = sorted(shot, key=lambda n: (not as_grainy(grains[n], grains[place]), abs(n - place)))
+    return near[:3]
 
 
-def of_one_shot(pictures: Sequence[FramePlanes]) -> list[bool]:
-    """Whether each picture is of one shot with the next. Where no two are, all of them count as
-    such: single frames would take texture that is new in each for noise."""
+def shots_of(pictures: Sequence[FramePlanes]) -> list[list[int]]:
+    """The places of pictures by shot. Where no two are of one, all of them count as such: single
+    frames would take texture that is new in each for noise."""
     looks = [thumbnail(picture.luma) for picture in pictures]
-    found = [same_shot(*pair) for pair in pairwise(looks)]
-    return found if any(found) else [True] * len(found)
+    shots = [[0]]
+    for place, pair in enumerate(pairwise(looks), 1):
+        if not same_shot(*pair):
+            shots.append([])
+        shots[-1].append(place)
+    return shots if len(shots) < len(looks) else [list(range(len(looks)))]
 
 
-def between(together: Sequence[bool]) -> list[int]:
+def between(shots: Sequence[list[int]]) -> list[int]:
     """Places of pictures that are of one shot with both neighbours."""
-    return [i for i, (before, after) in enumerate(pairwise(together), 1) if before and after]
+    return [place for shot in shots for place in shot[1:-1]]
 
 
 def spread(places: Sequence[int], wanted: int) -> list[int]:
@@ -211,22 +216,9 @@ def ends_at_codes(layout: PlaneLayout) -> bool:
 
 def lit(frames: Sequence[Frame]) -> Sequence[Frame]:
     """The brightest shot that is long enough to count photons in; all frames where none is."""
-    shots = [[frames[0]]]
-    for frame, joined in zip(frames[1:], of_one_shot(list(map(picture_of, frames))), strict=True):
-        if joined:
-            shots[-1].append(frame)
-        else:
-            shots.append([frame])
-    long = (shot for shot in shots if len(shot) >= SHORTEST)
+    shots = shots_of(list(map(picture_of, frames)))
+    long = ([frames[place] for place in shot] for shot in shots if len(shot) >= SHORTEST)
     return max(long, key=lambda shot: np.mean([f.planes[0].mean() for f in shot]), default=frames)
-
-
-def _first_shot(pictures: Sequence[FramePlanes]) -> Sequence[FramePlanes]:
-    """Pictures up to a cut. A shot too short to count in is none: between frames of a few photons
-    noise alone looks like a cut."""
-    together = of_one_shot(pictures)
-    first = together.index(False) + 1 if False in together else 0
-    return pictures[:first] if first >= SHORTEST else pictures
 
 
 def stated_model(stated: tuple[tuple[float, float], ...], planes: Sequence[Singles]) -> NoiseModel:

@@ -330,8 +330,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
 
     @property
     def can_keep(self) -> bool:
-        """Whether a run that is asked to stop has lasted long enough, and has the means, to be gone
-        on with from the frame in hand."""
+        """Whether a run that is asked to stop can be gone on with, and has lasted long enough."""
         lasted, marks = self.clock() - self._began >= FIRST, self.marks
         return lasted and self._going and marks is not None and marks.begun
 

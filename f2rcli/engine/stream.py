@@ -42,8 +42,7 @@ def denoise_stream(
     marks: where streams stand, of a run that can be gone on with (`RunRecord.marks`). deepens:
     whether results have 16 bits, see `deepened`; where nothing changes, frames stay as they are.
 
-    Lanes are clips of their own. Holds one window of frames, two at most for interlaced clips,
-    whose fields go separate ways.
+    Lanes are clips of their own. Holds one window of frames, two of interlaced clips' fields.
     """
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
@@ -195,8 +194,7 @@ class Begun(NamedTuple):
 
 
 def begun(pictures: Iterator[Copies], engine: Engine, whole: Begun | None = None) -> Begun:
-    """The first pictures and the rest. whole: the clip's own beginning, which shows its lines and
-    its noise; by default this is it."""
+    """The first pictures and the rest. whole: the clip's own beginning, if this is another."""
     waiting = deque(islice(pictures, PREROLL))
     if whole is None or not whole.waiting:
         lines = remover_for([copies[0] for copies in waiting], engine)

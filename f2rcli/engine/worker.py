@@ -86,9 +86,8 @@ class ThreadWorker(Worker):
 
 @contextmanager
 def network_worker(engine: Engine) -> Iterator[Worker]:
-    """A thread beside the caller's; the caller's own where the engine has only one thread, or works
-    on a GPU, whose host looks ahead in a thread beside it unless results may not wait. However it
-    ends, no work is left running."""
+    """A thread beside the caller's; the caller's own where the engine has only one, or a GPU, whose
+    host looks ahead in a thread beside it unless results may not wait. No work is left running."""
     on_device = engine.torch_device.type != "cpu" or engine.store.away
     if engine.prompt if on_device else engine.threads < 2:
         yield HERE

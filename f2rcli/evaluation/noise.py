@@ -18,8 +18,8 @@ from f2rcli.engine.measuring import (
     between,
     ends_at_codes,
     lit,
-    of_one_shot,
     opening_noise,
+    shots_of,
     spread,
 )
 from f2rcli.engine.pictures import to_measure
@@ -91,8 +91,7 @@ def described(
 
     full_range: whether their ends are those of the codes; counts: whether they count light.
     """
-    together = of_one_shot(pictures)
-    inner = between(together)
+    inner = between(shots_of(pictures))
     if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
         return None
     places = spread(inner, WINDOWS)

@@ -151,8 +151,7 @@ def of_frame(x: Singles, apart: Sequence[Singles], slopes: Sequence[Singles]) ->
 
 
 def of_differences(apart: Sequence[Singles]) -> list[Singles]:
-    """How the differences to the two neighbours look: energies by band, row and column, how rare
-    large ones are, and how the two agree."""
+    """How differences to both neighbours look: their energies, rare large ones, how they agree."""
     first, second = apart
     fines = [bent(one) for one in apart]
     full = [mean(one**2) for one in apart]

@@ -135,9 +135,8 @@ def together(noise: PlaneNoise, coded: Compression, layout: PlaneLayout) -> Plan
 
 
 def _added(noise: NoiseModel, errors: NoiseModel, there: Mask) -> tuple[NoiseModel, Floats]:
-    """Noise with errors where they are there, and the share of its variance that these are. What a
-    codec rounded off of noise changes with it and is counted there: the scene's is as much of the
-    errors as they are stronger."""
+    """Noise with errors where there are any, and their share of its variance. What a codec rounded
+    off of noise is counted there: the scene's is as much of the errors as they are stronger."""
     power, more = (np.square(one.sigma) for one in (noise, errors))
     more = np.where(there, more * more / (power + more).clip(1e-18), 0)
     curves = np.sqrt(np.square(noise.at_knots()) + more[:, None])

@@ -221,8 +221,7 @@ class PlaneMap:
     @property
     def kept(self) -> float:
         """The noise's variance over half of what frames differ by: more than 1 where a frame keeps
-        noise of the one before, as after a camera's own denoising. In eighths: a GPU records its
-        work anew for another number."""
+        noise, as after a camera's own denoising. In eighths: a GPU records anew for each number."""
         _, noise, worth = self._told()
         bound = self._as_white(self.bound)[self._seen()]
         apart = float(np.sum(worth * np.minimum(noise, bound)))
@@ -445,12 +444,10 @@ def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
 
 
 def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
-    level, bound, share, error, where, still, tails = (
-        np.concatenate([getattr(each, name) for each in maps], axis=-2)
-        for name in ("level", "bound", "share", "error", "where", "still", "tails")
-    )
-    shares = np.mean([each.shares for each in maps], 0).tolist()
-    return PlaneMap(level, bound, share, error, tuple(shares), where, still, tails)
+    names = ("level", "bound", "share", "error", "where", "still", "tails")
+    joined = {name: np.concatenate([getattr(one, name) for one in maps], -2) for name in names}
+    shares = tuple(np.mean([one.shares for one in maps], 0).tolist())
+    return replace(maps[0], shares=shares, **joined)
 
 
 def estimate(

@@ -85,8 +85,7 @@ def measured_shares(flat: Singles) -> Shares:
 
 
 LEAST_SIGMA = 1e-6  # of white - black: noise below it is none
-# Standard deviations from where on a density counts for nothing in float32. Processors take ten
-# times as long for numbers below its range.
+# Deviations from where on a density is 0: processors take ten times as long for less than float32.
 FARTHEST = 10.0
 
 
@@ -361,8 +360,7 @@ class PlaneNoise:
         return replace(found, colours=colours)
 
     def picture(self, layout: PlaneLayout, channels: int) -> NoiseModel:
-        """The noise of a frame's picture as networks for R, G, B (or `channels` of gray) see it:
-        that of independent planes, joined."""
+        """The noise of a frame's picture as networks for R, G, B (or `channels` of gray) see it."""
         if self.colours is not None:
             return self.colours
         if layout.family is not Family.YUV:

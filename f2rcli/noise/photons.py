@@ -78,8 +78,7 @@ def photon_line(frames: Sequence[Singles]) -> PhotonLine | None:
 
 def _line(frames: Sequence[Singles], *, few: bool) -> PhotonLine | None:
     every = tuple(np.concatenate(p) for p in zip(*_blocks(frames, few), strict=True))
-    # Blocks that are all as dark have not a count in other frames: there is no light. One alone is
-    # but the darkest of those that have some.
+    # Blocks that are all as dark have not a count in other frames; one alone is but the darkest.
     dim = every[2] == every[2].min()
     lit = ~dim if dim.sum() > 1 else np.ones_like(dim)
     bright, variance, others = (one[lit] for one in every)

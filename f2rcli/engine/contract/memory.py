@@ -92,9 +92,8 @@ def added(
     memory: Memory, groups: Groups, variances: Groups, terms: Terms, flows: Sequence[Tensor]
 ) -> Memory:
     """The memory with the next frame; variances: of its noise; flows (1, H, W, 2): into the frames
-    beside it, as far as they are known. Where hardly any place rests, it knows nothing but that:
-    means would be worth nothing (0.00 dB of luma), and take a tenth of a frame. A device would have
-    to be asked, and waited for."""
+    beside it, where known. Where hardly any place rests, it knows nothing but that: means would be
+    worth nothing (0.00 dB of luma), and take a tenth of a frame. Devices would have to be asked."""
     motion = _motion(memory, flows)
     if here(groups[0]) and _places_at_rest(motion) < HARDLY_ANY:
         return Memory(motion=motion)
@@ -110,7 +109,7 @@ def added(
     pairs = zip(powers, memory.powers, strict=True)
     shares = [(now / was.clamp_min(LEAST)).clamp_(1 / MOST, MOST) for now, was in pairs]
     moves = [one.square().sum(0, keepdim=True) > RESTING**2 for one in motion]
-    means, worths, lately, calms, matches, proofs = [], [], [], [], [], []
+    parts, proofs = [], []
     for kind, (group, variance) in enumerate(zip(groups, variances, strict=True)):
         mean, worth = memory.means[kind], (memory.worths[kind] * shares[kind]).clamp_max_(MOST)
         apart = group - mean
@@ -130,11 +129,9 @@ def added(
             kept = memory.proofs[kind] * (worth / before * FADING) if memory.proofs else 0
             proofs.append(kept + _proof(group, memory.results[kind]))
         worth = worth.add_(1).clamp_max_(MOST)
-        means.append(mean + apart.div_(resized(worth, group.shape[-2:])))
-        worths.append(worth)
-        lately.append(few - new / worth)
-        calms.append(calm)
-        matches.append(alike)
+        mean = mean + apart.div_(resized(worth, group.shape[-2:]))
+        parts.append((mean, worth, few - new / worth, calm, alike))
+    means, worths, lately, calms, matches = map(list, zip(*parts, strict=True))
     return memory._replace(
         means=means, worths=worths, lately=lately, calm=calms, motion=motion, matches=matches,
         proofs=proofs, powers=powers,

@@ -100,8 +100,7 @@ class Contract:
         context.past.memory = self._store.graphs(name, work, groups, law, known, ways)
 
     def _known(self, frame: Frame, context: FrameContext) -> tuple[Groups, Terms, Law, Memory]:
-        """A frame's groups, the contract's terms for them, the law of their noise, and what is
-        remembered of the frames before."""
+        """A frame's groups, their terms, the law of their noise, and the memory of those before."""
         groups, noise, past = self._store.groups(frame), context.noise, context.past
         most = allowance(self._settings, frame.layout)
         # half of a louder frame's noise is what it differs from calmer ones by
