@@ -84,9 +84,7 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def random_numbers_of_its_own(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def own_random_numbers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test draws the same numbers whichever tests ran before it."""
     if isinstance(getattr(request.module, "RNG", None), np.random.Generator):
         monkeypatch.setattr(request.module, "RNG", np.random.default_rng(0))

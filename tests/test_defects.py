@@ -161,9 +161,7 @@ def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
         mosaics.append(codes(values, "u2"))
     mosaics[3][30, 30] = 3000
     alone = [set_aside(frame(one, RAW)) for one in mosaics]
-    assert not all(
-        np.isin(places, one.aside[0].repaired).all() if one.aside else 0 for one in alone
-    )
+    assert not all(np.isin(places, f.aside[0].repaired).all() if f.aside else 0 for f in alone)
     assert RAW.mosaic is not None
     seen = lanes.measure_lane(mosaics, (), RAW.mosaic)
     assert seen.defects.tolist() == places

@@ -394,6 +394,15 @@ def test_sound_is_encoded_if_asked(tools, tmp_path: Path, suffix: str, codec: st
     assert seconds == pytest.approx(0.8 + 0.2 - (start or 0), abs=0.2)
 
 
+def test_sound_that_tells_only_how_many_channels_is_encoded(tools, tmp_path: Path) -> None:
+    """As PCM of AVI, MXF and MKV, and WMA."""
+    clip, pcm = tools.film(tmp_path / "in.mkv", pts=5, audio=True), tmp_path / "pcm.mkv"
+    tools.passthrough(clip, pcm, WriteOptions(audio_codec="pcm_s16le"))
+    tools.passthrough(pcm, tmp_path / "out.mp4", WriteOptions(audio_codec="aac"))
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert out.streams.audio[0].layout.name == "mono"
+
+
 @pytest.mark.parametrize(("suffix", "held"), [(".mp4", True), (".mkv", False)])
 def test_a_file_of_its_own_kind_holds_what_sound_it_held(tools, tmp_path: Path, suffix, held):
     """Players hardly know PCM in MP4; what comes from there stays there."""

@@ -110,10 +110,8 @@ def test_good_frames_beside_bad_ones_are_restored_as_what_they_are(
     frames = [both[n in good] for n, both in enumerate(zip(*codes, strict=True))]
     restored = list(denoise_stream(frames, reader.info, engine))
     for n in good:
-        before, after = (
-            np.std(f[n].planes[0] - truth[n].astype(float)) for f in (frames, restored)
-        )
-        assert after < most * before
+        before, left = (np.std(f[n].planes[0] - truth[n].astype(float)) for f in (frames, restored))
+        assert left < most * before
 
 
 def test_steps_of_headers_are_those_of_the_tables() -> None:

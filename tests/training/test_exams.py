@@ -63,7 +63,5 @@ def test_of_few_areas_nothing_is_certain_and_neither_of_none() -> None:
 def test_a_doubt_about_the_noise_counts_against_a_gain() -> None:
     before, after = errors(10.0), errors(9.0, seed=1)
     gained = error_reduction(before, after).mean
-    doubtful = [
-        one._replace(doubts=(sign * gained,) * 4) for one, sign in ((before, 1), (after, 0))
-    ]
+    doubtful = [e._replace(doubts=(sign * gained,) * 4) for e, sign in ((before, 1), (after, 0))]
     assert not is_significant(*doubtful)

@@ -557,6 +557,8 @@ def _add_sound(container: OutputContainer, stream: AudioStream, encoder: str) ->
     context, own = target.codec_context, source.format.name
     forms = [form.name for form in codec.audio_formats or ()]
     context.format = next((f for f in forms if f.rstrip("p") == own.rstrip("p")), [*forms, own][0])
-    context.layout, context.time_base = source.layout.name, Fraction(1, rate)
+    # PCM and WMA may count channels alone ("2 channels"): FFmpeg's usual ones of that number (2c).
+    context.layout = re.sub("^([1-8]) channels$", r"\1c", source.layout.name)
+    context.time_base = Fraction(1, rate)
     context.bit_rate = _PER_CHANNEL * context.layout.nb_channels
     return described(target, stream, container)
