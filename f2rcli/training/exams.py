@@ -35,12 +35,6 @@ class Noise(NamedTuple):
     shown: float
     target: float
 
-    @classmethod
-    def of_pair(cls, shown: Tensor, target: Tensor, tau: float = TAU) -> "Noise":
-        """Of a recorrupted pair, whose difference is drawn noise, (tau + 1 / tau) n'."""
-        apart = float((shown - target).square().mean())
-        return cls(apart * tau**2 / (1 + tau**2), apart / (1 + tau**2))
-
 
 class SampleErrors(NamedTuple):
     """Of an estimate of one held-out sample."""
@@ -64,13 +58,14 @@ class SampleErrors(NamedTuple):
         twice, and weights that let through less look better by it, or worse, than they are. By as
         much the mean may be off that black and white leave of the noise.
         """
-        found, drawn = stored(1.0), (shown - target) / (1 + tau**2)
-        squares = (found - target).square()
-        doubt = float(2 * variance_error * (found * drawn).mean())
+        found, apart = stored(1.0), shown - target  # (tau + 1 / tau) n'
+        squares, both = (found - target).square(), 1 + tau**2
+        doubt = 2 * variance_error / both * float((found * apart).mean())
         # were it drawn too strong, the true sigma would be lower
         lower = (stored(1 - variance_error / 2) - target).square()
         doubt += float((squares - lower).mean())
-        return cls(squares, Noise.of_pair(shown, target, tau), doubt)
+        power = float(apart.square().mean())
+        return cls(squares, Noise(power * tau**2 / both, power / both), doubt)
 
 
 class ValidationErrors(NamedTuple):

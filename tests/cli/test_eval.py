@@ -53,6 +53,13 @@ def test_denoised_against_clean_is_the_formula(evaluate: Run, clips: Path, tmp_p
     np.testing.assert_allclose(frames[:4], wanted, atol=1e-3)
 
 
+def test_what_a_clip_is_taken_for_is_said_once(evaluate: Run, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((32, 32), 99, np.uint8))
+    words = ("--noise", "g10", "--noise", "g30", "--methods", "none", *PSNR)
+    done = evaluate("--clean", tmp_path / "%d.png", *words)
+    assert done.err.count("carry no time") == 1
+
+
 def test_methods_run_on_noise_that_is_made_here(evaluate: Run, clips: Path) -> None:
     words = ("--noise", "gaussian:25", "--frames", 3, "--seed", 4, *PSNR, "--json")
     values = means(evaluate("--clean", clips / "clean.mkv", *words))
