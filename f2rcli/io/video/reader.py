@@ -451,5 +451,6 @@ class VideoReader(Reader):
             promised, came = float(end - self._first_time), float(read - self._first_time)
             frames = max(1, round((end - read) / step))
             ledger.missing_frames += frames
-            about = f"about {count(frames)} missing at the end"
+            start = _UNREFERRED in ledger.remarks  # from where its clock and that duration count
+            about = f"about {count(frames)} missing {'at the start' if start else 'at the end'}"
             ledger.fault(f"{by} promises {promised:.2f} s, {came:.2f} s were read: {about}")
