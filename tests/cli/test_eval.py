@@ -54,7 +54,8 @@ def test_denoised_against_clean_is_the_formula(evaluate: Run, clips: Path, tmp_p
 
 
 def test_what_a_clip_is_taken_for_is_said_once(evaluate: Run, tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "0.png"), np.full((32, 32), 99, np.uint8))
+    for name in ("0.png", "1.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((32, 32), 99, np.uint8))
     words = ("--noise", "g10", "--noise", "g30", "--methods", "none", *PSNR)
     done = evaluate("--clean", tmp_path / "%d.png", *words)
     assert done.err.count("carry no time") == 1

@@ -234,9 +234,8 @@ def moving(count: int) -> list[Codes]:
 
 def noised(frames: list[Codes]) -> list[Codes]:
     rng = np.random.default_rng(7)
-    return [
-        np.rint(f + rng.normal(0, SIGMA, f.shape)).clip(0, 255).astype(np.uint8) for f in frames
-    ]
+    louder = (np.rint(f + rng.normal(0, SIGMA, f.shape)) for f in frames)
+    return [f.clip(0, 255).astype(np.uint8) for f in louder]
 
 
 def by_example(graphs: Path, frames: list[Codes], folder: Path) -> list[Codes]:
