@@ -153,9 +153,11 @@ class Lockstep(AbstractContextManager["Lockstep"]):
             before, lane = before if first.lane == lane else None, first.lane
             order = sorted(frames, key=lambda name: (name == CLEAN, name != NOISY))
             levels = first.layout.levels
-            before = FrameSet(
-                index, {n: self._picture(n, frames[n], levels) for n in order}, before
-            )
+            if levels is not None and not index:
+                scale = "from black {:.6g} to white {:.6g} of its first lane".format(*levels)
+                self.remarks.append(f"{self.first.name}: dB and /255 {scale}")
+            sides = {name: self._picture(name, frames[name], levels) for name in order}
+            before = FrameSet(index, sides, before)
             yield before
 
     def _picture(self, name: str, frame: Frame, levels: tuple[float, float] | None) -> Picture:
@@ -168,9 +170,8 @@ class Lockstep(AbstractContextManager["Lockstep"]):
         if frame.layout.space is Space.BAYER:
             return self._cut(yuv.to_rgb(frame), scale=2)
         if levels is not None and frame.layout.levels is not None:
-            return self._cut(
-                yuv.to_rgb(replace(frame, layout=replace(frame.layout, levels=levels)))
-            )
+            own = replace(frame, layout=replace(frame.layout, levels=levels))
+            return self._cut(yuv.to_rgb(own))
         picture, free = yuv.to_rgb(frame), name == NOISY and self.made_floats
         return self._cut(picture if free else np.clip(picture, 0, 1))
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 from tests.cli.conftest import Done, rgb, write_clip
@@ -59,6 +61,20 @@ def test_what_a_clip_is_taken_for_is_said_once(evaluate: Run, tmp_path: Path) ->
     words = ("--noise", "g10", "--noise", "g30", "--methods", "none", *PSNR)
     done = evaluate("--clean", tmp_path / "%d.png", *words)
     assert done.err.count("carry no time") == 1
+
+
+def test_a_stacks_decibels_say_their_black_and_white(evaluate: Run, tmp_path: Path) -> None:
+    noisy, clean = tmp_path / "noisy.tif", tmp_path / "clean.tif"
+    codes = np.random.default_rng(0).normal(300, 12, (4, 48, 64)).round().astype(np.uint16)
+    tifffile.imwrite(noisy, codes, photometric="minisblack")
+    wave = np.zeros_like(codes) + np.arange(268, 332, dtype=np.uint16)
+    tifffile.imwrite(clean, wave, photometric="minisblack")
+    done = evaluate(noisy, "--clean", clean, *PSNR)
+    told = re.search(r"note: clean.tif: dB .* black (.+) to white (.+) of its", done.err)
+    assert told, done.err
+    apart = (codes.astype(float) - wave) / (float(told[2]) - float(told[1]))
+    wanted = -10 * np.log10((apart**2).mean((1, 2)))
+    assert f"{wanted.mean():.2f}" in done.out
 
 
 def test_methods_run_on_noise_that_is_made_here(evaluate: Run, clips: Path) -> None:
