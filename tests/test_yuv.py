@@ -34,9 +34,7 @@ def random_frame(layout: PlaneLayout, height: int, width: int, seed: int = 0) ->
 
 
 @given(layout=layouts, height=st.integers(1, 19), width=st.integers(1, 19), seed=st.integers(0, 99))
-def test_no_change_gives_back_every_sample(
-    layout: PlaneLayout, height: int, width: int, seed: int
-) -> None:
+def test_no_change_changes_nothing(layout: PlaneLayout, height: int, width: int, seed: int) -> None:
     frame = random_frame(layout, height, width, seed)
     picture = yuv.to_rgb(frame)
     assert picture.shape == (layout.colour_planes, height, width)

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from f2rcli import methods
+from f2rcli.engine.contract.residual import coarse
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import Opening, into, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
@@ -37,8 +37,6 @@ HARDLY_ANY8 = 255 * HARDLY_ANY
 WEAK8 = 16.0
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
-RARE = 0.1  # of a code, the noise of a count in a hundred pixels
-LEFT = 0.02  # of the variance of dim stacks' noise: 13 to 22 dB went (ten simulated ones)
 BETWEEN_CODES = (
     "what is left is noise of less than a code: samples are whole codes, and what lies between is "
     "rounded; as 32-bit floats more of it goes"
@@ -183,19 +181,12 @@ class NoiseTracker:
         sigma = mean_sigma8(self.of_picture(found.planes))
         if measurable and self.errors is None and not self.sensor and sigma < HARDLY_ANY8:
             self.engine.found.note(NOTHING_TO_DO)
-        counts = self.sensor and self.layout.mosaic is None and not self.layout.float_samples
-        if counts and self._rounds_off(frames[0]):
+        stack = self.sensor and self.layout.levels is not None and not self.layout.float_samples
+        noise = found.planes.model.at(picture_of(frames[0]).planes[0])
+        if stack and coarse(noise, self.layout, 1.0):
             self.engine.found.note(BETWEEN_CODES)
         if methods.load(self.engine.settings.method).wants_sigma:
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
-
-    def _rounds_off(self, frame: Frame) -> bool:
-        """Whether whole codes, of which rounding adds a twelfth in variance where there is noise,
-        cost a frame more than 1 dB of what is left of it."""
-        noise = self.start.planes.model.at(picture_of(frame).planes[0], 0)
-        noise = noise * code_span(self.layout)[1]
-        power, noisy = float(np.square(noise).mean()), float(np.mean(noise > RARE))
-        return power > RARE**2 and noisy / 12 > (10**0.1 - 1) * LEFT * power
 
     def follow_codec(self, index: int, frames: Sequence[Frame]) -> None:
         """Ask anew now and then how strong the codec's errors are. frames: of the window around

@@ -168,6 +168,15 @@ def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> N
     assert not f2rcli.denoise(steps.astype(np.uint16), axes="TYX", return_report=True)[1].notes
 
 
+def test_places_of_a_photon_a_pixel_keep_their_light_in_whole_codes() -> None:
+    light = cells(16)[:, :96, :96] / 5
+    codes = np.random.default_rng(5).poisson(light).astype(np.uint8)
+    apart = [one - light for one in (f2rcli.denoise(codes), codes)]
+    done, given = (np.square(one.reshape(16, 12, 8, 12, 8).mean((2, 4))).mean() for one in apart)
+    assert done < given / 4
+    assert np.square(apart[0]).mean() < np.square(apart[1]).mean() / 3
+
+
 @pytest.mark.parametrize("gain", [0.5, 6.0])
 def test_it_is_said_where_whole_codes_cost_much_of_what_is_gained(gain: float) -> None:
     rng, light = np.random.default_rng(6), cells(8)[:, :96, :96]
