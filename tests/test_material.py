@@ -102,9 +102,7 @@ def test_every_scene_is_drawn_within_black_and_white(name: str) -> None:
     assert -1e-3 <= scene.min() <= scene.max() <= 1 + 1e-3
 
 
-def test_training_says_what_it_takes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "fuse", "--help"])
     with pytest.raises(SystemExit, match="0"):
         runpy.run_path(str(PRETRAINING / "train.py"), run_name="__main__")

@@ -120,9 +120,7 @@ def planes(path: Path) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("coarse_alone")
-def test_what_it_will_take_is_told_before_the_wait(
-    f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_costs_are_told_beforehand(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guess at first, which says so; then by the last run of this kind on this machine, whose
     memory was once told by a formula (3.0 GB where 1.9 were taken)."""
     held = iter([900_000_000, 1_700_000_000])
@@ -354,9 +352,7 @@ def test_an_excerpt_shows_the_pixels_of_the_whole_run(f2r: Run, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("coarse_alone")
-def test_a_preview_is_a_still_of_a_moment_before_and_after(
-    f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_previews_show_both_sides(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = f2r("denoise", clip, "-o", clip.with_name("out.mp4"), "--preview", "0.12")
     assert done.code == EXIT_OK, done.err
     assert "of memory here" in done.err.splitlines()[0]
@@ -381,9 +377,7 @@ def test_a_film_goes_into_a_folder(f2r: Run, clip: Path, tmp_path: Path, name: s
     assert [path.name for path in (tmp_path / name).iterdir()] == ["clip.mp4"]
 
 
-def test_the_folder_that_one_stands_in_has_a_name(
-    f2r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_this_folder_has_a_name(f2r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ended as a bug in f2r, and with -o its name was empty."""
     (tmp_path / "run" / "sub").mkdir(parents=True)
     write_clip(tmp_path / "run" / "%03d.png", frames=3)

@@ -100,9 +100,7 @@ def test_what_is_no_clip_is_one_clear_line(
 
 
 @pytest.mark.parametrize("name", ["moon.ser", "take.mlv"])
-def test_a_format_of_a_neighbouring_trade_names_the_way(
-    f2r: Callable[..., Done], tmp_path: Path, name: str
-) -> None:
+def test_foreign_formats_name_the_way(f2r: Callable[..., Done], tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"SIMPLE  =                    T" + bytes(5000))
     done = f2r("denoise", tmp_path / name)
     assert done.code == EXIT_INPUT

@@ -58,9 +58,7 @@ SIZES = [(40, 52), (41, 53), (5, 3)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_filters_are_the_same_by_opencv_and_by_torch(
-    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_opencv_filters_as_torch(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     planes = torch.from_numpy(np.random.default_rng(0).random((2, *size), np.float32))
     shapes = [(size[0] // 2, size[1] // 2), (2 * size[0], 2 * size[1]), (size[0] - 1, size[1] - 2)]
 
@@ -81,9 +79,7 @@ def test_filters_are_the_same_by_opencv_and_by_torch(
         torch.testing.assert_close(one, other, atol=2e-3, rtol=2e-3)
 
 
-def test_a_device_is_asked_before_the_frame_before_is_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_device_is_asked_before_a_frame_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it works while that is written and the next is read; the frames are the same."""
     frames, order, results = noisy_clip(7, height=24, width=32), [], []
     start = window_loop.Restorer.start

@@ -101,9 +101,7 @@ def test_a_run_killed_around_a_rise_of_noise_goes_on_with_frames_prepared_anew(t
 
 
 @pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told"])
-def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_noise(
-    tmp_path, kind, monkeypatch
-) -> None:
+def test_so_do_fields_lanes_mosaics_large_frames_told_noise(tmp_path, kind, monkeypatch) -> None:
     # Networks pad most of these pictures, and what they give back are views of larger ones.
     frames = noisy_clip(6, height=40, width=48)
     if kind == "gray stack":

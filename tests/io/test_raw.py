@@ -393,9 +393,7 @@ def endless_crw(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "made"), [("a.cr3", deep_cr3), ("a.crw", endless_crw)])
-def test_files_made_to_exhaust_a_reader_are_refused(
-    name: str, made: Callable[[Path], None], tmp_path: Path
-) -> None:
+def test_greedy_files_are_refused(name: str, made: Callable[[Path], None], tmp_path: Path) -> None:
     made(tmp_path / name)
     before = time.process_time()
     with pytest.raises(InputError):

@@ -556,9 +556,7 @@ def test_interleaved_channels_of_scanimage_are_lanes(said: str, tmp_path: Path) 
          "TZCYX", (3, 4, 2)),
     ],
 )  # fmt: skip
-def test_volumes_of_scanimage_have_time_and_depth(
-    said: str, axes: str, outer: tuple[int, ...], tmp_path: Path
-) -> None:
+def test_scanimage_volumes(said: str, axes: str, outer: tuple[int, ...], tmp_path: Path) -> None:
     pages = movie((int(np.prod(outer)), 12, 14))
     write_scanimage(tmp_path / "a.tif", pages, said.format(3))
     with open_reader(tmp_path / "a.tif") as reader:

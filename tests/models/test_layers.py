@@ -67,9 +67,7 @@ def test_a_trunk_says_the_same_with_and_without_gradients() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_follows_a_convolution_is_the_same_in_one_pass(
-    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_pass_after_a_convolution(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     network, picture = trunk(), torch.rand(1, 8, 16, 24)
     with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
         found = network(picture.clone()).float()

@@ -59,9 +59,7 @@ def frame(quantiser8: float) -> Frame:
         ("libx264", {"qp": "28", "x264-params": "ipratio=1:pbratio=1"}, 16.0),  # 2 ** (24 / 6)
     ],
 )
-def test_the_step_is_that_of_the_codec(
-    tmp_path: Path, codec: str, options: dict[str, str], step: float
-) -> None:
+def test_steps_are_codecs(tmp_path: Path, codec: str, options: dict[str, str], step: float) -> None:
     write(tmp_path / "clip.mkv", codec, options)
     with open_reader(str(tmp_path / "clip.mkv")) as reader:
         steps = [one.quantiser8 for one in reader if one.quantiser8]

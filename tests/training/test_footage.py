@@ -73,9 +73,7 @@ def test_fields_are_clips_of_their_own(tmp_path: Path) -> None:
     ("yuv420p", [(48, 64), (24, 32), (24, 32)]), ("yuv444p", [(48, 64)] * 3), ("gray", [(48, 64)]),
     ("yuv422p", [(48, 64), (48, 32), (48, 32)]), ("yuv410p", [(48, 64), (24, 32), (24, 32)]),
 ])  # fmt: skip
-def test_for_f2r_a_clip_is_its_files_own_planes(
-    tmp_path: Path, form: str, shapes: list[tuple[int, int]]
-) -> None:
+def test_f2r_sees_a_files_planes(tmp_path: Path, form: str, shapes: list[tuple[int, int]]) -> None:
     path, rng = tmp_path / "a.mkv", np.random.default_rng(0)
     scene = np.kron(rng.uniform(20, 230, (12, 20, 3)), np.ones((6, 6, 1))).astype(np.uint8)
     shown = (np.ascontiguousarray(scene[:48, index : index + 64]) for index in range(5))
