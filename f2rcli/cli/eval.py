@@ -117,7 +117,8 @@ def _run(
         for case in cases:
             meter.label = f"{case.name} {case.group}".rstrip()
             clips.append(run.clip(case))
-            console.remark(*clips[-1].notes)
+            told = {note for clip in clips[:-1] for note in clip.notes}
+            console.remark(*(note for note in clips[-1].notes if note not in told))
     typed = (re.sub(r"[^=]*/(?!$)", "", word) for word in sys.argv[1:])  # no private paths
     found = run.evaluation(clips, command=" ".join(["f2r", *typed]), benchmark=about)
     console.warning(*found.notes)

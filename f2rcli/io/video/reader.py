@@ -178,7 +178,7 @@ class VideoReader(Reader):
         stream, decoder, held = self.stream, self._decoder, before.duration or 0
         knows = decoder.reordered and before.pts == decoder.last_sent and held
         if not (knows or stream.start_time is None or self._end is None):
-            there = round(self._end / self._tick) - (before.pts or 0)
+            there = stream.start_time + (stream.duration or 0) - (before.pts or 0)
             held = there if there > 0 else held
         yield replace(before, duration=held or self._step)
 
@@ -313,8 +313,7 @@ class VideoReader(Reader):
         self._from_zero = form in (MATROSKA, "nut", "asf")
         # When the video ends by how long the container says it lasts; seconds, container time.
         timed = bool(stream.duration) and not (self._untimed or self._from_zero)
-        begun = self._first_pts if stream.start_time is None else stream.start_time
-        self._end = (begun + (stream.duration or 0)) * self._tick if timed else None
+        self._end = (self._first_pts + (stream.duration or 0)) * self._tick if timed else None
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         flagged = 2 * fields >= len(pictures)
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
