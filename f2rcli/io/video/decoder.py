@@ -176,8 +176,7 @@ class Decoder:
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown = -1 << 63  # end of the last picture shown, ticks
-        self._fields = False  # each of its two may have come in a packet of its own
-        self._failed = set[int | None]()  # pts of packets that could not be decoded
+        self._pts = self._paired = -1 << 63  # its own, and up to where its second field may lie
         self._due: dict[int, Fraction] = {}  # when each stream should go on, seconds
         self._moves: dict[int, Fraction] = {}  # seconds, by stream; see `_join`
         self._demuxed = self._demux()
@@ -310,7 +309,6 @@ class Decoder:
             except EOFError:
                 return []
             except _ERRORS as error:
-                self._failed.add(getattr(packet, "pts", None))
                 self._fault(where, error)
                 return None
             finally:
@@ -324,7 +322,10 @@ class Decoder:
             yield from self._lost_before(frame.pts)
             self._owed -= 1
             self._shown = frame.pts + max(frame.duration, 1)
-            self._fields = frame.interlaced_frame and self.context.name == "h264"
+            # Fields may have packets of their own, half as far from each other as pictures are.
+            pairs = frame.interlaced_frame and self.context.name == "h264"
+            self._paired = frame.pts + (frame.pts - self._pts) * 3 // 4 * pairs
+            self._pts = frame.pts
         corrupt, self._reported = frame.is_corrupt or self._reported, False
         self.ledger.corrupt += corrupt
         yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
@@ -337,8 +338,7 @@ class Decoder:
             if expected == pts or self._owed <= (0 if pts is None else 1):
                 continue
             self._owed -= 1
-            other_field = self._fields and expected not in self._failed
-            if other_field or expected < self._shown - max(duration, 1) // 4:
+            if expected < max(self._paired, self._shown - max(duration, 1) // 4):
                 continue
             self._shown = expected + max(duration, 1)
             yield DecodedPicture(None, expected, duration)
