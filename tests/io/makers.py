@@ -2,6 +2,7 @@
 
 import json
 import struct
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -145,21 +146,21 @@ def write_lif(path: Path, array: Array) -> None:
 
 
 def write_ndtiff(folder: Path, array: Array) -> None:
-    """(T, C, Y, X) as Micro-Manager 2 writes it: pages that an index beside them puts in order."""
+    """(T, C, Y, X) as Micro-Manager 2 writes it: pages, here the last moment's first, that an index
+    beside them puts in order."""
     folder.mkdir()
-    (_, _, height, width), name = array.shape, "NDTiffStack.tif"
+    (moments, channels, height, width), name = array.shape, "NDTiffStack.tif"
     summary = b'{"PixelSize_um": 0.108, "Interval_ms": 500}'
     head = struct.pack("<5I", 483729, 3, 3, 2355492, len(summary)) + summary
     told = b'{"PixelSizeUm": 0.108}\0'  # of every page alike
     data, index = b"II*\0" + struct.pack("<I", 8 + len(head + told)) + head + told, b""
-    for (t, c), page in zip(
-        np.ndindex(*array.shape[:2]), array.reshape(-1, height, width), strict=True
-    ):
+    for t, c in product(range(moments)[::-1], range(channels)):
+        page = array[t, c]
         place = len(data) + 2 + 10 * 12 + 4
         tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (259, 3, 1, 1),
                 (262, 3, 1, 1), (273, 4, 1, place), (277, 3, 1, 1), (278, 4, 1, height),
                 (279, 4, 1, page.nbytes), (51123, 2, len(told), 8 + len(head))]  # fmt: skip
-        last = (t + 1, c + 1) == array.shape[:2]
+        last = (t, c + 1) == (0, channels)
         data += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
         data += struct.pack("<I", 0 if last else place + page.nbytes) + page.astype("<u2").tobytes()
         axes = json.dumps({"time": t, "channel": ["GFP", "RFP"][c]}).encode()

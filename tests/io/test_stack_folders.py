@@ -234,4 +234,5 @@ def test_ndtiff_of_micro_manager_keeps_its_axes_and_sizes(source: str, tmp_path:
     assert "pixel size X Y" in passed(tmp_path / source, target, change=True).kept
     with tifffile.TiffFile(target) as file:
         assert file.series[0].axes == "TCYX"
+        assert 'Name="GFP"' in str(file.ome_metadata)
         np.testing.assert_array_equal(file.asarray(), each_smoothed(array))

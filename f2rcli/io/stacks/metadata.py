@@ -210,10 +210,13 @@ class Metadata:
         return cls(sizes=steps, interval=steady(times) if frames > 1 else None)
 
     @classmethod
-    def of_micromanager(cls, said: Facts) -> "Metadata":
-        """The header of Micro-Manager's NDTiff."""
+    def of_micromanager(cls, said: Facts, names: Sequence[Any]) -> "Metadata":
+        """The header of Micro-Manager's NDTiff; names: of channels, as its index has them."""
         summary = said.get("Summary")
         summary = summary if isinstance(summary, dict) else {}
         size, step = (number_of(summary.get(name)) for name in ("PixelSize_um", "Interval_ms"))
         interval = step / 1000 if step is not None and step > 0 else None
-        return cls(sizes={"X": size, "Y": size}, interval=interval, own=json.dumps(said))
+        channels = [{"Name": name} for name in names if isinstance(name, str)]
+        return cls(
+            sizes={"X": size, "Y": size}, interval=interval, own=json.dumps(said), channels=channels
+        )

@@ -94,7 +94,7 @@ class TiffStack(Stack):
         return [self._series(one, n, len(found) > 1) for n, one in enumerate(found)]
 
     def _series(self, one: Any, number: int, several: bool) -> TiffSeries:
-        first = next(page for page in one if page is not None)
+        first = one.keyframe  # the first in order may be known by an index alone
         if not all(isinstance(n, int) for n in (first.compression, first.photometric)):
             raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
         axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
@@ -201,7 +201,9 @@ class TiffStack(Stack):
             own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
             return replace(said, own=own)
         if file.is_ndtiff:
-            return Metadata.of_micromanager(file.micromanager_metadata or {})
+            index = tifffile.read_ndtiff_index(Path(file.filehandle.dirname, "NDTiff.index"))
+            names = dict.fromkeys(axes.get("channel") for axes, *_ in index)
+            return Metadata.of_micromanager(file.micromanager_metadata or {}, [*names])
         if file.is_imagej:
             return Metadata.of_imagej(file.imagej_metadata or {}, resolution(file.pages.first))
         if file.is_lsm:
