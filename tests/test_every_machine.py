@@ -157,7 +157,7 @@ def _names_linux(node: ast.AST) -> bool:
     [("3", 3), ("2,1", 2), (" 4 , 2", 4), ("", None), ("many", None), ("0", None), ("-3", None),
      ("9" * 40, machine.MOST_THREADS)],
 )  # fmt: skip
-def test_omp_num_threads_may_hold_anything(
+def test_odd_omp_num_threads(
     monkeypatch: pytest.MonkeyPatch, told: str, threads: int | None
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", told)
@@ -172,9 +172,7 @@ def test_the_machine_has_processors_and_memory(monkeypatch: pytest.MonkeyPatch) 
     assert machine.processors() == 1
 
 
-def test_limits_of_containers_and_address_spaces_count(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_limits_of_address_space_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limits = (tmp_path / "new", tmp_path / "old")
     monkeypatch.setattr(machine, "CONTAINER_LIMITS", limits)
     whole = machine.memory()

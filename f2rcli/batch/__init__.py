@@ -1,7 +1,7 @@
 """Many clips: what they are, where they go, what is done already, and who denoises them.
 
 Folders are mirrored, inputs never written. A folder that some format reads as a whole (numbered
-pictures, a burst) is one clip; any other folder is a folder of clips.
+pictures, a burst) is one clip, unless it holds photographs; any other is a folder of clips.
 """
 
 import hashlib
@@ -17,11 +17,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import pairwise, starmap
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from f2rcli.errors import (
     EXIT_BATCH,
@@ -30,16 +32,20 @@ from f2rcli.errors import (
     EXIT_INPUT,
     EXIT_OK,
     EXIT_TERMINATED,
+    F2RError,
     InputError,
     OutputError,
     UsageError,
 )
-from f2rcli.io import is_clip, unmarked_name
+from f2rcli.io import is_clip, open_reader, unmarked_name
 from f2rcli.io.files import disk_errors, same_file, write_text
-from f2rcli.io.formats import PICTURES, RAW, READABLE, UNREAD
-from f2rcli.io.numbering import is_pattern, natural_key, results_in, tell_results
+from f2rcli.io.formats import PICTURES, RAW, READABLE, STACKS, UNREAD
+from f2rcli.io.numbering import files_of, is_pattern, natural_key, results_in, tell_results
 from f2rcli.settings import read_table
 from f2rcli.units import count
+
+if TYPE_CHECKING:
+    from f2rcli.engine.cuts import Thumbnail
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,36 @@ class Clip:
 def clips_in(folder: Path, *, recursive: bool = False) -> list[Path]:
     """The clips of a folder, in order of their names, and of those below it if asked for."""
     return [path for path, _ in _below(folder, PurePath(), set(), [], recursive=recursive)]
+
+
+PAIRS = 5  # of a folder's pictures that are looked at: most frames of a clip are not a pan's
+
+
+def is_one_clip(folder: Path) -> bool:
+    """Whether a folder is one clip. Photographs are one each: most pictures do not show what the
+    next one shows. Raises OSError."""
+    if not is_clip(folder) or any(files_of(folder, RAW | STACKS)):
+        return is_clip(folder)
+    pairs = [*pairwise(sorted(files_of(folder, PICTURES), key=natural_key))]
+    some = pairs[:: -(-len(pairs) // PAIRS) or 1]
+    return 2 * sum(starmap(_show_one_scene, some)) >= len(some)
+
+
+def _look(path: Path) -> "tuple[tuple[int, int], Thumbnail] | None":
+    """Height and width of a picture, and what it shows; None: nobody knows."""
+    from f2rcli.engine.cuts import look_of
+
+    with suppress(F2RError), open_reader(str(path)) as reader:
+        for frame in reader:
+            return frame.planes[0].shape, look_of(frame)
+    return None
+
+
+def _show_one_scene(*pair: Path) -> bool:
+    from f2rcli.engine.cuts import same_shot
+
+    one, other = map(_look, pair)
+    return not (one and other) or (one[0] == other[0] and same_shot(one[1], other[1]))
 
 
 def find_clips(
@@ -77,7 +113,7 @@ def find_clips(
                 hint="Denoise it in a run of its own.",
             )
         name = PurePath(path.resolve().name)
-        if not path.is_dir() or is_clip(path):
+        if not path.is_dir() or is_one_clip(path):
             places.append((path, name))
             continue
         root = name if len(sources) > 1 else PurePath()
@@ -116,7 +152,12 @@ def _below(
             "a folder of their own to make them a clip"
         )
         clips = [path for path in clips if path not in loose]
-    if (shots := sum(path.suffix.lower() in RAW for path in clips)) > 1:  # beside a film
+    if clips and is_clip(folder):
+        remarks.append(
+            f"{folder}: {count(len(clips), 'picture')} of different scenes, denoised one by one; a "
+            "pattern such as %04d.png makes one clip of them"
+        )
+    elif (shots := sum(path.suffix.lower() in RAW for path in clips)) > 1:  # beside a film
         remarks.append(
             f"{folder}: each of {shots} raw files is denoised by itself; put them into a folder of "
             "their own to make them a burst"
@@ -126,7 +167,7 @@ def _below(
     closed = []
     for path in sorted(folders, key=Path.is_symlink):  # a link never stands for its folder
         try:
-            if is_clip(path):
+            if is_one_clip(path):
                 yield path, place / path.name
             elif recursive:
                 yield from _below(path, place / path.name, seen, remarks, recursive=True)

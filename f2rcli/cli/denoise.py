@@ -28,6 +28,8 @@ from f2rcli.cli.run import Done, Job, run_job
 from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError
 from f2rcli.io import ReadOptions, WriteOptions, open_reader
+from f2rcli.io.formats import READABLE
+from f2rcli.io.numbering import is_pattern
 from f2rcli.settings import clock, pairs
 from f2rcli.system import processors
 from f2rcli.units import count, size, span
@@ -113,9 +115,11 @@ def _asks_for_several(sources: Sequence[str], job: Job) -> bool:
         return False
     if given or len(sources) > 1:
         return True
-    folder = Path(sources[0])
+    folder, output = Path(sources[0]), job.output or ""
+    whole = is_pattern(output) or Path(output).suffix.lower() in READABLE or output == "-"
+    is_clip = io.is_clip if whole or job.preview else batch.is_one_clip
     with suppress(OSError):
-        return folder.is_dir() and not io.is_clip(folder) and any(folder.iterdir())
+        return folder.is_dir() and not is_clip(folder) and any(folder.iterdir())
     return False
 
 

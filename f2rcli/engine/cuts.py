@@ -1,16 +1,16 @@
-"""Cuts between shots."""
+"""Cuts between shots. Without torch where frames are arrays: batches ask before they load it."""
 
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from f2rcli.frames import Frame, Singles
-from f2rcli.models.filters import resized
 from f2rcli.yuv import code_span
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 THUMBNAIL = (32, 18)  # width, height
 LEAST_CHANGE = 0.03  # mean absolute change of brightness; a cut between darker shots cannot be seen
@@ -20,12 +20,14 @@ STEEP = 0.03  # change from one place of a thumbnail to the next, that shows whi
 # of filmed clips that are not of one scene none has more than 0.12.
 STAYS = 1 / 6
 
-Thumbnail = Singles | Tensor  # (18, 32), a tensor on the device of its frame
+Thumbnail = Union[Singles, "Tensor"]  # (18, 32), a tensor on the device of its frame
 
 
-def thumbnail(luma: Singles | Tensor) -> Thumbnail:
+def thumbnail(luma: Thumbnail) -> Thumbnail:
     """A small picture of brightness (H, W), 0..1, by averaging over areas."""
-    if isinstance(luma, Tensor):
+    if not isinstance(luma, np.ndarray):
+        from f2rcli.models.filters import resized
+
         return resized(luma[None], THUMBNAIL[::-1])[0]
     return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
 
@@ -58,6 +60,8 @@ def _compared(before: Any, after: Any) -> list[float]:
     both = x**2 + y**2 + u**2 + v**2
     stays = ((both > 2 * STEEP**2) & ((x - u) ** 2 + (y - v) ** 2 < both / 8)) * 1.0
     figures = [abs(before - after).mean(), power, (first * second).sum(), stays.mean()]
-    if isinstance(before, Tensor):
+    if not isinstance(before, np.ndarray):
+        import torch
+
         return torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait
     return [float(figure) for figure in figures]

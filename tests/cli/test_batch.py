@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from f2rcli import batch
@@ -174,8 +176,21 @@ def test_pictures_in_a_folder_are_one_clip(f2r: Run, tmp_path: Path) -> None:
     assert len(list((tmp_path / "shots_f2r" / "one").glob("*.png"))) == 3
 
 
+def test_photographs_in_a_folder_are_clips_of_their_own(f2r: Run, tmp_path: Path) -> None:
+    rng, own = np.random.default_rng(0), {}
+    (tmp_path / "in").mkdir()
+    for sigma, height in ((3, 64), (25, 64), (12, 72)):
+        scene = cv2.resize(rng.uniform(40, 210, (6, 8, 3)), (96, height))
+        noisy = (scene + rng.normal(0, sigma, scene.shape)).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(path := tmp_path / "in" / f"{sigma}.png"), noisy)
+        f2r("denoise", path, "-o", tmp_path / "own.png", "--overwrite")
+        own[path.name] = (tmp_path / "own.png").read_bytes()
+    done = f2r("denoise", tmp_path / "in")
+    assert "in: 3 pictures of different scenes, denoised one by one; a pattern such as" in done.err
+    assert {p.name: p.read_bytes() for p in (tmp_path / "in_f2r").glob("*.png")} == own
+
+
 def test_a_burst_beside_a_film_is_told_to_be_none(f2r: Run, tmp_path: Path) -> None:
-    """Its exposures went by, one by one, without their neighbours."""
     write_clip(write_burst(tmp_path / "card", count=2) / "film.mkv")
     done = f2r("denoise", tmp_path / "card", "--dry-run", *STILL)
     assert "each of 2 raw files is denoised by itself; put them into a folder" in done.err

@@ -167,11 +167,6 @@ def darkened(clip: Clip) -> Clip:
     ]
 
 
-def colourless(clip: Clip) -> Clip:
-    """A clip whose chroma is neutral in every sample."""
-    return [[y, *(np.full_like(c, NEUTRAL) for c in chroma)] for y, *chroma in clip]
-
-
 def graphics(height: int, width: int, frames: int) -> Clip:
     """A gradient, text-like blocks, a fine checkerboard, thin lines, a falling bar; no noise."""
     rng = np.random.default_rng(4)

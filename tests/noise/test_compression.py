@@ -219,9 +219,7 @@ def test_errors_of_compression_are_faint(tmp_path: Path) -> None:
         ("libvpx-vp9", {"crf": "44", "b": "0", "cpu-used": "5"}),
     ],
 )
-def test_headers_tell_the_step_where_a_decoder_does_not(
-    tmp_path: Path, codec: str, options: dict[str, str]
-) -> None:
+def test_headers_tell_what_decoders_do(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
     steps = []
     for number, crf in enumerate((int(options["crf"]) - 12, int(options["crf"]))):
         path = tmp_path / f"{number}.mkv"
