@@ -56,9 +56,8 @@ def read(
     shown = []
     for time in range(frames):
         luma = draw(time)
-        small = (
-            128 + (cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) - 128) / 4
-        )
+        half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        small = 128 + (half - 128) / 4
         parts = [
             p + rng.normal(0, s, p.shape)
             for p, s in zip((luma, small, 256 - small), sigmas, strict=True)
@@ -85,12 +84,10 @@ def test_noise_of_a_soft_scene_is_read_within_a_few_per_cent(sigma: float) -> No
         assert in_codes(found, plane) == within
 
 
-@pytest.mark.parametrize(
-    ("draw", "width"), [(hills, 0.4), (hills, 0.45), (hills, 0.8), (lattice, 0.8)]
-)
-def test_noise_that_was_softened_a_little_is_read_in_whole(draw: Draw, width: float) -> None:
+@pytest.mark.parametrize(("draw", "w"), [(hills, 0.4), (hills, 0.45), (hills, 0.8), (lattice, 0.8)])
+def test_noise_that_was_softened_a_little_is_read_in_whole(draw: Draw, w: float) -> None:
     def softened(time: int) -> Codes:
-        noise = cv2.GaussianBlur(np.random.default_rng((9, time)).normal(0, 1, SIZE), (0, 0), width)
+        noise = cv2.GaussianBlur(np.random.default_rng((9, time)).normal(0, 1, SIZE), (0, 0), w)
         return np.where(64 * (draw is lattice) > ROWS, 16, draw(time) + 10 * noise / noise.std())
 
     found = read(softened, (0, 0, 0))
