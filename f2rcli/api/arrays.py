@@ -38,9 +38,8 @@ class Grid(Pictures):
         grid = cls(axes=letters, shape=shape)
         grid = grid if frame else replace(grid, along=grid.sequence)
         if 0 in (grid.height, grid.width):
-            raise InputError(
-                f"an array of shape {shape}: has no rows and columns.", hint="Pass (T, H, W)."
-            )
+            what = f"an array of shape {shape}: has no rows and columns."
+            raise InputError(what, hint="Pass (T, H, W).")
         return grid if grid.colour else replace(grid, axes=letters.replace("S", "s"))  # lanes
 
     @property
@@ -72,10 +71,8 @@ def letters_of(dims: tuple[Any, ...]) -> str:
     letters = [LETTER_OF.get(str(dim).lower(), "") for dim in dims]
     strange = [str(dim) for dim, letter in zip(dims, letters, strict=True) if not letter]
     if strange or len(set(letters)) < len(letters):
-        raise UsageError(
-            f"dimensions {', '.join(map(str, dims))}: which axes are they?",
-            hint=f"Pass axes=, one letter for each: {LETTERS}.",
-        )
+        what = f"dimensions {', '.join(map(str, dims))}: which axes are they?"
+        raise UsageError(what, hint=f"Pass axes=, one letter for each: {LETTERS}.")
     return "".join(letters)
 
 
@@ -92,10 +89,8 @@ def _guessed(shape: tuple[int, ...], *, frame: bool) -> str:
     if len(shape) < 2:
         raise InputError(f"an array of shape {shape}: not a clip.", hint="Pass (T, H, W).")
     known = {3: "YXS", 4: "TCYX"}.get(len(shape), "TZCYX")
-    raise UsageError(
-        f"{_what(frame)} of shape {shape}: what are its axes?",
-        hint=f"Name them, for example axes={known!r}: {LETTERS}.",
-    )
+    what = f"{_what(frame)} of shape {shape}: what are its axes?"
+    raise UsageError(what, hint=f"Name them, for example axes={known!r}: {LETTERS}.")
 
 
 def _what(frame: bool) -> str:
@@ -139,10 +134,8 @@ def values_of(picture: Any) -> Plane:
         tensor = picture.detach().cpu()
         values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
     elif np.ma.isMaskedArray(picture):
-        raise InputError(
-            "a masked array: networks would see what the mask hides.",
-            hint="Pass .astype('float32').filled(numpy.nan): what is no number stays in place.",
-        )
+        hint = "Pass .astype('float32').filled(numpy.nan): what is no number stays in place."
+        raise InputError("a masked array: networks would see what the mask hides.", hint=hint)
     elif is_array(picture):
         values = np.asarray(picture)
     else:

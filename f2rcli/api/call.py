@@ -66,10 +66,8 @@ class Options(EngineSettings):
         pair = isinstance(levels, tuple | list) and len(levels) == 2
         numbers = pair and all(isinstance(one, Real) and math.isfinite(one) for one in levels)
         if levels is not None and not (numbers and levels[0] < levels[1]):
-            raise UsageError(
-                f"levels={shown(levels)}: must be two numbers, the lower one first.",
-                hint="For example levels=(0, 4095).",
-            )
+            what = f"levels={shown(levels)}: must be two numbers, the lower one first."
+            raise UsageError(what, hint="For example levels=(0, 4095).")
 
     @classmethod
     def of(cls, given: Keywords, *, files: bool) -> "Options":
@@ -211,10 +209,8 @@ class Call:
             )
         if self.cancel is not None and not callable(self.cancel):
             event = isinstance(self.cancel, Event)
-            raise UsageError(
-                f"cancel={shown(self.cancel)}: not a function.",
-                hint=f"Pass {'event.is_set' if event else 'one that returns True to end the run'}.",
-            )
+            hint = f"Pass {'event.is_set' if event else 'one that returns True to end the run'}."
+            raise UsageError(f"cancel={shown(self.cancel)}: not a function.", hint=hint)
 
     def check(self) -> None:
         """Raise CancelledError if the caller has cancelled."""

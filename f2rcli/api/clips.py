@@ -113,10 +113,8 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
         _check_output(output, frames)
         return denoise_array(frames, call, output)
     if hasattr(frames, "keys"):
-        raise InputError(
-            f"frames of type {type(frames).__name__}: a group of arrays.",
-            hint="Pass one of them, such as group['name'].",
-        )
+        what = f"frames of type {type(frames).__name__}: a group of arrays."
+        raise InputError(what, hint="Pass one of them, such as group['name'].")
     if not isinstance(frames, Iterable):
         raise InputError(
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",

@@ -92,10 +92,8 @@ class FrameSequence:
             values_of(frame)  # raises for what is none
             kinds = [f"{tuple(one.shape)} {one.dtype}" for one in (frame, self.first)]
             if kinds[0] != kinds[1]:
-                raise InputError(
-                    f"frame {number}: is {kinds[0]}, the first was {kinds[1]}.",
-                    hint="A clip has one size and dtype.",
-                )
+                what = f"frame {number}: is {kinds[0]}, the first was {kinds[1]}."
+                raise InputError(what, hint="A clip has one size and dtype.")
             yield copy_of(frame)  # cameras fill one buffer again and again
 
 

@@ -108,10 +108,8 @@ def find_clips(
     for source in sources:
         path = Path(source)
         if source == "-" or (is_pattern(source) and not path.exists()):
-            raise UsageError(
-                f"{source}: one of several inputs must be a file or a folder.",
-                hint="Denoise it in a run of its own.",
-            )
+            what = f"{source}: one of several inputs must be a file or a folder."
+            raise UsageError(what, hint="Denoise it in a run of its own.")
         name = PurePath(path.resolve().name)
         if not path.is_dir() or is_one_clip(path):
             places.append((path, name))
@@ -120,9 +118,8 @@ def find_clips(
         below = list(_below(path, root, seen, remarks, recursive=recursive))
         places += sorted(below, key=lambda one: [natural_key(Path(p)) for p in one[1].parts])
     if not places:
-        raise InputError(
-            f"{', '.join(sources)}: no clips found.", hint="--recursive includes subfolders."
-        )
+        what = f"{', '.join(sources)}: no clips found."
+        raise InputError(what, hint="--recursive includes subfolders.")
     return _placed(places, output), remarks
 
 
@@ -183,14 +180,11 @@ def _below(
 
 def _check_output(output: Path, sources: Sequence[str]) -> None:
     if output.exists() and not output.is_dir():
-        raise OutputError(
-            f"{output}: is a file; several clips need a folder.", hint="Name a folder with -o."
-        )
+        what = f"{output}: is a file; several clips need a folder."
+        raise OutputError(what, hint="Name a folder with -o.")
     if not output.exists() and output.suffix.lower() in READABLE:
-        raise UsageError(
-            f"{output}: is named like one clip; several clips need a folder.",
-            hint="Name a folder with -o.",
-        )
+        what = f"{output}: is named like one clip; several clips need a folder."
+        raise UsageError(what, hint="Name a folder with -o.")
     there = output.resolve()
     for source in (Path(source) for source in sources if Path(source).is_dir()):
         if there.is_relative_to(source.resolve()):
@@ -208,15 +202,11 @@ def _placed(places: Sequence[tuple[Path, PurePath]], output: Path) -> list[Clip]
         clip = Clip(os.path.abspath(source), os.path.abspath(output / place), place.as_posix())
         other = placed.setdefault(output / place, clip)
         if other.source != clip.source:
-            raise UsageError(
-                f"{other.source} and {source}: both would be written to {output / place}.",
-                hint="Rename one, or run them into two folders.",
-            )
+            what = f"{other.source} and {source}: both would be written to {output / place}."
+            raise UsageError(what, hint="Rename one, or run them into two folders.")
         if any(same_file(one, output / place) for one, _ in places):
-            raise UsageError(
-                f"{output / place}: the output of {source} is an input itself.",
-                hint="Name another folder with -o; inputs are never written.",
-            )
+            what = f"{output / place}: the output of {source} is an input itself."
+            raise UsageError(what, hint="Name another folder with -o; inputs are never written.")
     return list(placed.values())
 
 
@@ -440,10 +430,8 @@ def dask_library(address: str) -> Any:
     """Dask's package for a cluster: tcp://HOST:PORT of a scheduler, or its scheduler file (.json).
     Raises UsageError without it, or for anything else."""
     if not re.fullmatch(r"(tcp|tls)://.+:\d+|.+\.json", address):
-        raise UsageError(
-            f"jobs={address!r}: neither a number nor a cluster.",
-            hint="Write 4 for four processes; for Dask tcp://HOST:PORT.",
-        )
+        what = f"jobs={address!r}: neither a number nor a cluster."
+        raise UsageError(what, hint="Write 4 for four processes; for Dask tcp://HOST:PORT.")
     if address.endswith(".json") and not os.path.isfile(address):
         hint = f"Write it with: dask scheduler --scheduler-file {address}"
         raise UsageError(f"jobs={address!r}: is no scheduler file.", hint=hint)

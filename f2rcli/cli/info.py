@@ -199,10 +199,8 @@ def noise(
         ledger, layout = reader.ledger, reader.info.layout
         name = of_first_lane(reader.info) + reader.info.name
         if grain_table is not None and layout.family is not Family.YUV:
-            raise UsageError(
-                "--grain-table: AV1 has grain for Y'CbCr video alone.",
-                hint="Leave it out, or measure the clip as Y'CbCr video.",
-            )
+            what = "--grain-table: AV1 has grain for Y'CbCr video alone."
+            raise UsageError(what, hint="Leave it out, or measure the clip as Y'CbCr video.")
         from f2rcli.evaluation.noise import measure_noise  # brings torch
         from f2rcli.noise.report import grain_table as tabled
 
@@ -210,10 +208,8 @@ def noise(
         report = measure_noise(reader, reader.info, measurer)
         console.remark(*reader.info.notes, *ledger.lines(), *measurer.found.aside.lines())
     if report is None:
-        raise InputError(
-            f"{name}: too little to measure its noise.",
-            hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
-        )
+        hint = "It needs three different frames of one shot, of 32 x 32 pixels or more."
+        raise InputError(f"{name}: too little to measure its noise.", hint=hint)
     if plot is not None:
         write_result(ctx, "plot", "plot", noise_plot(report.values(), name, "svg"))
     if grain_table is not None and report.planes is not None:

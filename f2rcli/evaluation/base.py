@@ -70,10 +70,8 @@ class Plan:
             Setting(choices=[*methods.available(), NOISY]).check("methods", name)
         made = [name for name in self.methods if name != NOISY]
         if self.engine.weights is not None and len(made) != 1:
-            raise UsageError(
-                f"weights={self.engine.weights}: for which of {', '.join(made) or 'no'} methods?",
-                hint="Pass one method with methods=.",
-            )
+            what = f"weights={self.engine.weights}: for which of {', '.join(made) or 'no'} methods?"
+            raise UsageError(what, hint="Pass one method with methods=.")
 
     def values(self) -> dict[str, Any]:
         """The plan as JSON values, for the report."""
@@ -145,10 +143,8 @@ class Comparison:
                 own, path = Path(text).resolve().stem, text
                 label = own if own not in taken else f"{own} ({len(sides) + 2})"
             if label in taken:
-                raise UsageError(
-                    f"{path}: the label {label} is taken.",
-                    hint="Write LABEL=PATH with another label.",
-                )
+                what = f"{path}: the label {label} is taken."
+                raise UsageError(what, hint="Write LABEL=PATH with another label.")
             sides[label] = Path(path)
         return sides
 
@@ -165,9 +161,8 @@ def is_folder_of_clips(path: Path) -> bool:
     try:
         return path.is_dir() and not is_clip(path)
     except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror or error}.", hint="Check its permissions."
-        ) from error
+        what = f"{path}: {error.strerror or error}."
+        raise InputError(what, hint="Check its permissions.") from error
 
 
 def clips_of(path: Path) -> Clips:
@@ -178,10 +173,8 @@ def clips_of(path: Path) -> Clips:
     for clip in clips_in(path):
         name = clip.stem if clip.is_file() else clip.name
         if name in clips:
-            raise InputError(
-                f"{path}: {clips[name].name} and {clip.name} have the same name.",
-                hint="Clips are matched by name: rename one of them.",
-            )
+            what = f"{path}: {clips[name].name} and {clip.name} have the same name."
+            raise InputError(what, hint="Clips are matched by name: rename one of them.")
         clips[name] = clip
     if not clips:
         raise InputError(f"{path}: has no clips.", hint="Name a folder of videos or stacks.")
@@ -201,10 +194,8 @@ def paired(
     folders = [path for path in sides.values() if is_folder_of_clips(path)]
     if folders and len(folders) < len(sides):
         file = next(path for path in sides.values() if path not in folders)
-        raise UsageError(
-            f"{folders[0]} is a folder of clips, {file} is one clip.",
-            hint="Name files or folders, not both.",
-        )
+        what = f"{folders[0]} is a folder of clips, {file} is one clip."
+        raise UsageError(what, hint="Name files or folders, not both.")
     each, single = {word: clips_of(path) for word, path in sides.items()}, not folders
     words = list(each)
     names = [next(iter(each[words[0]]))] if single else list(each[words[0]])
@@ -243,10 +234,8 @@ def match(name: str, names: Sequence[str], clips: Clips) -> str | None:
         if belongs(clip, name) and not any(clip == n or belongs(clip, n) for n in longer)
     ]
     if len(candidates) > 1:
-        raise InputError(
-            f"{name}: several clips match, {' or '.join(sorted(candidates)[:3])}.",
-            hint="Keep one version of each clip in a folder.",
-        )
+        what = f"{name}: several clips match, {' or '.join(sorted(candidates)[:3])}."
+        raise InputError(what, hint="Keep one version of each clip in a folder.")
     return next(iter(candidates), None)
 
 

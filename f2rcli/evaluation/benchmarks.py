@@ -91,9 +91,8 @@ class Benchmark:
         whatever clips are there. Raises InputError that says what is missing and what is expected.
         """
         if noises and not self.noises:
-            raise UsageError(
-                f"noise={noises[0]!r}: {self.name} has noise of its own.", hint="Leave noise= out."
-            )
+            what = f"noise={noises[0]!r}: {self.name} has noise of its own."
+            raise UsageError(what, hint="Leave noise= out.")
         self._check_folder(root)
         if not self.noises:
             return self._mosaics(root, frames or self.frames, any_clips=any_clips)

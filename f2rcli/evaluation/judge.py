@@ -67,10 +67,8 @@ class Score:
         or seeds.
         """
         if self.blocks.shape != other.blocks.shape or self.noisy8 != other.noisy8:
-            raise UsageError(
-                "scores of different clips or seeds cannot be compared.",
-                hint="Judge both denoisers on the same clip, with the same seed.",
-            )
+            hint = "Judge both denoisers on the same clip, with the same seed."
+            raise UsageError("scores of different clips or seeds cannot be compared.", hint=hint)
         apart = other.blocks - self.blocks
         spread = float(np.nanstd(apart, ddof=1)) / math.sqrt(np.isfinite(apart).sum())
         doubt = 2 * self.doubt8 * (other.passed - self.passed)
@@ -150,10 +148,8 @@ def _frames(clip: Any, white: float | None) -> tuple[Stack, float, bool]:
         return np.stack([_pixels(picture) for picture in read]), 1.0, True
     array = np.asarray(clip)
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
-        raise UsageError(
-            f"clip: {array.shape} is neither (T, H, W) nor (T, H, W, 3).",
-            hint="Pass gray frames, or red, green and blue last.",
-        )
+        what = f"clip: {array.shape} is neither (T, H, W) nor (T, H, W, 3)."
+        raise UsageError(what, hint="Pass gray frames, or red, green and blue last.")
     whole = np.issubdtype(array.dtype, np.integer)
     if white is None:
         white = float(np.iinfo(array.dtype).max) if whole else 1.0

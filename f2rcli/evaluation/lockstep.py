@@ -126,10 +126,8 @@ class Lockstep(AbstractContextManager["Lockstep"]):
             return
         noisy = self.sides.get(NOISY)
         if noisy is None or noisy.frames is None:
-            raise InputError(
-                f"{self.case.name}: no noisy input for {contestants[0].name}.",
-                hint="Pass noisy=, or clean= and noise=.",
-            )
+            what = f"{self.case.name}: no noisy input for {contestants[0].name}."
+            raise InputError(what, hint="Pass noisy=, or clean= and noise=.")
         noisy.frames, *branches = tee_releasing(noisy.frames, len(contestants) + 1)
         sigma8 = getattr(self.case.noise, "sigma8", None)
         for contestant, branch in zip(contestants, branches, strict=True):
@@ -213,15 +211,11 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
         pair = f"{other.name} and {first.name}"
         sizes = [f"{clip.width}x{clip.height}" for clip in (other, first)]
         if sizes[0] != sizes[1]:
-            raise InputError(
-                f"{pair}: sizes differ, {sizes[0]} and {sizes[1]}.",
-                hint="Only pictures of the same size can be compared; do not scale them for it.",
-            )
+            hint = "Only pictures of the same size can be compared; do not scale them for it."
+            raise InputError(f"{pair}: sizes differ, {sizes[0]} and {sizes[1]}.", hint=hint)
         if other.space is not first.space:
-            raise InputError(
-                f"{pair}: {other.space.value} and {first.space.value} pictures.",
-                hint="Compare clips of the same kind.",
-            )
+            what = f"{pair}: {other.space.value} and {first.space.value} pictures."
+            raise InputError(what, hint="Compare clips of the same kind.")
         if None not in (other.frames, first.frames) and other.frames != first.frames:
             raise counts_differ(other, first, other.frames, first.frames)
         if None not in (other.rate, first.rate) and other.rate != first.rate:

@@ -109,10 +109,8 @@ class Evaluator:
         names = asked or metrics.WITHOUT
         need = [name for name in names if METRICS[name].reference]
         if need and "all" not in self.plan.metrics:
-            raise UsageError(
-                f"metrics={need[0]!r}: needs a clean reference.",
-                hint=f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}.",
-            )
+            hint = f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}."
+            raise UsageError(f"metrics={need[0]!r}: needs a clean reference.", hint=hint)
         return [name for name in names if name not in need]
 
     def clip(self, case: Case) -> ClipResult:

@@ -189,10 +189,8 @@ def _networks(chosen: Weights) -> Networks:
     header = chosen.header
     if header.method != F2R.name:
         others = (name for name, entry in weights.manifest().items() if entry["method"] == F2R.name)
-        raise WeightsError(
-            f"{chosen.name}: weights for method {header.method}; only f2r's are exported.",
-            hint=f"Choose from {', '.join(others)}.",
-        )
+        what = f"{chosen.name}: weights for method {header.method}; only f2r's are exported."
+        raise WeightsError(what, hint=f"Choose from {', '.join(others)}.")
     layouts = header.config.get("layouts", [])
     if PACKED[header.space] not in layouts:
         raise WeightsError(

@@ -80,15 +80,11 @@ class TrainConfig:
 
     def _check_clashes(self) -> None:
         if self.adapt and self.method not in ADAPTABLE:
-            raise UsageError(
-                f"adapt=True: not with method {self.method}.",
-                hint=f"Choose {' or '.join(ADAPTABLE)}, or train without it.",
-            )
+            what = f"adapt=True: not with method {self.method}."
+            raise UsageError(what, hint=f"Choose {' or '.join(ADAPTABLE)}, or train without it.")
         if self.adapt and self.init == SCRATCH and self.method == methods.DEFAULT:
-            raise UsageError(
-                f"init={SCRATCH!r}: method {self.method} can adapt existing weights only.",
-                hint="Leave it out.",
-            )
+            what = f"init={SCRATCH!r}: method {self.method} can adapt existing weights only."
+            raise UsageError(what, hint="Leave it out.")
 
     @property
     def clean(self) -> bool:
@@ -155,10 +151,8 @@ def read_config(path: Path) -> TrainConfig:
     try:
         return from_table(parse_json(read_text(path, errors="surrogateescape")))
     except (OSError, ValueError, UsageError) as error:
-        raise UsageError(
-            f"{path}: not the file of a training run: {str(error).removesuffix('.')}.",
-            hint="Begin the run anew: -y.",
-        ) from error
+        what = f"{path}: not the file of a training run: {str(error).removesuffix('.')}."
+        raise UsageError(what, hint="Begin the run anew: -y.") from error
 
 
 def from_table(table: Any) -> TrainConfig:
@@ -166,9 +160,8 @@ def from_table(table: Any) -> TrainConfig:
     try:
         return TrainConfig(**table | {"inputs": tuple(map(str, table["inputs"]))})
     except (AttributeError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"no table of its settings ({error}).", hint="Give the run another folder."
-        ) from error
+        what = f"no table of its settings ({error})."
+        raise UsageError(what, hint="Give the run another folder.") from error
 
 
 # --- Clips found in files and folders, and a name for what is made of them -----------------------
@@ -206,10 +199,8 @@ def clip_sources(inputs: Iterable[str | Path]) -> list[ClipSource]:
             films = [one for one in below if one.is_dir() or one.suffix.lower() not in PICTURES]
             clips = [ClipSource(str(one), _files_of(one), found=True) for one in films]
         if not clips:
-            raise InputError(
-                f"{path}: contains no clips that f2r can read.",
-                hint="Check the folder, or name the files.",
-            )
+            what = f"{path}: contains no clips that f2r can read."
+            raise InputError(what, hint="Check the folder, or name the files.")
         for clip in clips:
             found.setdefault(tuple(file.resolve() for file in clip.files), clip)
     return list(found.values())

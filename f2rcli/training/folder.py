@@ -37,10 +37,8 @@ MADE_HERE = {".json", ".csv", ".png", ".safetensors", ".part"}  # by a run
 def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
     """The run in `folder` with what was asked for now, for check_run. Raises UsageError if none."""
     if not (folder / CONFIG).is_file():
-        raise UsageError(
-            f"resume=True: {folder} is not a run folder.",
-            hint="Name the run's folder with run=, or its output with output=.",
-        )
+        what = f"resume=True: {folder} is not a run folder."
+        raise UsageError(what, hint="Name the run's folder with run=, or its output with output=.")
     return replace(read_config(folder / CONFIG), **{**asked, "run": str(folder), "resume": True})
 
 
@@ -65,15 +63,12 @@ def check_run(config: TrainConfig) -> None:
     elif (folder / CONFIG).exists():
         if not config.overwrite:
             state = "a finished run" if (folder / RESULT).exists() else "an unfinished run"
-            raise OutputError(
-                f"{folder}: holds {state}.",
-                hint="resume=True continues it, overwrite=True starts afresh.",
-            )
+            what = f"{folder}: holds {state}."
+            raise OutputError(what, hint="resume=True continues it, overwrite=True starts afresh.")
         read_config(folder / CONFIG)  # a folder of others is not emptied
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(
-            f"{folder}: already exists and is not a run folder.", hint="Name another with run=."
-        )
+        what = f"{folder}: already exists and is not a run folder."
+        raise OutputError(what, hint="Name another with run=.")
 
 
 @contextmanager
@@ -117,10 +112,8 @@ def _check_same(config: TrainConfig) -> None:
             f"{name} ({'other' if isinstance(value, tuple) else value} then)"
             for name, value in known.items()
         )
-        raise UsageError(
-            f"resume=True: settings differ from those the run began with: {before}.",
-            hint="Leave them out to continue, or start another run with run=.",
-        )
+        what = f"resume=True: settings differ from those the run began with: {before}."
+        raise UsageError(what, hint="Leave them out to continue, or start another run with run=.")
 
 
 def _wrote(folder: Path, output: Path) -> bool:

@@ -166,9 +166,8 @@ def open_footage(
     if not footage:
         if len(refused) == 1:
             raise refused[0]
-        raise InputError(
-            f"none of {len(refused)} clips can be used.", hint=f"The first: {refused[0]}"
-        )
+        what = f"none of {len(refused)} clips can be used."
+        raise InputError(what, hint=f"The first: {refused[0]}")
     for one, other in itertools.pairwise(footage):
         if one.kind != other.kind:
             raise InputError(
@@ -196,9 +195,8 @@ def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> lis
         return [_footage(entry, strip) for strip in facts]
     except (OSError, ValueError, KeyError, TypeError) as error:
         shutil.rmtree(entry, ignore_errors=True)
-        raise InputError(
-            f"{item.name}: what was decoded of it is damaged.", hint="Start again: it is removed."
-        ) from error
+        what = f"{item.name}: what was decoded of it is damaged."
+        raise InputError(what, hint="Start again: it is removed.") from error
 
 
 def _footage(entry: Path, strip: dict[str, Any]) -> Footage:

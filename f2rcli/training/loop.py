@@ -371,7 +371,5 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, object]) -> 
     except (SafetensorError, OSError) as error:
         full = isinstance(error, OSError) and error.errno in FULL
         why = "the disk is full" if full or "No space left" in str(error) else str(error)
-        raise OutputError(
-            f"{path}: cannot write it ({why}).",
-            hint="Free some space; the previous checkpoint is intact, and resume=True continues.",
-        ) from error
+        hint = "Free some space; the previous checkpoint is intact, and resume=True continues."
+        raise OutputError(f"{path}: cannot write it ({why}).", hint=hint) from error

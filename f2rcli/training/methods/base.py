@@ -118,10 +118,8 @@ class TrainingContext:
             known = start.header.config.get("layouts", ["pictures"])
         if clip.kind not in known:
             names = ", ".join(map(str, known))
-            raise UsageError(
-                f"init={start.name!r}: for {names}, the clips are {clip.kind}.",
-                hint="Leave it out, or pass other weights.",
-            )
+            what = f"init={start.name!r}: for {names}, the clips are {clip.kind}."
+            raise UsageError(what, hint="Leave it out, or pass other weights.")
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")
 
     def fitting_crop(self, spec: StageSpec, side: int, step: int) -> int:
@@ -131,10 +129,8 @@ class TrainingContext:
         """
         crop = min(spec.crop, side) // step * step
         if crop < LEAST_CROP:
-            raise InputError(
-                f"clips of less than {LEAST_CROP} pixels are too small to train on.",
-                hint="Pass larger ones.",
-            )
+            what = f"clips of less than {LEAST_CROP} pixels are too small to train on."
+            raise InputError(what, hint="Pass larger ones.")
         return crop
 
     def build(self, make: Callable[[], nn.Module]) -> Any:
