@@ -199,7 +199,6 @@ def statistics_of(
 
 
 def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:
-    """The clip's facts, for the engine."""
     return ClipInfo(
         name="array", width=grid.width, height=grid.height, frames=grid.frames,
         lanes=tuple(lane.label for lane in grid.lanes),

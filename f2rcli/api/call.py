@@ -213,7 +213,6 @@ class Call:
             raise UsageError(f"cancel={shown(self.cancel)}: not a function.", hint=hint)
 
     def check(self) -> None:
-        """Raise CancelledError if the caller has cancelled."""
         if self.cancel is not None and self.cancel():
             raise CancelledError("cancelled: cancel() returned True.")
 

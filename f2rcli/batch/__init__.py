@@ -218,8 +218,6 @@ FOLDER = ".f2r"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Clip):
-    """The outcome of a clip."""
-
     status: str  # done, damaged, skipped, failed, not run
     reason: str = ""  # of a failure, in one line
     hint: str = ""
@@ -231,12 +229,10 @@ class Outcome(Clip):
 
     @classmethod
     def of(cls, clip: Clip, status: str, **facts: Any) -> "Outcome":
-        """The outcome of a clip."""
         return cls(clip.source, clip.target, clip.place, status=status, **facts)
 
 
 def failure(clip: Clip, reason: str, hint: str = "", code: int = EXIT_FAILURE) -> Outcome:
-    """The outcome of a clip that failed."""
     return Outcome.of(clip, "failed", reason=reason, hint=hint, exit_code=code)
 
 

@@ -86,7 +86,6 @@ class ExitHandler(AbstractContextManager["ExitHandler"]):
     """
 
     def __init__(self, console: Console, arguments: Sequence[str] = ()) -> None:
-        """arguments: the command line."""
         self.console, self.arguments = console, arguments
         self.code: int = EXIT_OK
 

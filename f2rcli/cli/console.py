@@ -119,7 +119,6 @@ class Console:
             self.data("\n".join(plain(row) for row in rows))
 
     def data(self, text: str) -> None:
-        """Print text on standard output as it is."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 

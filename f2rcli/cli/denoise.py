@@ -185,7 +185,6 @@ def settings_hash(job: Job) -> str:
 def _outcomes(
     job: Job, clips: Sequence[Clip], records: Records, console: Console
 ) -> Iterator[Outcome]:
-    """The outcomes as they come."""
     jobs = job.jobs or "1"
     if jobs == "1":
         return map(partial(denoise_clip, job, records, console=console), clips)
@@ -244,16 +243,13 @@ class ClipConsole(Console):
         """Nothing: what is said of every clip would hide what is said of a few."""
 
     def warning(self, *texts: str) -> None:
-        """Keep warnings."""
         self.problems += map(self.spelled, texts)
 
     def event(self, kind: str, /, **fields: Any) -> None:
-        """Pass on progress."""
         if kind == "progress":
             self.every.event(kind, place=self.clip.place, **fields)
 
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
-        """Keep why it failed."""
         self.reason, self.hint = (plain(self.spelled(text or "")) for text in (message, hint))
 
 
@@ -265,7 +261,6 @@ def _time_left(sizes: dict[str, int], ended: dict[str, Outcome], elapsed: float)
 
 
 def _tell(outcome: Outcome, number: int, total: int, left: float | None, console: Console) -> None:
-    """One clip has ended."""
     console.event("clip", count=number, total=total, eta=left, **asdict(outcome))
     head = f"[{number}/{total}] {outcome.place}: {outcome.status}"
     if outcome.status == "failed":

@@ -46,7 +46,6 @@ def load(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engine"
 
 
 def summary(engine: "Engine") -> str:
-    """The engine's choices, in one line."""
     tiles = "whole frames" if engine.tile is None else f"tiles of {engine.tile} pixels"
     return "{method}, weights {weights}, {device}, {precision}, ".format_map(engine.choices) + tiles
 
@@ -93,20 +92,17 @@ class Estimate(NamedTuple):
 
     @property
     def whole(self) -> float | None:
-        """Seconds for the clip."""
         if self.frames is None or self.seconds is None:
             return None
         return self.opening + (self.before + self.frames) * self.seconds
 
     def values(self) -> dict[str, object]:
-        """For programs."""
         return {
             "frames": self.frames, "seconds_per_frame": self.seconds, "seconds": self.whole,
             "peak_bytes": self.peak_bytes, "basis": self.basis, "rough": self.rough,
         }  # fmt: skip
 
     def words(self) -> str:
-        """In one line."""
         room = f"{size(self.peak_bytes)} of memory here"
         if self.seconds is None:
             return f"about {room}; how long it takes is known after the first frames"

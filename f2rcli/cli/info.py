@@ -122,7 +122,6 @@ def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
 
 
 def found_lines(seen: dict[str, Any]) -> Iterator[str]:
-    """An engine's facts, for people."""
     yield f"noise     {seen['noise']['words']}"
     for word in ("means", "lines", "coarse"):
         if seen["noise"].get(word):

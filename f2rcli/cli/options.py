@@ -56,7 +56,6 @@ def _print_all(ctx: typer.Context, value: bool) -> None:
 
 
 def argument(metavar: str, help: str) -> Any:
-    """A Typer argument."""
     return typer.Argument(metavar=metavar, help=help, show_default=False)
 
 

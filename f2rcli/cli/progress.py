@@ -41,7 +41,6 @@ class Meter:
         return self.bars.tasks[-1]
 
     def show(self, bar: Task, done: int, total: int | None, words: str) -> None:
-        """How far a bar is."""
         bar.total = total  # update() would take None for "as before"
         self.bars.update(bar.id, completed=done, words=words)
 
@@ -118,7 +117,6 @@ class FrameMeter(Meter):
             yield frame
 
     def advance(self) -> None:
-        """Count one more frame."""
         if not self.console.stopper.patient():
             self.console.stopper.check()
         self.done += 1
@@ -169,7 +167,6 @@ class FrameMeter(Meter):
         return (left - last) / self.pace + last * max(quick - self.preparing, 0.0)
 
     def words(self) -> str:
-        """Progress in words."""
         total = "" if self.total is None else f"/{'' if self.exact else '~'}{self.total}"
         parts = [f"{self.done}{total} frames"]
         if self.done < self.replayed:

@@ -150,7 +150,6 @@ class Comparison:
 
 
 def file_facts(role: str, path: Path) -> FileFacts:
-    """A report's facts about a file or folder."""
     return FileFacts(role=role, path=str(path), sha256=digest(path))
 
 

@@ -119,7 +119,6 @@ class NoiseLeft:
         self.report: dict[str, Any] | None = None
 
     def add(self, picture: Picture) -> None:
-        """See the next frame."""
         self.frames += 1
         if len(self.kept) == FRAMES:
             return

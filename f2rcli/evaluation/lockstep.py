@@ -99,7 +99,6 @@ class Lockstep(AbstractContextManager["Lockstep"]):
 
     @property
     def runs(self) -> list[DenoiserRun]:
-        """The estimates."""
         return [side for name, side in self.sides.items() if name not in (CLEAN, NOISY)]
 
     def make_noise(self, *, seed: int, clipped: bool) -> None:
@@ -230,7 +229,6 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
 def counts_differ(
     other: ClipInfo, first: ClipInfo, counted: int | None, wanted: int | None
 ) -> InputError:
-    """The error for clips of different lengths."""
     numbers = [f"{n}" if n is not None else "more" for n in (counted, wanted)]
     known = [n for n in (counted, wanted) if n is not None]
     return InputError(

@@ -84,7 +84,6 @@ WITHOUT = ("noise_left", "warping", "drift")
 
 
 def available() -> list[str]:
-    """The names of all metrics."""
     return sorted(METRICS)
 
 

@@ -30,8 +30,6 @@ CROP_SIDE, CROPS = 80, 4  # pixels of a square; squares that are kept
 
 
 class DetailLevel(NamedTuple):
-    """The amount of a clip that is shown."""
-
     frames: int
     rows: int
     columns: int
@@ -80,7 +78,6 @@ class ReportPictures:
         self.kept: list[_Kept] = []
 
     def see(self, frame_set: FrameSet) -> None:
-        """The next frame, with all estimates of it."""
         if frame_set.index % self.stride == 0:
             self.size = next(iter(frame_set.sides.values())).shape[1:]
             middle = {

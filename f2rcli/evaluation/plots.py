@@ -90,7 +90,6 @@ def plain(text: str) -> str:
 
 
 def saved(figure: "Figure", kind: str = "png") -> bytes:
-    """A figure as a file: png or svg."""
     import matplotlib
 
     out = io.BytesIO()

@@ -100,7 +100,6 @@ def _clip(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _pictures(clip: ClipResult, label: Label) -> dict[str, Any]:
-    """Everything that was kept of a clip."""
     kinds = (FRAME, CROP, REMOVED, ERROR)
     frames, crops, removed, errors = (
         [image for image in clip.pictures if image.kind == kind] for kind in kinds

@@ -90,14 +90,11 @@ class MethodResult:
     notes: tuple[str, ...] = ()
 
     def of(self, metric: str) -> MetricSeries | None:
-        """The series of a metric, or None."""
         return next((series for series in self.series if series.metric == metric), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
-    """A file or folder that was read."""
-
     role: str  # clean, noisy or denoised
     path: str  # as given
     sha256: str = ""  # of a file's bytes, or of names and bytes of a folder
@@ -134,7 +131,6 @@ class ClipResult:
     notes: tuple[str, ...] = ()
 
     def of(self, method: str) -> MethodResult | None:
-        """A method's result, or None."""
         return next((result for result in self.methods if result.method == method), None)
 
     def value(self, method: str, metric: str) -> float:
@@ -187,7 +183,6 @@ class Evaluation:
         return tuple(dict.fromkeys(clip.group for clip in self.clips))
 
     def method(self, name: str) -> MethodFacts:
-        """The facts of a method that was run."""
         return next(method for method in self.methods if method.name == name)
 
     def mean(self, method: str, metric: str, group: str | None = None) -> float:

@@ -41,7 +41,6 @@ class Scores:
         self.offset = 0.0  # sum over frames of how much brighter it is than the reference
 
     def add(self, frame_set: FrameSet) -> None:
-        """See the next frame."""
         for name, rows in self.rows.items():
             rows.append(MEASURES[name](frame_set, self.name))
         estimate = frame_set.sides[self.name]
@@ -163,7 +162,6 @@ class Evaluator:
     def evaluation(
         self, clips: list[ClipResult], *, command: str = "", benchmark: BenchmarkFacts | None = None
     ) -> Evaluation:
-        """The results of all cases."""
         present = dict.fromkeys(result.method for clip in clips for result in clip.methods)
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
         others = {NOISY, *(contestant.name for contestant in self.contestants)}

@@ -65,7 +65,6 @@ class _OnPictures(nn.Module):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of what goes in, in order."""
         return tuple(inspect.signature(self.forward).parameters)
 
     def pack(self, pictures: Tensor) -> Tensor:

@@ -51,7 +51,6 @@ class UDVD(RgbMethod):
         return belief.posterior_mean(window.centre.noisy, variance)
 
     def _first(self, triple: Sequence[Prepared]) -> Tensor:
-        """The first stage's result of three frames."""
         noisy = torch.cat([frame.noisy for frame in triple], 1)
         return self._run(self.networks.first, noisy)
 

@@ -141,8 +141,6 @@ class Estimator(nn.Module):
 
 
 class Blind2SoundNetworks(nn.Module):
-    """The two trained parts of Blind2Sound."""
-
     def __init__(
         self, channels: int, denoiser: dict[str, int], estimator: dict[str, tuple[int, ...]]
     ) -> None:

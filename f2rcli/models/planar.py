@@ -130,7 +130,6 @@ def per_layout(names: Sequence[str], make: Callable[[Layout], nn.Module]) -> nn.
 
 
 def of(layers: nn.ModuleDict, layout: Layout) -> nn.Conv2d:
-    """The layer of a layout."""
     return cast("nn.Conv2d", layers[layout.name])
 
 
@@ -274,8 +273,6 @@ class RefinerNet(PlanarNet):
 
 
 class Networks(nn.Module):
-    """The three trained parts."""
-
     def __init__(self, config: dict[str, Any]) -> None:
         """config: a table of constructor arguments for each of coarse, anchor and refiner, as in
         CONFIGS; and the names of the `layouts` there are stems and tails for, by default all."""

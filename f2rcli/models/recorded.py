@@ -152,7 +152,6 @@ class Graphs:
 
     @classmethod
     def on(cls, device: torch.device) -> "Graphs":
-        """The graphs of a device."""
         records = device.type == "cuda" and torch.version.cuda is not None
         return cls(CudaRecorder(device) if records else None)
 

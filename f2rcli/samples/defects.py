@@ -53,7 +53,6 @@ class SetAside:
     fills: int = 0  # in all frames
 
     def add(self, aside: Sequence[Kept]) -> None:
-        """Take in what the planes of a frame held."""
         repaired = sum(one.repaired.size for one in aside)
         impulses = sum(one.impulses.places.size for one in aside)
         unreal = sum(one.unreal for one in aside)
@@ -65,7 +64,6 @@ class SetAside:
         self.fills += sum(one.places.size for one in aside) + repaired - impulses - unreal
 
     def lines(self) -> list[str]:
-        """The lines worth saying about it."""
         said = []
         if self.impulses:
             most = ("at most ", " a picture,") if self.hit > 1 else ("", "")
@@ -81,7 +79,6 @@ class SetAside:
 
     @property
     def _fate(self) -> str:
-        """The fate of impulses."""
         if not self.repaired:
             return "kept as stored"
         rest = "" if self.repaired == self.impulses else ", the others kept as stored"

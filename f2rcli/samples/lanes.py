@@ -47,7 +47,6 @@ class LaneStatistics:
         return tuple(found) if any(one.any() for one in found) else ()
 
     def lines(self) -> list[str]:
-        """Remarks for the user."""
         said = []
         if number := self.defects.size:
             said.append(

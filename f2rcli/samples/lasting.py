@@ -62,7 +62,6 @@ class Sensor(NamedTuple):
         return cls(black, 1 / np.maximum(light, 1.0), 1.0, mosaic=True)
 
     def light(self, plane: Plane | Floats) -> Values:
-        """The light of a plane."""
         light = np.empty(plane.shape, np.float32)
         for y in (0, 1):
             for x in (0, 1):

@@ -27,7 +27,6 @@ NOT_STORED = frozenset({"resume", "overwrite"})
 
 
 def beginnings() -> list[str]:
-    """Names of weights to start from."""
     return [SCRATCH, *weights.available()]
 
 
@@ -121,7 +120,6 @@ class TrainConfig:
 
     @property
     def folder(self) -> Path:
-        """The run folder."""
         if self.run is not None:
             return Path(self.run)
         output = Path(self.output)
@@ -181,7 +179,6 @@ class ClipSource:
 
     @property
     def name(self) -> str:
-        """For messages."""
         return Path(self.source).name or self.source
 
 

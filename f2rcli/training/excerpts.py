@@ -281,7 +281,6 @@ def _prepared(method: F2R, pictures: Tensor, told: PlaneNoise) -> list[Prepared]
 def _views(
     method: F2R, frames: Sequence[Prepared], centres: Sequence[int], told: PlaneNoise
 ) -> list[Centre]:
-    """The windows of centres with their flows and memory."""
     method.flows.chain(frames)
     memories = [method.remember(frame, told) for frame in frames]
     return [_view(method, window_at(frames, place, method.length), memories) for place in centres]

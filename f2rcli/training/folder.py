@@ -136,8 +136,6 @@ def _empty(folder: Path, keep: list[str]) -> None:
 
 
 class EventKind(StrEnum):
-    """Kind of an event."""
-
     PROGRESS = "progress"  # of every step; for bars
     LOG = "log"  # a line of text, or a row of the CSV
     VALIDATED = "validated"
@@ -196,8 +194,6 @@ MOST_GAIN = 20.0  # dB; see LEAST_LEFT of exams.py, which brings torch
 
 @dataclass(kw_only=True)
 class TrainResult:
-    """Result of a run."""
-
     config: TrainConfig
     why_not: str | None = None  # why no weights were written
     for_time: bool = False  # whether that is for lack of time: another run may write some
@@ -212,12 +208,10 @@ class TrainResult:
 
     @property
     def weights(self) -> Path:
-        """The file of weights."""
         return Path(self.config.output)
 
     @property
     def written(self) -> bool:
-        """Whether it was written."""
         return self.why_not is None
 
 
@@ -267,7 +261,6 @@ def use_command(config: TrainConfig) -> str:
 
 
 def resume_command(config: TrainConfig) -> str:
-    """The command that goes on with a run."""
     words = ["f2r", "train", "--resume", "-o", config.output]
     return shlex.join(words if config.run is None else [*words, "--run", config.run])
 

@@ -130,8 +130,6 @@ def is_clipped(clip: Footage, frames: range) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How clips are decoded."""
-
     frames: int | None = None  # of each file at most so many, in runs that are spread over it
     read: ReadOptions = field(default_factory=ReadOptions)
     noise: "NoiseSpec | None" = None  # added to clean clips; None: they are noisy already

@@ -102,7 +102,6 @@ class Trainer:
         return min(1.0, max(done, state.elapsed / max(left, 1e-9), float(state.finished)))
 
     def rate(self) -> float:
-        """The learning rate of the next update."""
         settings, done = self.settings, self.progress()
         warm = max((self.state.step + 1) / settings.warmup, done / WARMING)
         peak = settings.lr * min(1, warm)
@@ -150,7 +149,6 @@ class Trainer:
         return "finished"
 
     def _learn(self, batch: Any) -> None:
-        """One step downhill."""
         state, settings, began = self.state, self.settings, time.monotonic()
         # for networks that draw from torch's own generator: a resumed run repeats it
         own = np.random.default_rng([settings.seed, state.step])

@@ -38,8 +38,6 @@ EXAM_WINDOWS, EXAM_SIDE = 12, 192  # that are judged, and pixels of their sides 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec(TrainSettings):
-    """One stage of a recipe."""
-
     name: str
     batch: int = 8
     crop: int = 96  # pixels per side
@@ -64,7 +62,6 @@ class TrainingContext:
 
     @property
     def late(self) -> bool:
-        """Whether it is past the deadline."""
         return time.monotonic() >= self.deadline
 
     @property
@@ -143,8 +140,6 @@ class TrainingContext:
 
 
 class Recipe(ABC, Generic[S]):
-    """Training recipe of one method."""
-
     networks: Any  # to train, filled with the start's weights
     header: Header  # that rebuilds them
     specs: Sequence[S]

@@ -52,8 +52,6 @@ FUSION, ALL = (*ANCHOR, *REFINER), (*COARSE, *ANCHOR, *REFINER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSpec(StageSpec):
-    """A stage of a recipe."""
-
     parts: tuple[str, ...]  # of the networks, that are trained
     target: TargetKind
 

@@ -34,8 +34,6 @@ BLIND_SHARE = 0.4  # of windows: the noise level is unknown to networks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointSpec(StageSpec):
-    """A stage of FITVNet."""
-
     blocks: bool  # False: the image module alone
     warmup: int = 200
     ema: float = 0.998
