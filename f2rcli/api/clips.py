@@ -84,9 +84,8 @@ def denoise(
     call = Call(Options.of(options, files=file), progress, cancel)
     if file:
         if not isinstance(output, str | Path | None):
-            raise UsageError(
-                f"output={shown(output)}: not a path.", hint="For a file, output= is a path."
-            )
+            hint = "For a file, output= is a path."
+            raise UsageError(f"output={shown(output)}: not a path.", hint=hint)
         try:
             written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         except InputError as error:  # what a signal ends in while FFmpeg waits for standard input
@@ -98,9 +97,8 @@ def denoise(
         named = isinstance(output, str | os.PathLike)
         if named or overwrite:
             what = f"output={os.fspath(output)!r}: a path is" if named else "overwrite=True:"
-            raise UsageError(
-                f"{what} for files only.", hint="Pass the path of one, or leave it out."
-            )
+            hint = "Pass the path of one, or leave it out."
+            raise UsageError(f"{what} for files only.", hint=hint)
         done = _denoised(frames, output, call)
     return (done, call.report) if return_report else done
 

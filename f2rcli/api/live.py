@@ -10,16 +10,7 @@ from dataclasses import replace
 from itertools import chain, islice, starmap
 from typing import Any, Unpack
 
-from f2rcli.api.arrays import (
-    TIME_BASE,
-    Grid,
-    array_info,
-    copy_of,
-    empty_like,
-    put_back,
-    statistics_of,
-    values_of,
-)
+from f2rcli.api import arrays
 from f2rcli.api.call import Keywords, LaneNoise, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import CancelledError, InputError, UsageError
@@ -39,15 +30,15 @@ class FrameSequence:
         from f2rcli.engine.stream import load_engine  # brings torch
 
         self.first, self.options = first, options
-        self.dtype = values_of(first).dtype
-        self.grid = Grid.of(tuple(first.shape), options.axes, frame=True)
+        self.dtype = arrays.values_of(first).dtype
+        self.grid = arrays.Grid.of(tuple(first.shape), options.axes, frame=True)
         if (count := len(self.grid.lanes)) > 1:
             raise UsageError(
                 f"frames of shape {tuple(first.shape)}: {count} pictures each.",
                 hint="Pass an array of them, or each channel and depth by itself.",
             )
         self.place = self.grid.place(self.grid.lanes[0], 0)
-        self.info = array_info(self.grid, self.dtype)
+        self.info = arrays.array_info(self.grid, self.dtype)
         self.engine = load_engine(options, self.info)
         self.engine.threads = 1  # a second one would delay each result by a frame
         self.engine.prompt, self.engine.check = True, check
@@ -62,23 +53,23 @@ class FrameSequence:
 
         opening = deque(islice(alike, OPENING))
         shown = (frame[self.place] for frame in opening)
-        seen = statistics_of(shown, self.grid, self.options)
+        seen = arrays.statistics_of(shown, self.grid, self.options)
         layout = lane_layout(self.dtype, self.grid.samples, seen.levels)
         self.info = replace(self.info, layout=layout)
         arriving = Arriving(seen)
         self._note(seen)
         taken = (
-            self._taken(frame, arriving).frame(pts=number, time_base=TIME_BASE, index=number)
+            self._taken(frame, arriving).frame(pts=number, time_base=arrays.TIME_BASE, index=number)
             for number, frame in enumerate(chain(emptied(opening), alike))
         )
         for done in denoise_stream(taken, self.info, self.engine):
-            out = empty_like(self.first)
-            put_back(out, done, self.grid)
+            out = arrays.empty_like(self.first)
+            arrays.put_back(out, done, self.grid)
             yield out
 
     def _taken(self, frame: Any, arriving: Arriving) -> Taken:
         """A frame's samples, by the statistics that it belongs to."""
-        before, picture = arriving.seen, self.grid.in_order(values_of(frame[self.place]))
+        before, picture = arriving.seen, self.grid.in_order(arrays.values_of(frame[self.place]))
         if arriving.add(picture) and arriving.seen.defects.size > before.defects.size:
             self._note(arriving.seen)
         return Taken(picture, arriving.seen, self.place)
@@ -89,12 +80,12 @@ class FrameSequence:
 
     def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:
         for number, frame in enumerate(frames):
-            values_of(frame)  # raises for what is none
+            arrays.values_of(frame)  # raises for what is none
             kinds = [f"{tuple(one.shape)} {one.dtype}" for one in (frame, self.first)]
             if kinds[0] != kinds[1]:
                 what = f"frame {number}: is {kinds[0]}, the first was {kinds[1]}."
                 raise InputError(what, hint="A clip has one size and dtype.")
-            yield copy_of(frame)  # cameras fill one buffer again and again
+            yield arrays.copy_of(frame)  # cameras fill one buffer again and again
 
 
 # --- Live: push a frame, get back those that are ready -------------------------------------------

@@ -25,18 +25,8 @@ from multiprocessing import active_children, connection, get_context, parent_pro
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from f2rcli.errors import (
-    EXIT_BATCH,
-    EXIT_DAMAGED,
-    EXIT_FAILURE,
-    EXIT_INPUT,
-    EXIT_OK,
-    EXIT_TERMINATED,
-    F2RError,
-    InputError,
-    OutputError,
-    UsageError,
-)
+from f2rcli import errors
+from f2rcli.errors import F2RError, InputError, OutputError, UsageError
 from f2rcli.io import is_clip, open_reader, unmarked_name
 from f2rcli.io.files import disk_errors, same_file, write_text
 from f2rcli.io.formats import PICTURES, RAW, READABLE, STACKS, UNREAD
@@ -221,7 +211,7 @@ class Outcome(Clip):
     status: str  # done, damaged, skipped, failed, not run
     reason: str = ""  # of a failure, in one line
     hint: str = ""
-    exit_code: int = EXIT_OK
+    exit_code: int = errors.EXIT_OK
     frames: int | None = None
     seconds: float = 0.0  # of wall clock
     bytes: int | None = None
@@ -232,15 +222,19 @@ class Outcome(Clip):
         return cls(clip.source, clip.target, clip.place, status=status, **facts)
 
 
-def failure(clip: Clip, reason: str, hint: str = "", code: int = EXIT_FAILURE) -> Outcome:
+def failure(clip: Clip, reason: str, hint: str = "", code: int = errors.EXIT_FAILURE) -> Outcome:
     return Outcome.of(clip, "failed", reason=reason, hint=hint, exit_code=code)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
     """Of a batch: 5 if any clip failed, 4 if any result carries damage, else 0."""
     if any(outcome.status == "failed" for outcome in outcomes):
-        return EXIT_BATCH
-    return EXIT_DAMAGED if any(one.exit_code == EXIT_DAMAGED for one in outcomes) else EXIT_OK
+        return errors.EXIT_BATCH
+    return (
+        errors.EXIT_DAMAGED
+        if any(one.exit_code == errors.EXIT_DAMAGED for one in outcomes)
+        else errors.EXIT_OK
+    )
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -272,7 +266,7 @@ class Records:
         """The outcome of a clip that needs no run: done before, or its target is in the way."""
         if not os.path.lexists(clip.source):
             what = f"{Path(clip.source).name}: there is no such file."
-            return failure(clip, what, "Check the path.", EXIT_INPUT)
+            return failure(clip, what, "Check the path.", errors.EXIT_INPUT)
         if not os.path.lexists(clip.target):
             return None
         known = read_table(self._path(clip))
@@ -391,7 +385,7 @@ def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[O
 
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(errors.EXIT_TERMINATED))
     threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
 
 

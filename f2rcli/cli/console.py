@@ -152,6 +152,4 @@ class Console:
 def plain(text: str) -> str:
     """The text with escapes for what could move a cursor, colour a terminal or turn the direction
     of writing round: names of files may hold anything."""
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -41,9 +41,7 @@ BEFORE = "done before"
 Row = dict[str, Any]  # of a clip: what it takes, for programs
 
 
-@opt.common(
-    "model method weights fields frames axes series overwrite device threads precision tile quiet"
-)
+@opt.common(" ".join(opt.COMMON))
 def denoise(
     ctx: typer.Context,
     source: Annotated[list[str], opt.argument("INPUT", CLIPS)],
@@ -182,12 +180,10 @@ def settings_hash(job: Job) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _outcomes(
-    job: Job, clips: Sequence[Clip], records: Records, console: Console
-) -> Iterator[Outcome]:
+def _outcomes(job: Job, clips: Sequence[Clip], records: Records, say: Console) -> Iterator[Outcome]:
     jobs = job.jobs or "1"
     if jobs == "1":
-        return map(partial(denoise_clip, job, records, console=console), clips)
+        return map(partial(denoise_clip, job, records, say=say), clips)
     if not jobs.isdigit():
         return batch.run_on_dask(clips, partial(denoise_clip, job, records), jobs)
     threads = job.engine.threads or max(1, processors() // int(jobs))  # a fair share for each
@@ -195,18 +191,16 @@ def _outcomes(
     return batch.run_in_processes(clips, partial(denoise_clip, shared, records), int(jobs))
 
 
-def denoise_clip(
-    job: Job, records: Records, clip: Clip, *, console: Console | None = None
-) -> Outcome:
+def denoise_clip(job: Job, records: Records, clip: Clip, *, say: Console | None = None) -> Outcome:
     """Denoise one clip unless it is done; raises for nothing but a signal that ends the batch.
 
-    console: of this process, where clips are denoised one by one; else nothing is shown.
+    say: of this process, where clips are denoised one by one; else nothing is shown.
     """
     began = time.monotonic()
     known = records.settled(clip, overwrite=job.write.overwrite)
     if known is not None:
         return known
-    voice = ClipConsole(clip, console or Console(quiet=True))
+    voice = ClipConsole(clip, say or Console(quiet=True))
     ending, done = ExitHandler(voice), list[Done]()
     with ending:
         records.begin(clip)

@@ -118,10 +118,8 @@ def common(names: str) -> Callable[[Run], Run]:
             return command(**{name: given[name] for name in own})
 
         more = [
-            Parameter(
-                name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how]
-            )
-            for name, (kind, default, how) in COMMON.items()
+            Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, by])
+            for name, (kind, default, by) in COMMON.items()
             if name in (*names.split(), "json", "help_all")
         ]
         vars(run)["__signature__"] = inspect.Signature([*own.values(), *more])

@@ -226,18 +226,16 @@ class Run:
         meter.advance()
         return receipt
 
-    def _restored(
-        self, frames: Iterable[Frame], record: "RunRecord | None" = None
-    ) -> Iterable[Frame]:
+    def _restored(self, frames: Iterable[Frame], log: "RunRecord | None" = None) -> Iterable[Frame]:
         """The frames as they are to be written."""
         if self.engine is None:
             return (frame for frame in frames if not frame.context)
         from f2rcli.engine.stream import denoise_stream
 
-        frames, marks = (frames, None) if record is None else (record.reading(frames), record.marks)
+        frames, marks = (frames, None) if log is None else (log.reading(frames), log.marks)
         opening, deepens = self.reader.opening, self.plan.converts
         restored = denoise_stream(frames, self.info, self.engine, opening, marks, deepens=deepens)
-        return restored if record is None else record.keeping(restored)
+        return restored if log is None else log.keeping(restored)
 
     def _record(self, meter: FrameMeter) -> "RunRecord | None":
         """The record of a run that alone writes its target, so that the same command goes on after
@@ -246,10 +244,9 @@ class Run:
             return None
         from f2rcli.engine.resuming import RunRecord, identity_of
 
-        identity, stopper = identity_of(self.engine, self.job.read, self.info), self.console.stopper
-        record = RunRecord(
-            Path(self.plan.target), self.engine, identity, meter.total, self.console.remark
-        )
+        stopper, path = self.console.stopper, Path(self.plan.target)
+        identity = identity_of(self.engine, self.job.read, self.info)
+        record = RunRecord(path, self.engine, identity, meter.total, self.console.remark)
         record.open()
         record.stopped = lambda: stopper.error is not None
         record.stop = stopper.check

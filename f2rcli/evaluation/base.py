@@ -227,11 +227,8 @@ def match(name: str, names: Sequence[str], clips: Clips) -> str | None:
     if name in clips:
         return name
     longer = [other for other in names if other != name and belongs(other, name)]
-    candidates = [
-        clip
-        for clip in clips
-        if belongs(clip, name) and not any(clip == n or belongs(clip, n) for n in longer)
-    ]
+    near = (clip for clip in clips if belongs(clip, name))
+    candidates = [c for c in near if not any(c == other or belongs(c, other) for other in longer)]
     if len(candidates) > 1:
         what = f"{name}: several clips match, {' or '.join(sorted(candidates)[:3])}."
         raise InputError(what, hint="Keep one version of each clip in a folder.")
@@ -247,13 +244,10 @@ def _cases(
     name: str, paths: Mapping[str, Path], options: ReadOptions, noises: "Sequence[NoiseSpec]"
 ) -> list[Case]:
     """One case, or one for each noise that is to be made."""
-    given: dict[str, ClipOpener] = {
-        word: partial(open_reader, path, options) for word, path in paths.items()
-    }
-    facts = tuple(
-        file_facts(word if word in ("clean", "noisy") else "denoised", path)
-        for word, path in paths.items()
-    )
+    named = paths.items()
+    given: dict[str, ClipOpener] = {w: partial(open_reader, path, options) for w, path in named}
+    roles = ((word if word in ("clean", "noisy") else "denoised", path) for word, path in named)
+    facts = tuple(file_facts(role, path) for role, path in roles)
     case = Case(
         name=name, reference=given.pop("clean", None), noisy=given.pop("noisy", None), given=given,
         files=facts,

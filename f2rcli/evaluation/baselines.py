@@ -40,15 +40,17 @@ VBM3D_RADIUS = 2  # frames to either side that blocks are sought in
 VBM3D_HELD = 8 * VBM3D_RADIUS + 1  # frames: two passes, each searches and sums on both sides
 
 
+Frames = Iterable[Frame]
+Pictures = Iterable[Codes]
+
+
 class Contestant(Protocol):
     """A denoiser that takes part: one of f2r's methods, or a baseline."""
 
     name: str  # the key that results use: "f2r", "ffmpeg-nlmeans"
     optional: ClassVar[bool] = False  # whether the others go on where it fails
 
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
+    def denoise(self, frames: Frames, info: ClipInfo, sigma8: float | None) -> Iterator[Frame]:
         """Yield one frame for each, in the layout that came in or floats. sigma8: the noise's
         standard deviation in 8-bit units, if known. Raises F2RError for clips it cannot take."""
 
@@ -65,9 +67,7 @@ class MethodContestant(Contestant):
     weights: dict[str, str] = field(default_factory=dict)  # name -> sha256, of every clip
     settled: dict[str, str] = field(default_factory=dict)
 
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
+    def denoise(self, frames: Frames, info: ClipInfo, sigma8: float | None) -> Iterator[Frame]:
         """Raises F2RError where no weights suit the clip."""
         engine = load_engine(self.settings, info)
         self.weights[engine.weights.name] = engine.weights.sha256
@@ -91,14 +91,10 @@ class Filter(Contestant, Protocol):
     def available(self) -> str | None:
         """None if it can run here, else the reason and what to install, in one line."""
 
-    def filtered(
-        self, pictures: Iterable[Codes], sigma8: float, count: int | None
-    ) -> Iterator[Codes]:
+    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
         """One picture for each, in order. count: of them, if known."""
 
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
+    def denoise(self, frames: Frames, info: ClipInfo, sigma8: float | None) -> Iterator[Frame]:
         """Without a sigma, each lane's first frames are measured as `noise_left` is, white or not.
         Raises F2RError."""
         if info.layout.family is Family.BAYER:
@@ -136,9 +132,7 @@ class FFmpegFilter(Filter):
             settings={"at sigma 10": f"{self.filter}={self.options(10.0)}"},
         )  # fmt: skip
 
-    def filtered(
-        self, pictures: Iterable[Codes], sigma8: float, count: int | None
-    ) -> Iterator[Codes]:
+    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
         graph: av.filter.Graph | None = None
         try:
             for picture in pictures:
@@ -203,9 +197,7 @@ class OpenCVNonLocalMeans(Filter):
             },
         )  # fmt: skip
 
-    def filtered(
-        self, pictures: Iterable[Codes], sigma8: float, count: int | None
-    ) -> Iterator[Codes]:
+    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
         """Windows shrink at the ends of a clip, so that the frame stays in the middle."""
         held: deque[Codes] = deque()
         reach, strength = NLM_FRAMES // 2, NLM_STRENGTH * sigma8
@@ -253,9 +245,7 @@ class VapourSynthBM3D(Filter):
             settings={"profile": "fast", "radius": VBM3D_RADIUS},
         )  # fmt: skip
 
-    def filtered(
-        self, pictures: Iterable[Codes], sigma8: float, count: int | None
-    ) -> Iterator[Codes]:
+    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
         """VapourSynth asks for frames by number, a few ahead; one too many is the last again."""
         vs: Any = importlib.import_module("vapoursynth")
         supply = iter(pictures if count else (every := list(pictures)))

@@ -122,7 +122,7 @@ class Benchmark:
         there."""
         prefix = self.layout.get("prefix", "")
         each = [_sequences_in(folder) for folder in self._folders(root)]
-        clips = {n.removeprefix(prefix): p for found in each for n, p in sorted(found.items())}
+        clips = {n.removeprefix(prefix): p for one in each for n, p in sorted(one.items())}
         if not clips:
             raise self._wrong(root, "has none of its clips")
         missing, others = self._missing({*clips})
@@ -131,14 +131,11 @@ class Benchmark:
                 raise self._not_this(root, missing, others)
             clips = {name: clips[name] for name in sorted(self.clips)}
         options = ReadOptions(frames=frames)
-        return [
-            Case(
-                name=name,
-                reference=partial(open_reader, path, options),
-                files=(file_facts("clean", path),),
-            )
-            for name, path in clips.items()
-        ]
+        found = list[Case]()
+        for name, path in clips.items():
+            opener, files = partial(open_reader, path, options), (file_facts("clean", path),)
+            found.append(Case(name=name, reference=opener, files=files))
+        return found
 
     def _folders(self, root: Path) -> list[Path]:
         """The folders that hold clips: all that the layout names, or the first with any."""
@@ -186,10 +183,9 @@ class Benchmark:
         return f"f2r downloads nothing: {self.where}."
 
     def _check_folder(self, root: Path) -> None:
-        if not root.exists():
-            raise InputError(f"{root}: there is no such folder.", hint=self._hint)
         if not root.is_dir():
-            raise InputError(f"{root}: is not a folder.", hint=self._hint)
+            what = "is not a folder" if root.exists() else "there is no such folder"
+            raise InputError(f"{root}: {what}.", hint=self._hint)
         if not any(root.iterdir()):
             raise self._wrong(root, "is empty")
 
@@ -255,17 +251,9 @@ def _sequences_in(folder: Path) -> dict[str, Path]:
     }
 
 
-def _rows(table: Mapping[str, Any]) -> list[Published]:
+def _rows(table: Mapping[str, Any]) -> Iterator[Published]:
     """Rows of one source: a title, and PSNR and SSIM for each column."""
-    return [
-        Published(
-            title=title,
-            source=table["source"],
-            values={
-                column: dict(zip(("psnr", "ssim"), value, strict=False))
-                for column, value in zip(table["columns"], values, strict=True)
-                if value
-            },
-        )
-        for title, *values in table["rows"]
-    ]
+    for title, *cells in table["rows"]:
+        each = zip(table["columns"], cells, strict=True)
+        values = {column: dict(zip(("psnr", "ssim"), v, strict=False)) for column, v in each if v}
+        yield Published(title=title, source=table["source"], values=values)

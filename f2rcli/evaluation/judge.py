@@ -196,7 +196,6 @@ def _block_means(error: Picture) -> NDArray[np.float64]:
     seen = np.isfinite(cells)
     sums = np.where(seen, cells, 0).sum((0, 2, 4))
     counts = seen.sum((0, 2, 4))
+    known = counts > len(error) * side**2 / 2
     with np.errstate(invalid="ignore"):
-        return np.asarray(
-            np.where(counts > len(error) * side**2 / 2, sums / counts, np.nan)
-        ).ravel()
+        return np.asarray(np.where(known, sums / counts, np.nan)).ravel()

@@ -115,9 +115,8 @@ class Lockstep(AbstractContextManager["Lockstep"]):
         size = made.height, made.width
         if size != (info.height, info.width):
             self.size = size
-            self.remarks.append(
-                f"{info.name}: compared at {size[1]}x{size[0]}, the size that {noise.name} gives"
-            )
+            told = f"compared at {size[1]}x{size[0]}, the size that {noise.name} gives"
+            self.remarks.append(f"{info.name}: {told}")
 
     def enter(self, contestants: list[Contestant]) -> None:
         """Give the noisy input to all contestants."""
@@ -218,22 +217,15 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
         if None not in (other.frames, first.frames) and other.frames != first.frames:
             raise counts_differ(other, first, other.frames, first.frames)
         if None not in (other.rate, first.rate) and other.rate != first.rate:
-            rates = [f"{float(clip.rate or 0):.4g}" for clip in (other, first)]
-            remarks.append(
-                f"{pair}: rates differ, {rates[0]} and {rates[1]} frames/s; "
-                "frames are compared by number"
-            )
+            rates = " and ".join(f"{float(clip.rate or 0):.4g}" for clip in (other, first))
+            told = f"rates differ, {rates} frames/s; frames are compared by number"
+            remarks.append(f"{pair}: {told}")
     return remarks
 
 
-def counts_differ(
-    other: ClipInfo, first: ClipInfo, counted: int | None, wanted: int | None
-) -> InputError:
-    numbers = [f"{n}" if n is not None else "more" for n in (counted, wanted)]
-    known = [n for n in (counted, wanted) if n is not None]
-    return InputError(
-        f"{other.name} and {first.name}: frame counts differ, {numbers[0]} and {numbers[1]}.",
-        hint=f"If their first frames match, pass frames={min(known)}."
-        if known and min(known) > 0
-        else "One of them has no frames.",
-    )
+def counts_differ(other: ClipInfo, first: ClipInfo, *counts: int | None) -> InputError:
+    numbers = " and ".join("more" if n is None else f"{n}" for n in counts)
+    least = min(n for n in counts if n is not None)
+    what = f"{other.name} and {first.name}: frame counts differ, {numbers}."
+    part = f"If their first frames match, pass frames={least}."
+    return InputError(what, hint=part if least > 0 else "One of them has no frames.")

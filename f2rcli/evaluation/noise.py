@@ -10,18 +10,10 @@ import cv2
 import numpy as np
 
 from f2rcli import yuv
+from f2rcli.engine import measuring
 from f2rcli.engine.device import lent_threads
 from f2rcli.engine.dim import CHOSEN_ON
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.measuring import (
-    PREROLL,
-    between,
-    ends_at_codes,
-    lit,
-    opening_noise,
-    shots_of,
-    spread,
-)
 from f2rcli.engine.pictures import to_measure
 from f2rcli.engine.stream import begun
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
@@ -52,7 +44,7 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
             engine.found.aside.add(frame.aside)
         found = _in_full(seen, info.layout, engine)
         if info.layout.counts_light and not (found and any(found.model.gain)):  # a closed shutter
-            found = _in_full(lit(start.frames(CHOSEN_ON))[:FRAMES], info.layout, engine)
+            found = _in_full(measuring.lit(start.frames(CHOSEN_ON))[:FRAMES], info.layout, engine)
         lines, coarse8 = start.lines.lines, engine.found.coarse8
         return found and replace(found, lines=lines, coarse8=coarse8)
 
@@ -60,10 +52,10 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
 def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:
     """A report with the level of `f2r denoise` and `f2r info`."""
     shown = [FramePlanes.of_channels(list(yuv.to_rgb(frame))) for frame in frames]
-    found = described(shown, full_range=ends_at_codes(layout), counts=layout.counts_light)
+    found = described(shown, full_range=measuring.ends_at_codes(layout), counts=layout.counts_light)
     if found is None:
         return None
-    opening = opening_noise(frames[:PREROLL], coded=engine.coded)
+    opening = measuring.opening_noise(frames[: measuring.PREROLL], coded=engine.coded)
     # `clipped`: bars of black make it less sure, though they cut off no noise
     return replace(
         leveled(found, opening.planes, layout), edges8=opening.edges8,
@@ -91,39 +83,32 @@ def described(
 
     full_range: whether their ends are those of the codes; counts: whether they count light.
     """
-    inner = between(shots_of(pictures))
+    inner = measuring.between(measuring.shots_of(pictures))
     if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
         return None
-    places = spread(inner, WINDOWS)
-    shown = [_three(pictures, place) for place in places]
+    places = measuring.spread(inner, WINDOWS)
+    # each with the one before and the one after
+    shown = [[pictures[i] for i in (place, place - 1, place + 1)] for place in places]
     flows = [_flows(one) for one in shown]
     maps = [estimate(one, to) for one, to in zip(shown, flows, strict=True)]
     found = NoiseMap.joined(maps)
     clipped = full_range or found.cut_off(pictures)
     law = side_by_side([plane.law(clipped=clipped) for plane in found.planes])
     by_frame = tuple(fmean(p.law(clipped=clipped).sigma[0] for p in one.planes) for one in maps)
-    patches = [
-        Differences.of(three, to, law).patches(one)
-        for three, to, one in zip(shown, flows, maps, strict=True)
-    ]
+    each = zip(shown, flows, maps, strict=True)
+    patches = [Differences.of(three, to, law).patches(one) for three, to, one in each]
     spectrum = spectrum_of(np.concatenate(patches))
     temporal = Temporal(None, None)
     if (first := next((i for i in inner if i + 1 in inner), None)) is not None:
         groups = [[pictures[first + n] for n in which] for which in ((0, -1, 1), (1, 2, -1))]
-        temporal = temporal_correlation(
-            *(Differences.of(group, _flows(group, soft=SOFT), law) for group in groups)
-        )
+        pair = (Differences.of(group, _flows(group, soft=SOFT), law) for group in groups)
+        temporal = temporal_correlation(*pair)
     black, rail = _rails(pictures, counts=counts)
     points = tuple(plane.points() for plane in found.planes)
     cut = black + rail if clipped else 0.0
     return NoiseReport(
         law, points, spectrum, temporal, black, rail, by_frame, len(pictures), found.unsure, cut
     )
-
-
-def _three(pictures: Sequence[FramePlanes], place: int) -> list[FramePlanes]:
-    """A picture, the one before and the one after."""
-    return [pictures[i] for i in (place, place - 1, place + 1)]
 
 
 def _flows(frames: Sequence[FramePlanes], soft: float = 0.0) -> list[Flow]:

@@ -79,11 +79,10 @@ class ReportPictures:
 
     def see(self, frame_set: FrameSet) -> None:
         if frame_set.index % self.stride == 0:
-            self.size = next(iter(frame_set.sides.values())).shape[1:]
-            middle = {
-                n: p[:, *middle_window(p.shape[1:], LARGEST)] for n, p in frame_set.sides.items()
-            }
-            seen = {n: np.nan_to_num(developed(p, self.mosaic)) for n, p in middle.items()}
+            sides = frame_set.sides
+            self.size = next(iter(sides.values())).shape[1:]
+            part = middle_window(self.size, LARGEST)
+            seen = {n: np.nan_to_num(developed(p[:, *part], self.mosaic)) for n, p in sides.items()}
             self.kept.append(_Kept(frame_set.index, seen))
             if len(self.kept) > KEPT:
                 self.stride *= 2

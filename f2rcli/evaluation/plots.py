@@ -22,12 +22,7 @@ PNG = b"\x89PNG"
 GREY = "#6b6f76"
 DECIBELS = 10.0  # a spectrum's colours reach this far to either side of white noise
 # Text stays text, and the same chart has the same bytes.
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "f2r",
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-}
+STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "f2r", "axes.grid": True, "grid.alpha": 0.3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

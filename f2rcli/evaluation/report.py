@@ -12,16 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from f2rcli.evaluation import plots
 from f2rcli.evaluation.pictures import CROP, ERROR, FRAME, REMOVED
-from f2rcli.evaluation.plots import (
-    GREY,
-    Curve,
-    data_uri,
-    draw_curves,
-    new_figure,
-    noise_plot,
-    saved,
-)
 from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
 from f2rcli.evaluation.tables import clip_rows, conditions, mean_rows
 from f2rcli.units import count
@@ -64,7 +56,7 @@ def _environment() -> Environment:
         loader=PackageLoader("f2rcli.evaluation"), autoescape=True, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"uri": data_uri, "shown": shown}
+    made.filters |= {"uri": plots.data_uri, "shown": shown}
     return made
 
 
@@ -94,7 +86,7 @@ def _clip(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
         "rows": clip_rows(clip, evaluation) if several else [],
         "over_time": _over_time(clip, evaluation, label),
         "noise": clip.noise,
-        "noise_chart": noise_plot(clip.noise, clip.name) if clip.noise else None,
+        "noise_chart": plots.noise_plot(clip.noise, clip.name) if clip.noise else None,
         **_pictures(clip, label),
     }
 
@@ -131,19 +123,19 @@ def _over_time(clip: ClipResult, evaluation: Evaluation, label: Label) -> bytes 
     charts = [(m, lines) for m in evaluation.metrics if (lines := [*_lines(clip, m, label)])]
     if not charts:
         return None
-    figure, each = new_figure(10, 2.6 * len(charts), rows=len(charts))
+    figure, each = plots.new_figure(10, 2.6 * len(charts), rows=len(charts))
     for axes, (metric, lines) in zip(each, charts, strict=True):
         way = f"{metric.better} is better" if metric.better else ""
         unit = "; ".join(word for word in (metric.unit, way) if word)
-        draw_curves(axes, lines, title=f"{metric.title} over time", x="frame", y=unit)
-    return saved(figure)
+        plots.draw_curves(axes, lines, title=f"{metric.title} over time", x="frame", y=unit)
+    return plots.saved(figure)
 
 
-def _lines(clip: ClipResult, metric: MetricFacts, label: Label) -> Iterator[Curve]:
+def _lines(clip: ClipResult, metric: MetricFacts, label: Label) -> Iterator[plots.Curve]:
     for result in clip.methods:
         series = result.of(metric.name)
         values = () if series is None else series.frames.get(WHOLE, ())
         y = [math.nan if value is None else value for value in values]
         if sum(map(math.isfinite, y)) > 1:
-            colour = GREY if result.method == NOISY else None
-            yield Curve(name=label(result.method), x=range(len(y)), y=y, colour=colour)
+            colour = plots.GREY if result.method == NOISY else None
+            yield plots.Curve(name=label(result.method), x=range(len(y)), y=y, colour=colour)

@@ -118,10 +118,8 @@ class Evaluator:
         with Lockstep(case) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
             steps.enter(self.contestants)
-            shown = (
-                [NOISY] if NOISY in steps.sides and (NOISY in plan.methods or case.given) else []
-            )
-            names = (*shown, *(run.name for run in steps.runs))
+            noisy = NOISY in steps.sides and (NOISY in plan.methods or bool(case.given))
+            names = [NOISY] * noisy + [run.name for run in steps.runs]
             scores = {name: Scores(name, self.metrics) for name in names}
             if self.pictures is not None:
                 self.pictures.begin(steps.first.layout.mosaic)

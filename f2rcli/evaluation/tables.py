@@ -105,25 +105,19 @@ def values(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    metrics = [metric.name for metric in evaluation.metrics]
     for group in evaluation.groups:
-        for method in evaluation.methods:
-            means = {
-                m.name: evaluation.mean(method.name, m.name, group) for m in evaluation.metrics
-            }
-            yield {
-                "group": group,
-                "method": method.name,
-                "seconds_per_frame": evaluation.seconds_per_frame(method.name, group),
-                "values": _plain(means),
-            }
+        for name in (method.name for method in evaluation.methods):
+            took = evaluation.seconds_per_frame(name, group)
+            means = _plain({m: evaluation.mean(name, m, group) for m in metrics})
+            yield {"group": group, "method": name, "seconds_per_frame": took, "values": means}
 
 
 def _plain(value: Any) -> Any:
     """The same in what JSON has: no dataclasses, no tuples, no infinity, no nan."""
     if is_dataclass(value):
-        return {
-            f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "pictures"
-        }
+        names = (f.name for f in fields(value))
+        return {name: _plain(getattr(value, name)) for name in names if name != "pictures"}
     if hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -21,17 +21,8 @@ from f2rcli.errors import OutputError, WeightsError
 from f2rcli.frames import Space
 from f2rcli.io.files import PartFolder, check_target
 from f2rcli.methods.f2r import F2R
+from f2rcli.models import planar
 from f2rcli.models.placing import MISMATCH_ALLOWED, MISMATCH_FLOOR
-from f2rcli.models.planar import (
-    CELL,
-    Anchor,
-    AnchorNet,
-    CentreFrame,
-    CoarseNet,
-    Neighbours,
-    Networks,
-    RefinerNet,
-)
 from f2rcli.planes import LAYOUTS, ROTATION, Layout
 from f2rcli.weights import Weights
 
@@ -57,7 +48,7 @@ class _OnPictures(nn.Module):
     outputs: ClassVar[tuple[str, ...]]
     rotation: Tensor
 
-    def __init__(self, network: CoarseNet | AnchorNet | RefinerNet, layout: Layout) -> None:
+    def __init__(self, network: planar.PlanarNet, layout: Layout) -> None:
         super().__init__()
         self.network = network
         self.layout = layout
@@ -71,11 +62,11 @@ class _OnPictures(nn.Module):
         """(B, C, H, W) -> (B, 4 C, H/2, W/2)."""
         if self.layout.rotated:
             pictures = torch.einsum("pc,bchw->bphw", self.rotation, pictures)
-        return functional.pixel_unshuffle(pictures, CELL)
+        return functional.pixel_unshuffle(pictures, planar.CELL)
 
     def unpack(self, cells: Tensor) -> Tensor:
         """(B, 4 C, H/2, W/2) -> (B, C, H, W)."""
-        flat = functional.pixel_shuffle(cells, CELL)
+        flat = functional.pixel_shuffle(cells, planar.CELL)
         if self.layout.rotated:
             flat = torch.einsum("pc,bphw->bchw", self.rotation, flat)
         return flat
@@ -88,23 +79,23 @@ class _OnPictures(nn.Module):
         noise = variance.sqrt()
         return torch.cat([noise, torch.zeros_like(noise)], 1)
 
-    def seen(self, noisy: Tensor, coarse: Tensor, confidence: Tensor) -> Neighbours:
+    def seen(self, noisy: Tensor, coarse: Tensor, confidence: Tensor) -> planar.Neighbours:
         """Aligned neighbours; what is trusted as several frames is worth as many."""
         sure = halved(confidence)
         seen, estimates = (
             torch.stack([self.pack(one) for one in each.unbind(1)], 1) for each in (noisy, coarse)
         )
-        return Neighbours(seen, estimates, sure, sure.clamp_min(1))
+        return planar.Neighbours(seen, estimates, sure, sure.clamp_min(1))
 
 
 def halved(maps: Tensor) -> Tensor:
     """Maps (B, N, 1, H, W) as means over cells."""
-    return torch.stack([functional.avg_pool2d(one, CELL) for one in maps.unbind(1)], 1)
+    return torch.stack([functional.avg_pool2d(one, planar.CELL) for one in maps.unbind(1)], 1)
 
 
 def doubled(maps: Tensor) -> Tensor:
     """Maps (B, 1, h, w) of cells for every pixel."""
-    return functional.interpolate(maps, scale_factor=float(CELL))
+    return functional.interpolate(maps, scale_factor=float(planar.CELL))
 
 
 class _Coarse(_OnPictures):
@@ -121,7 +112,7 @@ class _BlindAnchor(_OnPictures):
         self, neighbours_noisy: Tensor, neighbours_coarse: Tensor, confidence: Tensor, level: Tensor
     ) -> tuple[Tensor, ...]:
         seen = self.seen(neighbours_noisy, neighbours_coarse, confidence)
-        made: Anchor = self.network(self.layout, seen, self.told(level))
+        made: planar.Anchor = self.network(self.layout, seen, self.told(level))
         pictures = self.unpack(made.strict), self.unpack(made.correction)
         weights = torch.stack([doubled(one) for one in made.weights.unbind(1)], 1)
         return *pictures, weights, doubled(made.spread)
@@ -134,10 +125,10 @@ class _Refiner(_OnPictures):
         self, noisy: Tensor, coarse: Tensor, level: Tensor, correction: Tensor, weights: Tensor,
         spread: Tensor, neighbours_noisy: Tensor, neighbours_coarse: Tensor, confidence: Tensor,
     ) -> Tensor:  # fmt: skip
-        own = CentreFrame(self.pack(noisy), self.pack(coarse))
+        own = planar.CentreFrame(self.pack(noisy), self.pack(coarse))
         seen = self.seen(neighbours_noisy, neighbours_coarse, confidence)
-        small = functional.avg_pool2d(spread, CELL)
-        anchor = Anchor(own.coarse, self.pack(correction), halved(weights), small)
+        small = functional.avg_pool2d(spread, planar.CELL)
+        anchor = planar.Anchor(own.coarse, self.pack(correction), halved(weights), small)
         return self.unpack(self.network(self.layout, own, self.told(level), anchor, seen))
 
 
@@ -160,7 +151,7 @@ def export_networks(name_or_path: str, folder: Path, *, overwrite: bool = False)
         raise OutputError("writing ONNX needs the package onnx.", hint=hint) from error
     chosen = weights.load(name_or_path)
     networks, header = _networks(chosen), chosen.header
-    unit = CELL * networks.stride  # pixels that height and width must be a multiple of
+    unit = planar.CELL * networks.stride  # pixels that height and width must be a multiple of
     layout = LAYOUTS[PACKED[header.space]]
     graphs: list[_OnPictures] = [
         _Coarse(networks.coarse, layout), _BlindAnchor(networks.anchor, layout),
@@ -184,7 +175,7 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
         check_target(target, [], overwrite=overwrite)
 
 
-def _networks(chosen: Weights) -> Networks:
+def _networks(chosen: Weights) -> planar.Networks:
     header = chosen.header
     if header.method != F2R.name:
         others = (name for name, entry in weights.manifest().items() if entry["method"] == F2R.name)
@@ -197,7 +188,7 @@ def _networks(chosen: Weights) -> Networks:
             "an exported network takes RGB, gray or a mosaic.",
             hint="Choose f2r-full, or train on footage of RGB.",
         )
-    return chosen.network(lambda: Networks(header.config)).eval()
+    return chosen.network(lambda: planar.Networks(header.config)).eval()
 
 
 def facts(chosen: Weights, graph: _OnPictures, unit: int) -> dict[str, str]:
@@ -209,7 +200,7 @@ def facts(chosen: Weights, graph: _OnPictures, unit: int) -> dict[str, str]:
         "f2r_planes": PLANES[graph.layout.name],
         "f2r_neighbours": str(header.length - 1),
         "f2r_multiple": str(unit),
-        "f2r_reach": str(CELL * graph.network.reach),
+        "f2r_reach": str(planar.CELL * graph.network.reach),
         "f2r_mismatch_allowed": f"{MISMATCH_ALLOWED:g}",
         "f2r_mismatch_floor": f"{MISMATCH_FLOOR:g}",
         "f2r_estimate": header.estimate.value,

@@ -17,9 +17,7 @@ NOT_METHODS = {"base", "flows", "rgb"}
 
 def available() -> list[str]:
     """The names of all methods, without importing any of them."""
-    return sorted(
-        module.name for module in iter_modules(__path__) if module.name not in NOT_METHODS
-    )
+    return sorted(one.name for one in iter_modules(__path__) if one.name not in NOT_METHODS)
 
 
 def described() -> dict[str, str]:

@@ -123,10 +123,8 @@ class DeviceFlows(FlowBook):
         return list(self._graphs(name, variational_flows, source, target, *start).split(1))
 
 
-def _rated(
-    centre: int, looks: Sequence[Tensor], known: Sequence[Flow]
-) -> list[tuple[Flow, Tensor]]:
+def _rated(place: int, looks: Sequence[Tensor], known: Sequence[Flow]) -> list[tuple[Flow, Tensor]]:
     """`DeviceFlows.rated` as a function of tensors: of looks, and flows between adjacent frames."""
     flows, frames = DeviceFlows(), [Prepared(i, one, one, one) for i, one in enumerate(looks)]
     flows._known = dict(zip(map(_key, _both_ways(frames)), known, strict=True))
-    return FlowBook.rated(flows, Window.of(frames, centre))
+    return FlowBook.rated(flows, Window.of(frames, place))

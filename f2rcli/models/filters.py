@@ -105,9 +105,7 @@ def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
     smaller = shape < size
     if here(planes):
         way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return _each(
-            planes, lambda one, out: cv2.resize(one, shape[::-1], out, interpolation=way), shape
-        )
+        return _each(planes, lambda x, to: cv2.resize(x, shape[::-1], to, interpolation=way), shape)
     if not smaller:
         kind = {"mode": "bilinear", "align_corners": False}
         return functional.interpolate(planes.unsqueeze(1), shape, **kind).squeeze(1)  # type: ignore[arg-type]  # as it takes them

@@ -53,9 +53,8 @@ class Matching(nn.Module):
             _pooled(_halved(wide[..., r + dy : r + dy + rows, r + dx : r + dx + columns]) - here)
             for dy, dx in self.shifts
         ], 1)  # fmt: skip
-        shifts = as_constant(tuple(float(part) for pair in self.shifts for part in pair), one).view(
-            -1, 2
-        )
+        numbers = tuple(float(part) for pair in self.shifts for part in pair)
+        shifts = as_constant(numbers, one).view(-1, 2)
         cost = _above(left).addcmul_(noise, REST * shifts.square().sum(1)[:, None, None])
         least, best = cost.min(1)
         found = shifts.flip(1)[best].permute(0, 3, 1, 2)

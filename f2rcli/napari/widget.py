@@ -8,62 +8,45 @@ from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
-from magicgui.widgets import (
-    CheckBox,
-    Container,
-    FloatSlider,
-    Label,
-    LineEdit,
-    ProgressBar,
-    PushButton,
-    create_widget,
-)
+from magicgui import widgets
 from napari.layers import Image
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
 from f2rcli.errors import CancelledError, F2RError
-from f2rcli.napari.runs import (
-    LayerRun,
-    Progress,
-    axes_of,
-    difference,
-    levels_of,
-    middle_of,
-    words_of,
-)
+from f2rcli.napari import runs
 
 LOOK = 100  # milliseconds between looks at a run's progress
 PREVIEW = "f2r preview"
 
 
-class DenoisePanel(Container):
+class DenoisePanel(widgets.Container):
     """The panel beside the viewer."""
 
     def __init__(self, napari_viewer: Any) -> None:
         self._viewer = napari_viewer
-        self.layer = create_widget(label="layer", annotation=Image)
-        self.axes = LineEdit(
+        self.layer = widgets.create_widget(label="layer", annotation=Image)
+        self.axes = widgets.LineEdit(
             label="axes",
             tooltip="A letter per axis: T time, Z depth, C channel, Y rows, X columns, S colours.",
         )
-        self.strength = FloatSlider(
+        self.strength = widgets.FloatSlider(
             label="strength", value=1.0, min=0.0, max=4.0,
             tooltip="1 removes the measured noise, less keeps grain.",
         )  # fmt: skip
-        self.difference = CheckBox(label="difference layer", value=True)
-        self.preview = PushButton(text="Preview this frame")
-        self.start = PushButton(text="Denoise")
-        self.cancel = PushButton(text="Cancel", enabled=False)
-        self.bar = ProgressBar(value=0, max=1)
-        self.noise = Label(value="")
+        self.difference = widgets.CheckBox(label="difference layer", value=True)
+        self.preview = widgets.PushButton(text="Preview this frame")
+        self.start = widgets.PushButton(text="Denoise")
+        self.cancel = widgets.PushButton(text="Cancel", enabled=False)
+        self.bar = widgets.ProgressBar(value=0, max=1)
+        self.noise = widgets.Label(value="")
         self.noise.native.setWordWrap(True)  # a law or a note is longer than the panel is wide
         super().__init__(
             widgets=[self.layer, self.axes, self.strength, self.difference, self.preview,
                      self.start, self.cancel, self.bar, self.noise],
         )  # fmt: skip
-        self._stop, self._progress = Event(), Progress()
+        self._stop, self._progress = Event(), runs.Progress()
         self.worker: Any = None  # while a run goes on
         self._timer = QTimer()
         self._timer.setInterval(LOOK)
@@ -91,7 +74,7 @@ class DenoisePanel(Container):
         layer, run = self.layer.value, self._run()
         if run is None:
             return
-        stop, progress = Event(), Progress()
+        stop, progress = Event(), runs.Progress()
         self._stop, self._progress = stop, progress
         self._begin(lambda: run.whole(progress, stop), partial(self._show, layer))
 
@@ -99,16 +82,16 @@ class DenoisePanel(Container):
         layer = self.layer.value
         if layer is not None:
             labels = [str(label) for label in layer.axis_labels]
-            self.axes.value = axes_of(layer.data.shape, labels, colour=layer.rgb)
+            self.axes.value = runs.axes_of(layer.data.shape, labels, colour=layer.rgb)
 
-    def _run(self) -> LayerRun | None:
+    def _run(self) -> runs.LayerRun | None:
         """The run asked for; None, and a word why, where that cannot be done."""
         layer = self.layer.value
         if layer is None or layer.multiscale:
             show_error("f2r: choose an image layer without several scales.")
             return None
         try:
-            return LayerRun(
+            return runs.LayerRun(
                 data=layer.data, axes=self.axes.value, strength=self.strength.value,
                 colour=layer.rgb,
             )  # fmt: skip
@@ -132,18 +115,18 @@ class DenoisePanel(Container):
         else:
             clean, report = done
             then(clean)
-            self.noise.value = words_of(report)
+            self.noise.value = runs.words_of(report)
 
     def _show(self, layer: Any, clean: Any) -> None:
         kept = _looks(layer)
         self._viewer.add_image(clean, name=f"{layer.name} denoised", **kept)
         if not self.difference.value:
             return
-        change = difference(layer.data, clean, colour=layer.rgb)
-        middle = middle_of(change)
+        change = runs.difference(layer.data, clean, colour=layer.rgb)
+        middle = runs.middle_of(change)
         plain = {name: kept[name] for name in _PLACED}
         self._viewer.add_image(
-            change, name=f"{layer.name} difference", contrast_limits=levels_of(middle),
+            change, name=f"{layer.name} difference", contrast_limits=runs.levels_of(middle),
             visible=False, **plain,
         )  # fmt: skip
 

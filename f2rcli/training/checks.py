@@ -114,9 +114,8 @@ def problems(clip: Footage, report: NoiseReport) -> Iterator[Problem]:
         )  # fmt: skip
     if spectrum is not None and not spectrum.white and _correlation(spectrum, FAR) > FAR_CORRELATED:
         # Held-out targets would share it with what networks are shown, so that keeping it scores.
-        yield Problem(
-            f"pixels {FAR} apart share noise, and training cannot draw fresh noise like that"
-        )
+        alike = f"pixels {FAR} apart share noise"
+        yield Problem(f"{alike}, and training cannot draw fresh noise like that")
     if not clip.sensor and spectrum is None:
         height, width = (clip.cell * side for side in clip.shape[2:])
         yield Problem(

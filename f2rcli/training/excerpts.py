@@ -191,41 +191,22 @@ class Batch(NamedTuple):
         return torch.lerp(self.shown, self.asked, tau**2 / (1 + tau**2))
 
     def turned(self, code: int) -> "Batch":
-        """One of eight flips and transposes, as far as the layout allows."""
-        turn = Turn.of(self.layout, code)
-        pictures = "shown", "asked", "noisy", "coarse"
-        turned: dict[str, Any] = {name: turn.picture(getattr(self, name)) for name in pictures}
-        return self._replace(
-            **turned, cut=None if self.cut is None else turn.picture(self.cut),
-            told=turn.maps(self.told), agreement=dihedral(self.agreement, turn.code),
-            worth=dihedral(self.worth, turn.code),
-        )  # fmt: skip
-
-
-class Turn(NamedTuple):
-    """A flip or transpose of what is packed."""
-
-    layout: Layout
-    code: int  # see `dihedral`
-    order: Sequence[int]  # of planes
-
-    @classmethod
-    def of(cls, layout: Layout, code: int) -> "Turn":
-        """One of eight, as far as the layout allows: mosaics are transposed only, 4:2:2 is not,
-        whose cells have two samples one above the other."""
+        """One of eight flips and transposes, as far as the layout allows: mosaics are transposed
+        only, 4:2:2 is not, whose cells have two samples one above the other."""
+        layout, count = self.layout, len(self.layout.planes)
         mosaic = layout.name == "mosaic"
-        code = code & (4 if mosaic else 3 if layout.name == "yuv422" else 7)
-        return cls(layout, code, SWAPPED_GREENS if mosaic and code else range(len(layout.planes)))
+        code &= 4 if mosaic else 3 if layout.name == "yuv422" else 7
+        order = SWAPPED_GREENS if mosaic and code else range(count)
 
-    def picture(self, x: Tensor) -> Tensor:
-        """(..., C, h, w), turned."""
-        planes = spread(self.layout, x)
-        return gathered(self.layout, [dihedral(planes[place], self.code) for place in self.order])
+        def turned(x: Tensor) -> Tensor:
+            planes = spread(layout, x)
+            return gathered(layout, [dihedral(planes[place], code) for place in order])
 
-    def maps(self, told: Tensor) -> Tensor:
-        """(B, 2 P, h, w), of noise and of a codec's errors."""
-        count = len(self.layout.planes)
-        return dihedral(told[:, [*self.order, *(count + place for place in self.order)]], self.code)
+        pictures = ("shown", "asked", "noisy", "coarse")
+        parts: dict[str, Any] = {name: turned(getattr(self, name)) for name in pictures}
+        parts |= {name: dihedral(getattr(self, name), code) for name in ("agreement", "worth")}
+        told = dihedral(self.told[:, [*order, *(count + place for place in order)]], code)
+        return self._replace(told=told, cut=None if self.cut is None else turned(self.cut), **parts)
 
 
 # Making them -------------------------------------------------------------------------------------

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 CONFIG, RESULT = "run.json", "result.json"
 # What may differ between a run and its continuation, because the result does not depend on it
 # (threads and device change sums in their last bits, and a resumed run may have moved).
-MAY_CHANGE = frozenset(
-    {"output", "run", "resume", "overwrite", "time_limit", "threads", "device"}
-)  # fmt: skip
+MAY_CHANGE = {"output", "run", "resume", "overwrite", "time_limit", "threads", "device"}
 ELSEWHERE = "name another folder with run="
 MADE_HERE = {".json", ".csv", ".png", ".safetensors", ".part"}  # by a run
 
@@ -82,10 +80,8 @@ def running(config: TrainConfig) -> Iterator[Path]:
     check_run(config)
     folder = config.folder
     begins = not (folder / CONFIG).exists()
-    busy = OutputError(
-        f"{folder}: another f2r train is using it.",
-        hint="Wait for it, or name another folder with run=.",
-    )
+    hint = "Wait for it, or name another folder with run=."
+    busy = OutputError(f"{folder}: another f2r train is using it.", hint=hint)
     with ExitStack() as held:
         with disk_errors(folder, ELSEWHERE):
             folder.mkdir(parents=True, exist_ok=True)
@@ -107,11 +103,9 @@ def _check_same(config: TrainConfig) -> None:
     names = [f.name for f in fields(TrainConfig) if f.name not in MAY_CHANGE]
     changed = [name for name in names if getattr(stored, name) != getattr(now, name)]
     if changed:
-        known = {name: getattr(stored, name) for name in changed}
-        before = ", ".join(
-            f"{name} ({'other' if isinstance(value, tuple) else value} then)"
-            for name, value in known.items()
-        )
+        values = {name: getattr(stored, name) for name in changed}
+        told = {n: "other" if isinstance(value, tuple) else value for n, value in values.items()}
+        before = ", ".join(f"{name} ({value} then)" for name, value in told.items())
         what = f"resume=True: settings differ from those the run began with: {before}."
         raise UsageError(what, hint="Leave them out to continue, or start another run with run=.")
 

@@ -331,16 +331,11 @@ class LaneWriter:
     """The pictures of a clip, of a lane or of one of its fields, on their way to a file."""
 
     def __init__(
-        self,
-        path: Path,
-        name: str,
-        noisy: bool,
-        form: PlaneLayout | None,
-        parity: int | None = None,
+        self, path: Path, name: str, noisy: bool, form: PlaneLayout | None, first: int | None = None
     ) -> None:
-        """form: whose planes are packed; None: pictures are written. parity: of the rows that are
-        taken; None: all."""
-        self.path, self.name, self.parity = path, name, parity
+        """form: whose planes are packed; None: pictures are written. first: of every other row that
+        is taken; None: all."""
+        self.path, self.name, self.first = path, name, first
         self.form, self.noisy = form, noisy
         self.file = path.open("wb")
         self.clean: IO[bytes] | None = None
@@ -395,10 +390,10 @@ class LaneWriter:
 
     def _field(self, frame: Frame) -> Frame:
         self.rows = frame.height
-        if self.parity is None:
+        if self.first is None:
             return frame
         self.rows //= 2  # as many in either field
-        return replace(frame, planes=tuple(p[self.parity :: 2] for p in frame.planes))
+        return replace(frame, planes=tuple(p[self.first :: 2] for p in frame.planes))
 
     def _write(self, index: int, picture: NDArray[np.float32]) -> None:
         self.shape = picture.shape

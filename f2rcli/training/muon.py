@@ -47,26 +47,22 @@ class Muon(torch.optim.Optimizer):
                 turn = self._turn if parameter.ndim > 1 else self._adam
                 turn(parameter, parameter.grad, self.state[parameter], group["lr"])
 
-    def _turn(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], rate: float
-    ) -> None:
+    def _turn(self, weight: Tensor, gradient: Tensor, state: dict[str, Any], rate: float) -> None:
         mean = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
         ahead = torch.lerp(gradient, mean, MOMENTUM)  # Nesterov's look ahead
         matrix = ahead.reshape(len(ahead), -1)
-        change = orthogonalised(matrix).reshape(parameter.shape)
+        change = orthogonalised(matrix).reshape(weight.shape)
         scale = SHARE * float(max(matrix.shape)) ** 0.5
-        parameter.add_(change, alpha=-rate * scale)
+        weight.add_(change, alpha=-rate * scale)
 
-    def _adam(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], rate: float
-    ) -> None:
+    def _adam(self, bias: Tensor, gradient: Tensor, state: dict[str, Any], rate: float) -> None:
         first, second = BETAS
         state["step"] += 1
         mean = state["exp_avg"].lerp_(gradient, 1 - first)
         power = state["exp_avg_sq"].lerp_(gradient.square(), 1 - second)
         count = float(state["step"])
         root = (power / (1 - second**count)).sqrt() + 1e-8
-        parameter.addcdiv_(mean, root, value=-ADAM_RATE * rate / (1 - first**count))
+        bias.addcdiv_(mean, root, value=-ADAM_RATE * rate / (1 - first**count))
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -130,12 +130,9 @@ def _spectra(clip: Footage, numbers: range) -> tuple[Spectrum, ...]:
         for luma, one, two in frames
     ]
     kinds = [[planes[:1] for planes in frames], reduced]
-    found = [
-        described([FramePlanes(one, np.clip(one[0], 0, 1)) for one in kind], full_range=False)
-        for kind in kinds
-    ]
-    seen = [report.spectrum for report in found if report is not None]
-    spectra = tuple(one for one in seen if one is not None)
+    shown = ([FramePlanes(one, np.clip(one[0], 0, 1)) for one in kind] for kind in kinds)
+    found = [described(pictures, full_range=False) for pictures in shown]
+    spectra = tuple(one.spectrum for one in found if one is not None and one.spectrum is not None)
     return spectra if len(spectra) == len(kinds) else ()
 
 

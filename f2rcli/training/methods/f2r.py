@@ -115,9 +115,7 @@ class F2RRecipe(Recipe[PairSpec]):
         if not config.adapt:
             return TUNING
         steps = max(1, round(ADAPT_STEPS * (config.time_limit_seconds or math.inf) / 60))
-        return tuple(
-            replace(spec, steps=steps, batch=ADAPT_BATCH, lr=ADAPT_RATE) for spec in TUNING
-        )
+        return tuple(replace(one, steps=steps, batch=ADAPT_BATCH, lr=ADAPT_RATE) for one in TUNING)
 
     def stage(self, spec: PairSpec, seconds: float = math.inf) -> Stage:
         until, held = time.monotonic() + PREPARING * seconds, self._held_out()

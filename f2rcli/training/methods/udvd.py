@@ -15,13 +15,7 @@ from torch import Tensor
 from f2rcli.models.layers import Belief
 from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import as_stored
-from f2rcli.training.methods.base import (
-    FROM_NOTHING,
-    StageSpec,
-    TrainingContext,
-    WindowRecipe,
-    WindowStage,
-)
+from f2rcli.training.methods import base
 from f2rcli.training.stage import gaussian_nll, psnr_loss, stacked
 from f2rcli.training.windows import window_of
 
@@ -31,15 +25,15 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 CROP_STEP = 4  # crops are multiples of it: two halvings
 
-TRAIN = StageSpec(name="train", steps=6000, lr=FROM_NOTHING, warmup=300, ema=0.998)
+TRAIN = base.StageSpec(name="train", steps=6000, lr=base.FROM_NOTHING, warmup=300, ema=0.998)
 # One clip, 32 epochs as published, ended early by its last frames
 SINGLE = replace(TRAIN, name="adapt", steps=900, patience=8, points=20)
 FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
 SINGLE_STEPS = 300  # of one clip, from such weights
 
 
-class UDVDRecipe(WindowRecipe[StageSpec]):
-    def __init__(self, context: TrainingContext) -> None:
+class UDVDRecipe(base.WindowRecipe[base.StageSpec]):
+    def __init__(self, context: base.TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), BlindStage, CROP_STEP)
         spec = SINGLE if context.config.adapt else TRAIN
         if context.start is not None:
@@ -57,7 +51,7 @@ class BlindBatch(NamedTuple):
     cut: Tensor | None  # (B, C, H, W), see as_stored
 
 
-class BlindStage(WindowStage):
+class BlindStage(base.WindowStage):
     """Trains a blind-spot network on windows by likelihood.
 
     That alone learns the mean slowly at first: as long as that is poor, the cheapest way to
