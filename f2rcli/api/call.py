@@ -203,10 +203,9 @@ class Call:
 
     def __post_init__(self) -> None:
         if not isinstance(self.progress, bool) and not callable(self.progress):
-            raise UsageError(
-                f"progress={shown(self.progress)}: neither True, False nor a function.",
-                hint="A function gets the frames done and their total, which may be None.",
-            )
+            what = f"progress={shown(self.progress)}: neither True, False nor a function."
+            hint = "A function gets the frames done and their total, which may be None."
+            raise UsageError(what, hint=hint)
         if self.cancel is not None and not callable(self.cancel):
             event = isinstance(self.cancel, Event)
             hint = f"Pass {'event.is_set' if event else 'one that returns True to end the run'}."

@@ -114,10 +114,9 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
         what = f"frames of type {type(frames).__name__}: a group of arrays."
         raise InputError(what, hint="Pass one of them, such as group['name'].")
     if not isinstance(frames, Iterable):
-        raise InputError(
-            f"frames of type {type(frames).__name__}: neither arrays nor a path.",
-            hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
-        )
+        what = f"frames of type {type(frames).__name__}: neither arrays nor a path."
+        hint = "Pass an array (T, H, W[, C]), an iterable of frames, or a path."
+        raise InputError(what, hint=hint)
     if output is not None:
         raise UsageError("output: not for iterables.", hint="Pass an array.")
     return _denoise_each(iter(frames), call)

@@ -33,10 +33,9 @@ class FrameSequence:
         self.dtype = arrays.values_of(first).dtype
         self.grid = arrays.Grid.of(tuple(first.shape), options.axes, frame=True)
         if (count := len(self.grid.lanes)) > 1:
-            raise UsageError(
-                f"frames of shape {tuple(first.shape)}: {count} pictures each.",
-                hint="Pass an array of them, or each channel and depth by itself.",
-            )
+            what = f"frames of shape {tuple(first.shape)}: {count} pictures each."
+            hint = "Pass an array of them, or each channel and depth by itself."
+            raise UsageError(what, hint=hint)
         self.place = self.grid.place(self.grid.lanes[0], 0)
         self.info = arrays.array_info(self.grid, self.dtype)
         self.engine = load_engine(options, self.info)

@@ -133,22 +133,17 @@ def _below(
         kinds = sorted({path.suffix.lower() or "no suffix" for path in others})
         told = ", ".join(kinds if len(kinds) < 8 else [*kinds[:6], "..."])
         remarks.append(f"{folder}: {count(len(others), 'file')} of other kinds left out ({told})")
+    apart = "put them into a folder of their own to make them"
     if loose and len(loose) < len(clips):
-        remarks.append(
-            f"{folder}: {count(len(loose), 'picture')} beside other clips left out; put them into "
-            "a folder of their own to make them a clip"
-        )
+        told = f"{count(len(loose), 'picture')} beside other clips left out"
+        remarks.append(f"{folder}: {told}; {apart} a clip")
         clips = [path for path in clips if path not in loose]
     if clips and is_clip(folder):
-        remarks.append(
-            f"{folder}: {count(len(clips), 'picture')} of different scenes, denoised one by one; a "
-            "pattern such as %04d.png makes one clip of them"
-        )
+        told = f"{count(len(clips), 'picture')} of different scenes, denoised one by one"
+        remarks.append(f"{folder}: {told}; a pattern such as %04d.png makes one clip of them")
     elif (shots := sum(path.suffix.lower() in RAW for path in clips)) > 1:  # beside a film
-        remarks.append(
-            f"{folder}: each of {shots} raw files is denoised by itself; put them into a folder of "
-            "their own to make them a burst"
-        )
+        told = f"each of {shots} raw files is denoised by itself"
+        remarks.append(f"{folder}: {told}; {apart} a burst")
     yield from ((path, place / path.name) for path in clips)
     folders = [path for path in paths if path.is_dir() and path not in clips]
     closed = []
@@ -178,10 +173,9 @@ def _check_output(output: Path, sources: Sequence[str]) -> None:
     there = output.resolve()
     for source in (Path(source) for source in sources if Path(source).is_dir()):
         if there.is_relative_to(source.resolve()):
-            raise UsageError(
-                f"{output}: lies in the input folder {source.resolve().name or source}.",
-                hint="Name a folder outside of it with -o; inputs are never written.",
-            )
+            what = f"{output}: lies in the input folder {source.resolve().name or source}."
+            hint = "Name a folder outside of it with -o; inputs are never written."
+            raise UsageError(what, hint=hint)
 
 
 def _placed(places: Sequence[tuple[Path, PurePath]], output: Path) -> list[Clip]:
@@ -230,11 +224,8 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     """Of a batch: 5 if any clip failed, 4 if any result carries damage, else 0."""
     if any(outcome.status == "failed" for outcome in outcomes):
         return errors.EXIT_BATCH
-    return (
-        errors.EXIT_DAMAGED
-        if any(one.exit_code == errors.EXIT_DAMAGED for one in outcomes)
-        else errors.EXIT_OK
-    )
+    damaged = any(one.exit_code == errors.EXIT_DAMAGED for one in outcomes)
+    return errors.EXIT_DAMAGED if damaged else errors.EXIT_OK
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:

@@ -212,12 +212,8 @@ def _known() -> dict[str, list[float]]:
     first one, and bytes."""
     folder = cache_folder("pace")
     found = {} if folder is None else read_table(folder / "runs.json")
-    return {
-        key: taken
-        for key, taken in found.items()
-        if isinstance(taken, list)
-        and [isinstance(one, int | float) and one > 0 for one in taken] == [True] * 3
-    }
+    threes = ((k, one) for k, one in found.items() if isinstance(one, list) and len(one) == 3)
+    return {k: one for k, one in threes if all(isinstance(n, int | float) and n > 0 for n in one)}
 
 
 def _elsewhere(settings: EngineSettings) -> bool:

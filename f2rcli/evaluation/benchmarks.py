@@ -244,11 +244,9 @@ def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | N
 
 def _sequences_in(folder: Path) -> dict[str, Path]:
     """Clips in a folder by name: folders of pictures, and films."""
-    return {
-        path.name if path.is_dir() else path.stem: path
-        for path in (clips_in(folder) if folder.is_dir() else ())
-        if path.is_dir() or path.suffix.lower() not in PICTURES
-    }
+    every = clips_in(folder) if folder.is_dir() else []
+    clips = (path for path in every if path.is_dir() or path.suffix.lower() not in PICTURES)
+    return {path.name if path.is_dir() else path.stem: path for path in clips}
 
 
 def _rows(table: Mapping[str, Any]) -> Iterator[Published]:

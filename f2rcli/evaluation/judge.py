@@ -168,10 +168,9 @@ def _measured(pictures: Sequence[Picture]) -> tuple[NoiseLaw, float]:
             "fill little of their type.",
         )
     if not report.independent:
-        raise InputError(
-            "the clip's frames share noise: the score would prefer what keeps it.",
-            hint="Judge on footage that was neither compressed nor denoised before.",
-        )
+        what = "the clip's frames share noise: the score would prefer what keeps it."
+        hint = "Judge on footage that was neither compressed nor denoised before."
+        raise InputError(what, hint=hint)
     return report.law, report.confidence.percent / 100
 
 

@@ -71,10 +71,8 @@ class Scores:
         if abs(offset) < FAR:
             return []
         how = "brighter" if offset > 0 else "darker"
-        return [
-            f"{abs(offset):.0%} of the range {how} than the reference: are they on the same "
-            "scale, and of the same clip?"
-        ]
+        far = f"{abs(offset):.0%} of the range {how} than the reference"
+        return [f"{far}: are they on the same scale, and of the same clip?"]
 
 
 class Evaluator:

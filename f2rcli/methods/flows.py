@@ -52,10 +52,8 @@ class FlowBook:
         backs = [self._composed(one.index, centre.index) for one in neighbours]
         rests = at_rest(links[::2], links[1::2])
         still, moves = rests.float(), ~rests[:, 0, ..., None]
-        return [
-            (flow * moves, torch.maximum(consistency(flow, back, HALF), still))
-            for flow, back in zip(flows, backs, strict=True)
-        ]
+        ways = zip(flows, backs, strict=True)
+        return [(a * moves, torch.maximum(consistency(a, b, HALF), still)) for a, b in ways]
 
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""
@@ -67,10 +65,8 @@ class FlowBook:
 
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         """Flows of several pairs by a search, from where each starts."""
-        return [
-            DISFlow(halved=True)(source.look[0, 0].numpy(), target.look[0, 0].numpy(), start)
-            for (source, target), start in zip(pairs, starts, strict=True)
-        ]
+        search, looks = DISFlow(halved=True), ([one.look[0, 0].numpy() for one in p] for p in pairs)
+        return [search(a, b, start) for (a, b), start in zip(looks, starts, strict=True)]
 
     def _several(self, pairs: Sequence[FramePair]) -> list[Flow]:
         """Flows of several pairs: those that are known, and the others in one search."""

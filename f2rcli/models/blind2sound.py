@@ -49,10 +49,8 @@ class DenoisingUNet(nn.Module):
         self.downs = nn.ModuleList(_conv(width, width) for _ in range(depth))
         before = [width, *[wide] * (depth - 1)]  # channels that come from below
         skips = [*[width] * (depth - 1), channels]
-        self.ups = nn.ModuleList(
-            nn.Sequential(_conv(below + skip, wide), _conv(wide, wide))
-            for below, skip in zip(before, skips, strict=True)
-        )
+        inputs = map(sum, zip(before, skips, strict=True))
+        self.ups = nn.ModuleList(nn.Sequential(_conv(n, wide), _conv(wide, wide)) for n in inputs)
         self.mixing = nn.Sequential(_conv(wide, wide, 1), _conv(wide, wide, 1))
         self.tail = nn.Conv2d(wide, channels + entries(channels), 1)
         self._start_near_neighbours()

@@ -240,20 +240,15 @@ class RefinerNet(PlanarNet):
         self.reach += WIDE // 2 + 1
 
     def forward(
-        self,
-        layout: Layout,
-        centre: CentreFrame,
-        told: Tensor,
-        anchor: Anchor,
-        neighbours: Neighbours,
+        self, layout: Layout, centre: CentreFrame, told: Tensor, anchor: Anchor, seen: Neighbours
     ) -> Tensor:
         """told (B, 2 P, h, w): of the centre -> the refined centre (B, C, h, w)."""
         noisy, coarse = centre
         given = anchor.given(coarse)
         start = posterior_mean(layout, noisy, given, told)
-        alone = told[:, :1] / (1 + neighbours.confidence.sum(1))  # noise where nothing helps
+        alone = told[:, :1] / (1 + seen.confidence.sum(1))  # noise where nothing helps
         parts = [start, noisy - start, coarse - start, given - start, told, anchor.spread, alone]
-        parts += self._embedded(layout, start, anchor, neighbours)
+        parts += self._embedded(layout, start, anchor, seen)
         return start + self.change(layout, parts)
 
     def _embedded(

@@ -166,11 +166,8 @@ class Graphs:
                 self._wait -= 1
                 return function(*inputs)
             parts = list(leaves(inputs))
-            key = (
-                name,
-                torch.is_inference_mode_enabled(),
-                tuple((p.shape, p.dtype) for p in parts),
-            )
+            shapes = tuple((p.shape, p.dtype) for p in parts)
+            key = name, torch.is_inference_mode_enabled(), shapes
             try:
                 known = self._recordings.get(key) or self._new(recorder, key, function, inputs)
                 if known is not None:

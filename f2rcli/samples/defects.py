@@ -120,10 +120,8 @@ def set_aside(frame: Frame, before: Sequence[Kept] = ()) -> Frame:
         found = [_of_mosaic(frame)]
     else:
         known = [kept.impulses for kept in before] or [NONE] * count
-        found = [
-            _of_plane(frame.planes[index], index, frame.layout, known[index])
-            for index in range(count)
-        ]
+        each = enumerate(zip(frame.planes[:count], known, strict=True))
+        found = [_of_plane(plane, index, frame.layout, hot) for index, (plane, hot) in each]
     if not any(kept.places.size or kept.repaired.size for _, kept in found):
         return frame
     planes = tuple(plane for plane, _ in found)

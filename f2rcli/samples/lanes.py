@@ -49,25 +49,20 @@ class LaneStatistics:
     def lines(self) -> list[str]:
         said = []
         if number := self.defects.size:
-            said.append(
-                f"{count(number, 'pixel')} {'is' if number == 1 else 'are'} hot or dead in every "
-                "frame, and the neighbours see nothing of it: denoising repairs that"
-            )
+            pixels = f"{count(number, 'pixel')} {'is' if number == 1 else 'are'}"
+            found = "hot or dead in every frame, and the neighbours see nothing of it"
+            said.append(f"{pixels} {found}: denoising repairs that")
         if self.top is not None:
-            said.append(
-                f"{100 * self.saturated:.2g} % of samples are saturated at {self.top:g}: "
-                "their true values are unknown"
-            )
+            rail = f"{100 * self.saturated:.2g} % of samples are saturated at {self.top:g}"
+            said.append(f"{rail}: their true values are unknown")
         return said
 
 
 def surveyed(frames: int, *, between: bool = False) -> list[int]:
     """The places of the frames that tell what a lane of `frames` is like: evenly spread. Those
     `between` them tell of stuck pixels only."""
-    few, many = (
-        {int(place) for place in np.linspace(0, frames - 1, most).round()}
-        for most in (SAMPLED_FRAMES, STEADY_FRAMES)
-    )
+    numbers = SAMPLED_FRAMES, STEADY_FRAMES
+    few, many = ({*map(int, np.linspace(0, frames - 1, most).round())} for most in numbers)
     return sorted(many - few if between else few)
 
 

@@ -93,10 +93,8 @@ def _notes(pairs: Sequence[tuple[Footage, NoiseReport]]) -> list[str]:
         noted = [p.text for p in problems(clip, report) if p.noted]
         found += [f"{clip.name}: {text}" for text in noted[:1]]
     frames = sum(len(shot) for clip, _ in pairs for shot in clip.shots)
-    few = (
-        f"{frames} different frames with neighbours of their scene: few to learn from, and to "
-        "judge by; 16 or more help"
-    )
+    scant = "few to learn from, and to judge by; 16 or more help"
+    few = f"{frames} different frames with neighbours of their scene: {scant}"
     more = [f"so are {len(found) - MOST} more clips"] if len(found) > MOST else []
     return [*found[:MOST], *more, *([few] if frames < FEW_FRAMES else [])]
 
@@ -152,11 +150,9 @@ def processed(clip: Footage, report: NoiseReport) -> bool:
     channels tell nothing, the file says it."""
     tells = report.spectrum is not None and clip.channels > 1
     shared_by_all = tells and report.channels_share >= GRAY
-    return (
-        report.processed
-        or (clip.coded and not tells)
-        or (shared_by_all and (clip.coded or _coloured(clip)))
-    )
+    if report.processed or (clip.coded and not tells):
+        return True
+    return shared_by_all and (clip.coded or _coloured(clip))
 
 
 def _as_captured(report: NoiseReport) -> bool:

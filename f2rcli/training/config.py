@@ -71,10 +71,9 @@ class TrainConfig:
         if self.time_limit_seconds == 0:
             raise UsageError(f"time_limit={self.time_limit!r}: must be longer than 0 s.")
         if Path(self.output).suffix != ".safetensors":
-            raise UsageError(
-                f"output={self.output!r}: weights are written as .safetensors.",
-                hint=f"For example output='{Path(self.output).stem or 'my'}.safetensors'.",
-            )
+            what = f"output={self.output!r}: weights are written as .safetensors."
+            hint = f"For example output='{Path(self.output).stem or 'my'}.safetensors'."
+            raise UsageError(what, hint=hint)
         self._check_clashes()
 
     def _check_clashes(self) -> None:

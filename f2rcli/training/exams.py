@@ -123,10 +123,8 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
     """
     weights = np.array([1 / max(float(blocks.mean()), 1e-12) for blocks in before.errors])
     weights /= weights.mean()
-    gains = [
-        weight * (one - other)
-        for weight, one, other in zip(weights, before.errors, after.errors, strict=True)
-    ]
+    each = zip(weights, before.errors, after.errors, strict=True)
+    gains = [weight * (one - other) for weight, one, other in each]
     mean = float(np.concatenate([gain.ravel() for gain in gains]).mean())
     doubt = abs(float(np.mean(weights * np.subtract(before.doubts, after.doubts))))
     return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES), doubt)

@@ -106,11 +106,8 @@ class Excerpt:
     def crop(self, centre: Centre, top: int, left: int, height: int, width: int) -> "Batch":
         """A part of a centre, in cells, with its neighbours warped onto it: a batch of one."""
         part = slice(top, top + height), slice(left, left + width)
-        shown, asked, told, *cut = (
-            one[centre.place, None, :, *part].float()
-            for one in (self.shown, self.asked, self.told, self.cut)
-            if len(one)
-        )
+        own = [one for one in (self.shown, self.asked, self.told, self.cut) if len(one)]
+        shown, asked, told, *cut = (one[centre.place, None, :, *part].float() for one in own)
         moved, worth = [], []
         for place, neighbour in enumerate(centre.neighbours.tolist()):
             flow = centre.flows[place, None, *part].float()
@@ -244,7 +241,10 @@ def make_excerpt(
         coarse, views = shown, [_alone(place, shown) for place in centres]
     else:
         frames = _prepared(method, shown, told)
-        views = _views(method, frames, centres, told)
+        method.flows.chain(frames)
+        memories = [method.remember(frame, told) for frame in frames]
+        at_centres = (window_at(frames, place, method.length) for place in centres)
+        views = [_view(method, window, memories) for window in at_centres]
         coarse = torch.cat([frame.coarse.cpu() for frame in frames])
     layout, given = method.layout, told.maps(method.layout, coarse)
     halves = (one.half() for one in (shown, coarse, asked, given, cut))
@@ -257,14 +257,6 @@ def _prepared(method: F2R, pictures: Tensor, told: PlaneNoise) -> list[Prepared]
     method.forget()
     device = next(method.networks.parameters()).device
     return [method.prepare(i, one[None].to(device), told) for i, one in enumerate(pictures)]
-
-
-def _views(
-    method: F2R, frames: Sequence[Prepared], centres: Sequence[int], told: PlaneNoise
-) -> list[Centre]:
-    method.flows.chain(frames)
-    memories = [method.remember(frame, told) for frame in frames]
-    return [_view(method, window_at(frames, place, method.length), memories) for place in centres]
 
 
 def _alone(place: int, shown: Tensor) -> Centre:

@@ -114,10 +114,9 @@ class Footage:
         try:
             return np.memmap(path, np.float16, "r", shape=self.shape)
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"{self.name}: its pictures are gone from the run folder ({error}).",
-                hint="Start again with resume=True, which decodes what is missing.",
-            ) from error
+            what = f"{self.name}: its pictures are gone from the run folder ({error})."
+            hint = "Start again with resume=True, which decodes what is missing."
+            raise InputError(what, hint=hint) from error
 
 
 def is_clipped(clip: Footage, frames: range) -> bool:
@@ -273,10 +272,9 @@ def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
     needed = 2 * samples * (min(count, how.frames) if how.frames else count)
     needed *= 1 if how.noise is None else 2
     if needed > (free := shutil.disk_usage(cache).free - SPARE):
-        raise OutputError(
-            f"{info.name} needs {size(needed)} of disk; {cache} has {size(max(free, 0))} free.",
-            hint=f"Pass a shorter part of it (start=, end=, frames=), or {ELSEWHERE}.",
-        )
+        what = f"{info.name} needs {size(needed)} of disk; {cache} has {size(max(free, 0))} free."
+        hint = f"Pass a shorter part of it (start=, end=, frames=), or {ELSEWHERE}."
+        raise OutputError(what, hint=hint)
 
 
 def _noised(

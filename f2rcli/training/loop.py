@@ -183,10 +183,9 @@ class Trainer:
         self.state.skipped += 1
         self.state.failing += 1
         if self.state.failing > IN_A_ROW:
-            raise TrainingError(
-                f"{self.stage.name}: the loss is not a number at step {self.state.step}.",
-                hint="The footage may be damaged; another seed= may help, too.",
-            )
+            what = f"{self.stage.name}: the loss is not a number at step {self.state.step}."
+            hint = "The footage may be damaged; another seed= may help, too."
+            raise TrainingError(what, hint=hint)
 
     def _draw(self, key: tuple[int, int]) -> Any:
         with torch.no_grad():  # a thread's own state
@@ -337,10 +336,9 @@ def _state_of(path: Path, header: dict[str, Any]) -> RunState:
 
 def foreign(path: Path, what: str = "checkpoint") -> WeightsError:
     """The error of a file that holds other things than it should."""
-    return WeightsError(
-        f"{path}: a {what} of another network, or of another version of f2r.",
-        hint="Choose another run folder, or the settings this run began with.",
-    )
+    hint = "Choose another run folder, or the settings this run began with."
+    other = "of another network, or of another version of f2r"
+    return WeightsError(f"{path}: a {what} {other}.", hint=hint)
 
 
 def read(path: Path, what: str = "checkpoint") -> tuple[dict[str, object], dict[str, Tensor]]:
@@ -352,10 +350,9 @@ def read(path: Path, what: str = "checkpoint") -> tuple[dict[str, object], dict[
         if not isinstance(header, dict):
             raise ValueError("its header is no table")
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: not a {what} of a training run, or damaged ({error}).",
-            hint="Choose another run folder, or delete the file to begin again.",
-        ) from error
+        hint = "Choose another run folder, or delete the file to begin again."
+        wrong = f"not a {what} of a training run, or damaged ({error})"
+        raise WeightsError(f"{path}: {wrong}.", hint=hint) from error
     return header, tensors
 
 

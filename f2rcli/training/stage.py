@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any, TypeVar
 
 import numpy as np
@@ -125,16 +125,10 @@ def stabilised_variance_loss(noisy: Tensor, gain: Tensor, read: Tensor) -> Tenso
     stable = stabilise(noisy, gain.view(-1, 1, 1, 1), read.view(-1, 1, 1, 1))
     whole = white_level(stable)  # (B, C)
     if noisy.shape[1] == 3:
-        pairs = [
-            (whole[:, j] - 1) ** 2 + (whole[:, j] - whole[:, k]) ** 2
-            for j, k in permutations(range(3), 2)
-        ]
-        return torch.stack(pairs).sum(0)
+        pairs = permutations(whole.unbind(1), 2)
+        return torch.stack([(one - 1) ** 2 + (one - other) ** 2 for one, other in pairs]).sum(0)
     rows, columns = (3 * n // 4 for n in noisy.shape[-2:])
-    corners = [
-        stable[..., rows_, columns_]
-        for rows_ in (slice(rows), slice(-rows, None))
-        for columns_ in (slice(columns), slice(-columns, None))
-    ]
+    sides = ((slice(n), slice(-n, None)) for n in (rows, columns))
+    corners = [stable[..., down, across] for down, across in product(*sides)]
     parts = white_level(torch.cat(corners)).view(4, *whole.shape)
     return (1.5 * (whole - 1) ** 2 + ((parts - 1) ** 2).mean(0)).mean(1)

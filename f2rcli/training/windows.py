@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -61,10 +62,9 @@ def split(footage: Sequence[Footage]) -> list[Split]:
             parts.append(Split(index, shot, shot[: len(shot) - held], shot[len(shot) - held :]))
     if not any(part.held for part in parts):
         frames = max((len(part.shot) for part in parts), default=0)
-        raise InputError(
-            f"{footage[0].name}: {frames} frames in its longest shot: too few to learn from.",
-            hint="At least four frames of one shot are needed; 16 or more are better.",
-        )
+        what = f"{footage[0].name}: {frames} frames in its longest shot: too few to learn from."
+        hint = "At least four frames of one shot are needed; 16 or more are better."
+        raise InputError(what, hint=hint)
     return parts
 
 
@@ -116,7 +116,7 @@ class Segment:
 
 
 def draw_segments(
-    footage: Sequence[Footage], parts: Sequence[Split], pixels: int, rng: np.random.Generator
+    footage: Sequence[Footage], parts: Sequence[Split], pixels: int, rng: Generator
 ) -> list[Segment]:
     """Random pieces of what is learnt from, until their centres hold about `pixels` pixels.
 
@@ -174,11 +174,7 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 
 def _segment(
-    footage: Sequence[Footage],
-    clip: int,
-    frames: range,
-    centres: Sequence[int],
-    rng: np.random.Generator,
+    footage: Sequence[Footage], clip: int, frames: range, centres: Sequence[int], rng: Generator
 ) -> Segment:
     side = SIDE // footage[clip].cell
     top, left = (int(rng.integers(max(n - side, 0) + 1)) for n in footage[clip].shape[2:])
@@ -202,7 +198,7 @@ class Sample(NamedTuple):
         """Sigma of the noise where a range cut it off, see `as_stored`; None: nothing was."""
         return self.level if self.clipped else None
 
-    def turned(self, rng: np.random.Generator, *, in_time: bool = False) -> "Sample":
+    def turned(self, rng: Generator, *, in_time: bool = False) -> "Sample":
         """Flipped, transposed, and with `in_time` reversed, at random."""
         code, mosaic = int(rng.integers(8)), self.noisy.shape[1] == 4
         backwards = in_time and rng.integers(2)
@@ -216,7 +212,7 @@ class Sample(NamedTuple):
         clean = None if self.clean is None else turned(self.clean)
         return self._replace(noisy=turned(self.noisy), clean=clean, level=turned(self.level))
 
-    def recorrupted(self, places: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def recorrupted(self, places: Sequence[int], rng: Generator) -> tuple[Tensor, Tensor]:
         """y + tau n' to be shown and y - n' / tau to be asked for, of the noisy frames y.
 
         n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
@@ -241,9 +237,7 @@ class Run(NamedTuple):
     clipped: bool  # whether its values end at black and white
 
 
-def window_of(
-    runs: Sequence[Run], rng: np.random.Generator, places: Sequence[int], crop: int
-) -> Sample:
+def window_of(runs: Sequence[Run], rng: Generator, places: Sequence[int], crop: int) -> Sample:
     """These frames of a random place of a random clip, counted from the first of them. The level is
     that of the smoothed picture."""
     run = runs[int(rng.integers(len(runs)))]
