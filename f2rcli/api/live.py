@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain, islice, starmap
 from typing import Any, Unpack
 
-from f2rcli.api import arrays
+import f2rcli.api.arrays as arrays
 from f2rcli.api.call import Keywords, LaneNoise, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import CancelledError, InputError, UsageError
