@@ -157,9 +157,7 @@ def _names_linux(node: ast.AST) -> bool:
     [("3", 3), ("2,1", 2), (" 4 , 2", 4), ("", None), ("many", None), ("0", None), ("-3", None),
      ("9" * 40, machine.MOST_THREADS)],
 )  # fmt: skip
-def test_odd_omp_num_threads(
-    monkeypatch: pytest.MonkeyPatch, told: str, threads: int | None
-) -> None:
+def test_odd_omp_threads(monkeypatch: pytest.MonkeyPatch, told: str, threads: int | None) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert machine.asked_threads() == threads
 

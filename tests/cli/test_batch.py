@@ -265,11 +265,9 @@ def test_ctrl_c_leaves_whole_results_and_no_parts(tree: Path, jobs: int) -> None
     assert not list(out.glob(".*part*"))
 
 
-@pytest.mark.parametrize(
-    ("jobs", "words"), [(2, "2 clips, 2 at a time"), ("tcp://a:1", "2 clips ")]
-)
+@pytest.mark.parametrize(("jobs", "said"), [(2, "2 clips, 2 at a time"), ("tcp://a:1", "2 clips ")])
 def test_several_at_a_time_have_one_bar(
-    f2r: Run, tree: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | str, words: str
+    f2r: Run, tree: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | str, said: str
 ) -> None:
     """There was no sign of life before the first of them was done."""
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -278,7 +276,7 @@ def test_several_at_a_time_have_one_bar(
     for way in ("run_in_processes", "run_on_dask"):
         monkeypatch.setattr(batch, way, lambda clips, work, jobs: map(work, clips))
     shown = f2r("denoise", tree, "-j", jobs, *STILL).err
-    assert words in shown
+    assert said in shown
     assert "tcp" not in shown
 
 

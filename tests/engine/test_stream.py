@@ -94,9 +94,7 @@ def test_pictures_of_few_pixels_are_left_alone_and_told(count: int, size: tuple[
 @pytest.mark.parametrize("count", [1, 8])
 def test_what_is_said_of_small_clean_pictures_is_measured(count: int, side: int, told: str) -> None:
     _, engine = denoised(to_frames(np.full((count, 3, side, side), 0.5)))
-    said = [
-        one for one in engine.found.notes if "too few pixels" in one or "hardly any noise" in one
-    ]
+    said = [n for n in engine.found.notes if "too few pixels" in n or "hardly any noise" in n]
     assert len(said) == 1
     assert told in said[0]
 

@@ -173,9 +173,7 @@ def _two_pictures(path: Path, write: Write) -> None:
         films = one.streams.video[0], two.streams.video[0]
         streams = [target.add_stream_from_template(film, opaque=True) for film in films]
         pairs = zip(one.demux(video=0), two.demux(video=0), strict=True)
-        for packet, stream in (
-            (p, s) for pair in pairs for p, s in zip(pair, streams, strict=True)
-        ):
+        for packet, stream in ((p, s) for two in pairs for p, s in zip(two, streams, strict=True)):
             if packet.size:
                 target.mux(again(packet, stream))
 

@@ -111,10 +111,8 @@ def test_facts_of_the_file_reach_the_clip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("times", "fits"), [(1 / 25, False), (1, True), (25, False)])
 def test_a_noise_profile_that_is_off_is_no_help(times: float, fits: bool, tmp_path: Path) -> None:
     """Off by five in standard deviation, either way; darktable #2313 has such profiles."""
-    changed = [(51041, 12, 6, tuple(times * v for v in PROFILE), True)]
-    with open_reader(
-        write_dng(tmp_path / "a.dng", extra=changed, facts={"left": {51041}})
-    ) as reader:
+    tags = [(51041, 12, 6, tuple(times * v for v in PROFILE), True)]
+    with open_reader(write_dng(tmp_path / "a.dng", extra=tags, facts={"left": {51041}})) as reader:
         (frame,) = reader
         (note,) = [note for note in reader.info.notes if "NoiseProfile" in note]
         assert (reader.info.noise_profile is not None) == fits

@@ -161,9 +161,7 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
             seen.extend(given)
             return np.zeros((*given[0].shape, 2), np.float32)
 
-    monkeypatch.setattr(
-        flow_module, "_new_search", lambda *options: seen.append(options) or Search()
-    )
+    monkeypatch.setattr(flow_module, "_new_search", lambda *how: seen.append(how) or Search())
     rng = np.random.default_rng(5)
     first, second = (rng.gamma(2, 0.1, (83, 91)).astype(np.float32) for _ in range(2))
     assert DISFlow(halved=small)(first, second).shape == (1, 83, 91, 2)

@@ -211,10 +211,9 @@ def test_large_frames_are_read_on_parts_of_them() -> None:
     rng, shown = np.random.default_rng(1), []
     for time in range(3):
         luma, small = hills(time), np.full((80, 104), 128.0)
-        codes = [
-            np.rint(p + rng.normal(0, 5, p.shape)).astype(np.uint8) for p in (luma, small, small)
-        ]
-        shown.append(model.picture_of(Frame(planes=tuple(codes), layout=VIDEO)))
+        noisy = (p + rng.normal(0, 5, p.shape) for p in (luma, small, small))
+        codes = tuple(np.rint(plane).astype(np.uint8) for plane in noisy)
+        shown.append(model.picture_of(Frame(planes=codes, layout=VIDEO)))
     flows = [DISFlow()(shown[1].luma, shown[k].luma) for k in (0, 2)]
     squares = [np.s_[0:64, 0:96], np.s_[96:160, 64:160]]
     found = estimate.estimate([shown[1], shown[0], shown[2]], flows, squares)

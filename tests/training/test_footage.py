@@ -210,9 +210,7 @@ def test_noise_is_drawn_as_pixels_or_planes_share_it(tmp_path: Path, form: str, 
     (report,) = measure_footage([clip])
     assert clip.packed is not None
     assert report is not None
-    noisy, clean = (
-        torch.from_numpy(one.astype(np.float32)) for one in (clip.array, clip.reference)
-    )
+    noisy, clean = (torch.from_numpy(x.astype(np.float32)) for x in (clip.array, clip.reference))
     drawn = PlaneLaw.of(clip.packed, report).fresh(noisy, torch.Generator().manual_seed(0))
     found = [correlations(clip.packed, one) for one in (noisy - clean, drawn)]
     np.testing.assert_allclose(*found, atol=0.08)
