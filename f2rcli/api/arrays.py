@@ -139,10 +139,8 @@ def values_of(picture: Any) -> Plane:
     elif is_array(picture):
         values = np.asarray(picture)
     else:
-        raise InputError(
-            f"a frame of type {type(picture).__name__}: not an array.",
-            hint="Pass NumPy arrays or torch tensors.",
-        )
+        hint = "Pass NumPy arrays or torch tensors."
+        raise InputError(f"a frame of type {type(picture).__name__}: not an array.", hint=hint)
     check_samples(values.dtype, "array")
     return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 

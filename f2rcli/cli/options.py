@@ -175,10 +175,8 @@ def check_results(ctx: typer.Context, others: Iterable[str | None], *names: str)
         own = any(same_file(path, Path(word.partition("=")[2] or word)) for word in rest if word)
         if own or path.suffix.lower() in READABLE:
             what = "names another file of this run" if own else "is named like a clip"
-            raise UsageError(
-                f"{flag} {path}: {what}.",
-                hint="Name another file; clips and weights are never written.",
-            )
+            hint = "Name another file; clips and weights are never written."
+            raise UsageError(f"{flag} {path}: {what}.", hint=hint)
         with _about(flag):
             check_target(path, [], overwrite=ctx.params["overwrite"])
 

@@ -213,11 +213,9 @@ def paired(
         alone = (n for n in each[word] if n not in used[word])
         remarks += [f"{n}: {word}, without a {words[0]} clip; left out" for n in alone]
     if not cases:
-        raise InputError(
-            f"no clips in {' and '.join(map(str, sides.values()))} match by name.",
-            hint=f"{words[1].capitalize()} clips are found by the names of the {words[0]} ones, "
-            f"such as {names[0]} and {names[0]}_f2r.",
-        )
+        what = f"no clips in {' and '.join(map(str, sides.values()))} match by name."
+        way = f"{words[1].capitalize()} clips are found by the names of the {words[0]} ones"
+        raise InputError(what, hint=f"{way}, such as {names[0]} and {names[0]}_f2r.")
     return cases, remarks
 
 

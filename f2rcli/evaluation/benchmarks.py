@@ -197,11 +197,9 @@ class Benchmark:
         """The error for a folder with other clips, or with a part of the benchmark."""
         named = ", ".join(missing[:NAMED]) + (" ..." if len(missing) > NAMED else "")
         beside = f"; {count(len(others), 'other clip')} beside" if others else ""
-        return InputError(
-            f"{root}: {len(missing)} of the {len(self.clips)} clips of {self.title} are missing: "
-            f"{named}{beside}.",
-            hint=f"--any-clips measures what is there, and the report says so. {self._hint}",
-        )
+        gone = f"{len(missing)} of the {len(self.clips)} clips of {self.title} are missing"
+        hint = f"--any-clips measures what is there, and the report says so. {self._hint}"
+        return InputError(f"{root}: {gone}: {named}{beside}.", hint=hint)
 
 
 class CrvdClip(AbstractContextManager["CrvdClip"]):

@@ -87,10 +87,9 @@ class Evaluator:
         self.pictures, self.progress = pictures, progress
         self.notes: list[str] = []
         self.metrics = self._metrics()
-        made = [name for name in plan.methods if name != NOISY]
-        self.contestants: list[Contestant] = [
-            MethodContestant(name, replace(plan.engine, method=name)) for name in made
-        ]
+        self.contestants = list[Contestant]()
+        for name in (name for name in plan.methods if name != NOISY):
+            self.contestants.append(MethodContestant(name, replace(plan.engine, method=name)))
         for baseline in baselines:
             if (reason := baseline.available()) is None:
                 self.contestants.append(baseline)

@@ -183,11 +183,9 @@ def _networks(chosen: Weights) -> planar.Networks:
         raise WeightsError(what, hint=f"Choose from {', '.join(others)}.")
     layouts = header.config.get("layouts", [])
     if PACKED[header.space] not in layouts:
-        raise WeightsError(
-            f"{chosen.name}: learnt from {', '.join(layouts) or 'an older layout'} alone; "
-            "an exported network takes RGB, gray or a mosaic.",
-            hint="Choose f2r-full, or train on footage of RGB.",
-        )
+        own = f"learnt from {', '.join(layouts) or 'an older layout'} alone"
+        what = f"{chosen.name}: {own}; an exported network takes RGB, gray or a mosaic."
+        raise WeightsError(what, hint="Choose f2r-full, or train on footage of RGB.")
     return chosen.network(lambda: planar.Networks(header.config)).eval()
 
 

@@ -70,9 +70,8 @@ def _kernel(layer: nn.Conv2d, x: Tensor) -> Kernel:
 
 def _pack(plain: Kernel, x: Tensor) -> Kernel:
     weight = plain.weight.detach().to(x.dtype, memory_format=torch.channels_last)
-    packed = torch.ops.mkldnn._reorder_convolution_weight(
-        weight, [plain.padding] * 2, [plain.stride] * 2, [1, 1], 1, list(x.shape)
-    )
+    how = [plain.padding] * 2, [plain.stride] * 2, [1, 1], 1, list(x.shape)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *how)
     bias = None if plain.bias is None else plain.bias.detach().to(x.dtype)
     return plain._replace(weight=packed, bias=bias)
 

@@ -202,9 +202,8 @@ def _nearest(bad: Mask, rows: Places, columns: Places) -> tuple[Places, Places]:
     """Row and column of the good sample that is nearest to each bad one."""
     import cv2  # not before it is needed: io knows this module
 
-    _, labels = cv2.distanceTransformWithLabels(
-        bad.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    area, how = bad.astype(np.uint8), cv2.DIST_LABEL_PIXEL
+    _, labels = cv2.distanceTransformWithLabels(area, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=how)
     good = np.flatnonzero(~bad)
     place = np.zeros(int(labels.max()) + 1, np.intp)
     place[labels.ravel()[good]] = good

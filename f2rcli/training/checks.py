@@ -63,20 +63,15 @@ def fit_clips(
         else:
             fit.append((clip, report))
     if not seen:
-        raise InputError(
-            f"{footage[0].name}: its noise cannot be measured: too few different frames, "
-            "or too small ones.",
-            hint="Pass a clip with four frames or more of one shot.",
-        )
+        few = "too few different frames, or too small ones"
+        what = f"{footage[0].name}: its noise cannot be measured: {few}."
+        raise InputError(what, hint="Pass a clip with four frames or more of one shot.")
     if not any(report.noisy for _, report in seen):
         sigma8 = max(seen[0][1].model.sigma8)
-        raise InputError(
-            f"{footage[0].name}: no measurable noise "
-            f"(sigma {sigma8:.2f} of 255): there is nothing to learn from.",
-            hint="Noise that all frames share, as a fixed pattern, counts as picture. "
-            "For clips without noise pass noise=.",
-        )
-
+        none = f"no measurable noise (sigma {sigma8:.2f} of 255): there is nothing to learn from"
+        fixed = "Noise that all frames share, as a fixed pattern, counts as picture."
+        hint = f"{fixed} For clips without noise pass noise=."
+        raise InputError(f"{footage[0].name}: {none}.", hint=hint)
     notes: list[str] = []
     if fit and reasons:
         more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""

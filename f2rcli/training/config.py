@@ -74,9 +74,6 @@ class TrainConfig:
             what = f"output={self.output!r}: weights are written as .safetensors."
             hint = f"For example output='{Path(self.output).stem or 'my'}.safetensors'."
             raise UsageError(what, hint=hint)
-        self._check_clashes()
-
-    def _check_clashes(self) -> None:
         if self.adapt and self.method not in ADAPTABLE:
             what = f"adapt=True: not with method {self.method}."
             raise UsageError(what, hint=f"Choose {' or '.join(ADAPTABLE)}, or train without it.")

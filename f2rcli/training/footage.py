@@ -167,11 +167,9 @@ def open_footage(
         raise InputError(what, hint=f"The first: {refused[0]}")
     for one, other in itertools.pairwise(footage):
         if one.kind != other.kind:
-            raise InputError(
-                f"{one.name} is {one.kind}, {other.name} is {other.kind}: "
-                "one run trains on one kind.",
-                hint="Train on each kind separately.",
-            )
+            kinds = f"{one.name} is {one.kind}, {other.name} is {other.kind}"
+            hint = "Train on each kind separately."
+            raise InputError(f"{kinds}: one run trains on one kind.", hint=hint)
     return footage
 
 
@@ -418,10 +416,9 @@ class LaneWriter:
         many = f"{self.count + self.copies} frames"
         if self.count < 2:
             copied = f" ({many}, all alike)" if self.copies else ""
-            raise InputError(
-                f"{name}: has only {self.count} distinct picture{'s'[: self.count != 1]}{copied}.",
-                hint="Training needs at least two frames that differ, in a row.",
-            )
+            few = f"{self.count} distinct picture{'s'[: self.count != 1]}{copied}"
+            hint = "Training needs at least two frames that differ, in a row."
+            raise InputError(f"{name}: has only {few}.", hint=hint)
         if self.high - self.low < FLAT:
             shade = "black" if self.high < 0.1 else "of one colour"
             raise InputError(f"{name}: is {shade} throughout ({many}).", hint="Leave it out.")

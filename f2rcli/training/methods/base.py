@@ -105,11 +105,9 @@ class TrainingContext:
                 method=self.config.method, space=clip.space, channels=clip.channels, length=length,
                 config=networks, **{"trained_on": "the user's footage", **own},
             )  # fmt: skip
-        if start.header.method != self.config.method:
-            raise UsageError(
-                f"init={start.name!r}: for method {start.header.method}, not {self.config.method}.",
-                hint="Pass init='scratch', or leave it out.",
-            )
+        if (other := start.header.method) != self.config.method:
+            what = f"init={start.name!r}: for method {other}, not {self.config.method}."
+            raise UsageError(what, hint="Pass init='scratch', or leave it out.")
         known = [start.header.space.value]
         if clip.packed is not None:
             known = start.header.config.get("layouts", ["pictures"])
@@ -212,11 +210,8 @@ class WindowRecipe(Recipe[S]):
         # centres are held out; what is around them need not be
         self.held, self.test = held_windows(self.parts, length)
         if not learnt or not self.held:
-            raise InputError(
-                f"{context.footage[0].name}: no shot of {length + 1} frames: {length} to learn "
-                "from and one to validate on.",
-                hint="Pass longer clips.",
-            )
+            few = f"no shot of {length + 1} frames: {length} to learn from and one to validate on"
+            raise InputError(f"{context.footage[0].name}: {few}.", hint="Pass longer clips.")
         self.learnt = context.runs(learnt)
 
     def stage(self, spec: S, seconds: float = math.inf) -> Stage:

@@ -39,12 +39,9 @@ class Blind2SoundRecipe(WindowRecipe[StageSpec]):
     def __init__(self, context: TrainingContext) -> None:
         for clip, report in zip(context.footage, context.noise, strict=True):
             if not report.white:
-                raise InputError(
-                    f"{clip.name}: its neighbouring pixels share noise, which a method that "
-                    "hides single pixels would learn as picture.",
-                    hint="Leave this clip out, or pass method='f2r'.",
-                )
-
+                learnt = "which a method that hides single pixels would learn as picture"
+                what = f"{clip.name}: its neighbouring pixels share noise, {learnt}."
+                raise InputError(what, hint="Leave this clip out, or pass method='f2r'.")
         super().__init__(context, context.header(1, SMALL), MaskedStage, STRIDE)
         self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300, lr=context.rate)]
 
