@@ -38,9 +38,7 @@ NAMED = [{"axes": ["t", "c", "y", "x"], "datasets": [{"path": "0"}]}]
     [(ARRAY[:, :, None], BARE), (ARRAY, NAMED)],
     ids=["0.1 and 0.2: five axes without names", "0.3: names alone"],
 )
-def test_old_versions_are_read_from_any_folder(
-    array: Any, multiscales: Any, tmp_path: Path
-) -> None:
+def test_old_versions_open_from_any_folder(array: Any, multiscales: Any, tmp_path: Path) -> None:
     source, target = write(tmp_path / "cells", array, multiscales=multiscales), tmp_path / "a.tif"
     with open_reader(source) as reader:
         assert (len(reader.info.lanes), reader.info.frames) == (2, 6)
