@@ -15,7 +15,8 @@ def main(clip: str, output: str, minutes: str = "5") -> None:
     config = TrainConfig(inputs=(clip,), output=output, adapt=True, time_limit=f"{minutes}m")
     with running(config):
         result = train(config, print)
-    print("\n".join(summarise(result).lines))
+    lines, _ = summarise(result)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
