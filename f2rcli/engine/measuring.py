@@ -19,12 +19,13 @@ from f2rcli.noise.estimate import (
     NoiseMap,
     PlaneMap,
     estimate,
+    single_frame_law,
     single_frame_map,
     single_frame_sigma,
     squares_of,
 )
 from f2rcli.noise.following import as_grainy, grain
-from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of
+from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of, side_by_side
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.yuv import matrices
@@ -63,9 +64,8 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
     pictures = [picture_of(frame) for frame in frames]
     found = map_of(pictures, coded=coded, whole=not layout.counts_light)
     if found is None:
-        each = [[single_frame_sigma(plane) for plane in one.planes] for one in pictures]
-        sigmas = tuple(map(min, zip(*each, strict=True)))
-        law = NoiseModel((0.0,) * len(sigmas), sigmas, sigmas)
+        laws = [_of_one(one, counts=layout.counts_light) for one in pictures]
+        law = min(laws, key=lambda one: one.sigma)
         planes = PlaneNoise.of(law, clipped=layout.full_range)
     else:
         clipped = ends_at_codes(layout) or found.cut_off(pictures)
@@ -78,6 +78,16 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
         return of_counts(pictures, Opening(planes, found), dark=layout.levels is not None)
     edges8 = find_edges([one.luma for one in pictures])
     return Opening(planes, found, edges8, compression_of(frames, edges8))
+
+
+def _of_one(picture: FramePlanes, *, counts: bool) -> NoiseModel:
+    """White noise of every plane, from one picture; counts: of light, whose law is a line."""
+    planes = picture.planes
+    if counts:
+        laws = [NoiseModel.gaussian(single_frame_sigma(plane), 1) for plane in planes]
+        return side_by_side(laws)
+    lights = [picture.luma] * len(planes) if picture.chroma else planes
+    return side_by_side(list(map(single_frame_law, planes, lights)))
 
 
 def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> Opening:

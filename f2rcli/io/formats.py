@@ -23,6 +23,7 @@ UNREAD = dict.fromkeys(
     (".ims", ".lof", ".mrc", ".oib", ".oif", ".oir", ".sld", ".vsi", ".xlef"), _EXPORT
 ) | {
     ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
+    **dict.fromkeys((".heic", ".heif", ".hif"), "Make it a PNG first: ImageMagick does."),
     ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
 }
 # Still pictures, with FFmpeg's codec.

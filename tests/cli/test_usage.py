@@ -99,7 +99,7 @@ def test_what_is_no_clip_is_one_clear_line(
         assert len(done.err.splitlines()) <= 2
 
 
-@pytest.mark.parametrize("name", ["moon.ser", "take.mlv"])
+@pytest.mark.parametrize("name", ["moon.ser", "take.mlv", "IMG_1.HEIC"])
 def test_foreign_formats_name_the_way(f2r: Callable[..., Done], tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"SIMPLE  =                    T" + bytes(5000))
     done = f2r("denoise", tmp_path / name)

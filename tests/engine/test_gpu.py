@@ -140,9 +140,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.mark.parametrize("sigma", [6.0, None], ids=["told", "measured"])
-def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(
-    gpu: PretendGpu, sigma: float | None
-) -> None:
+def test_a_frame_goes_up_and_comes_down_once(gpu: PretendGpu, sigma: float | None) -> None:
     """Once the first result is proved. What is asked for are flags, such as whether a shot ends. Of
     noise that was measured, the host looks at frames beside each other, and nothing moves."""
     rng = np.random.default_rng(0)
