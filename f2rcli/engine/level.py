@@ -182,8 +182,8 @@ class NoiseTracker:
         if measurable and self.errors is None and not self.sensor and sigma < HARDLY_ANY8:
             self.engine.found.note(NOTHING_TO_DO)
         stack = self.sensor and self.layout.levels is not None and not self.layout.float_samples
-        noise = found.planes.model.at(picture_of(frames[0]).planes[0])
-        if stack and coarse(noise, self.layout, 1.0):
+        law = found.planes.model
+        if stack and coarse(law.at(picture_of(frames[0]).planes[0]), self.layout, 1.0):
             self.engine.found.note(BETWEEN_CODES)
         if methods.load(self.engine.settings.method).wants_sigma:
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")

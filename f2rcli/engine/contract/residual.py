@@ -141,7 +141,7 @@ class Contract:
             _without_bias(one.cpu().numpy(), its) for one, its in zip(allowed, own, strict=True)
         ]
         known = scaled(known, layout, self._settings)
-        if layout.levels is not None:
+        if layout.levels is not None and not layout.float_samples:
             for k, light in enumerate(planes_of(source)):
                 noise = None if context is None else context.noise.model.at(light + known[k], k)
                 known[k] = _mean_kept(source.planes[k], known[k], own[k], layout, noise)
@@ -337,7 +337,7 @@ def _mean_kept(
     after = changed(plane, change * span, layout)[own].astype(np.float64)
     near = abs(after.sum() - before.sum()) <= 1e-4 * abs(before.sum())
     rough = noise is not None and before.size and coarse(noise, layout, COARSE)
-    if plane.dtype.kind == "f" or (near and not rough):
+    if near and not rough:
         return change
     ends = np.iinfo(plane.dtype)
     codes = plane + change * np.float64(span)
