@@ -83,7 +83,7 @@ def _show_one_scene(*pair: Path) -> bool:
 
 
 def find_clips(
-    sources: Sequence[str], output: Path, *, recursive: bool = False
+    sources: Sequence[str], output: Path, codec: str | None = None, *, recursive: bool = False
 ) -> tuple[list[Clip], list[str]]:
     """The clips of all sources, in a stable order, each with its target below `output`, and remarks
     on what was left out. Files keep their names, folders mirror their trees, several sources below
@@ -110,7 +110,7 @@ def find_clips(
     if not places:
         what = f"{', '.join(sources)}: no clips found."
         raise InputError(what, hint="--recursive includes subfolders.")
-    return _placed(places, output), remarks
+    return _placed(places, output, codec), remarks
 
 
 def _below(
@@ -164,12 +164,11 @@ def _below(
 
 
 def _check_output(output: Path, sources: Sequence[str]) -> None:
+    need, hint = "several clips need a folder.", "Name a folder with -o."
     if output.exists() and not output.is_dir():
-        what = f"{output}: is a file; several clips need a folder."
-        raise OutputError(what, hint="Name a folder with -o.")
+        raise OutputError(f"{output}: is a file; {need}", hint=hint)
     if not output.exists() and output.suffix.lower() in READABLE:
-        what = f"{output}: is named like one clip; several clips need a folder."
-        raise UsageError(what, hint="Name a folder with -o.")
+        raise UsageError(f"{output}: is named like one clip; {need}", hint=hint)
     there = output.resolve()
     for source in (Path(source) for source in sources if Path(source).is_dir()):
         if there.is_relative_to(source.resolve()):
@@ -178,11 +177,11 @@ def _check_output(output: Path, sources: Sequence[str]) -> None:
             raise UsageError(what, hint=hint)
 
 
-def _placed(places: Sequence[tuple[Path, PurePath]], output: Path) -> list[Clip]:
+def _placed(places: Sequence[tuple[Path, PurePath]], output: Path, codec: str | None) -> list[Clip]:
     """The clips; one that was named twice is one."""
     placed: dict[Path, Clip] = {}
     for source, place in places:
-        place = place.with_name(unmarked_name(source))
+        place = place.with_name(unmarked_name(source, codec))
         clip = Clip(os.path.abspath(source), os.path.abspath(output / place), place.as_posix())
         other = placed.setdefault(output / place, clip)
         if other.source != clip.source:

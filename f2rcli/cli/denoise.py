@@ -134,7 +134,7 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
         batch.dask_library(job.jobs)
     elif job.jobs is not None and int(job.jobs) < 1:
         raise UsageError("--jobs 0: must be 1 or more.")
-    every, remarks = batch.find_clips(sources, output, recursive=job.recursive)
+    every, remarks = batch.find_clips(sources, output, job.write.codec, recursive=job.recursive)
     say.warning(*remarks)
     clips, records = every[part], Records(str(output.absolute()), settings_hash(job))
     if job.dry_run:

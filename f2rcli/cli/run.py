@@ -69,11 +69,12 @@ class Job:
     @property
     def target(self) -> str:
         """The path of the result, or "-". A file goes into a folder that is there, as `cp` does."""
-        target = str(io.default_target(self.source)) if self.output is None else self.output
+        named, codec = self.output, self.write.codec
+        target = str(io.default_target(self.source, codec)) if named is None else named
         path = Path(target)
         store = path.suffix.lower() == ".zarr"  # a folder, and a file by name
         if path.is_dir() and Path(self.source).is_file() and not store:
-            target = str(path / io.unmarked_name(self.source))
+            target = str(path / io.unmarked_name(self.source, codec))
         path = Path(target)
         if self.preview is None or path.suffix.lower() == ".png":
             return target

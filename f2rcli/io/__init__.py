@@ -68,17 +68,20 @@ def open_writer(reader: Reader, plan: WritePlan) -> Writer:
     return _target_format(plan.target, reader).open_writer(reader, plan)
 
 
-def default_target(source: str | Path) -> Path:
-    """The target without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
+def default_target(source: str | Path, codec: str | None = None) -> Path:
+    """The target without `-o`: `clip_f2r.mp4` beside `clip.mp4`, of a container that holds the
+    codec, "-" for "-"."""
     if str(source) == "-":
         return Path("-")
     source = with_a_name(source)
-    return Path(_format(_source_format(str(source))).default_target(Path(source)))
+    kind = _format(_source_format(str(source)))
+    target = Path(kind.default_target(Path(source)))
+    return kind.holder(target, codec) if codec and hasattr(kind, "holder") else target
 
 
-def unmarked_name(source: str | Path) -> str:
+def unmarked_name(source: str | Path, codec: str | None = None) -> str:
     """The same target's name in a folder of results: `clip.mp4`."""
-    return "".join(default_target(source).name.rsplit("_f2r", 1))
+    return "".join(default_target(source, codec).name.rsplit("_f2r", 1))
 
 
 def is_clip(folder: Path) -> bool:

@@ -20,6 +20,9 @@ class Done(NamedTuple):
     err: str
 
 
+Run = Callable[..., Done]  # what `f2r` of a test is
+
+
 def rgb(path: Path) -> np.ndarray:
     """The frames of a video or picture, (T, H, W, 3)."""
     with av.open(str(path)) as container:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -17,10 +16,9 @@ import pytest
 
 from f2rcli import batch
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
-from tests.cli.conftest import Done, rgb, write_clip
+from tests.cli.conftest import Done, Run, rgb, write_clip
 from tests.io.raw_files import write_burst
 
-Run = Callable[..., Done]
 STILL = ("--strength", 0)  # what a batch does is the same, and takes no networks
 
 
@@ -57,6 +55,14 @@ def test_a_tree_is_mirrored_and_a_bad_clip_fails_alone(f2r: Run, tree: Path) -> 
     (failed,) = (event for event in events(done, "clip") if event["status"] == "failed")
     assert failed["exit_code"] == EXIT_INPUT
     assert failed["reason"]
+
+
+def test_lossless_results_of_a_folder_of_mp4_files_are_mkv(f2r: Run, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_clip(tmp_path / name)
+    done = f2r("denoise", tmp_path, "-o", tmp_path / "../out", "--lossless", "--json", *STILL)
+    assert statuses(done) == {"a.mkv": "done", "b.mkv": "done"}
+    assert (rgb(tmp_path / "../out/a.mkv") == rgb(tmp_path / "a.mp4")).all()
 
 
 def test_many_kinds_of_files_make_no_long_line(f2r: Run, tree: Path) -> None:

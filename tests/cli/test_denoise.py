@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,15 +30,13 @@ from f2rcli.errors import (
 )
 from f2rcli.io import open_reader
 from f2rcli.units import size
-from tests.cli.conftest import Done, drifting, rgb, write_clip
+from tests.cli.conftest import Done, Run, drifting, rgb, write_clip
 from tests.fidelity import footage
 from tests.fidelity.footage import psnr
 from tests.io.conftest import film, packets_of
 from tests.io.raw_files import bytes_read, tags, write_burst
 from tests.io.rich import write_rich
 from tests.video import write_video
-
-Run = Callable[..., Done]
 
 
 def events(done: Done) -> list[dict]:
@@ -228,9 +225,7 @@ def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
 
 
 @pytest.mark.usefixtures("coarse_alone")
-def test_a_cache_that_nobody_can_write_or_read_changes_nothing(
-    f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_cache_is_harmless(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip.with_name("cache").write_text("a file, not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(clip.with_name("cache")))
     done = f2r("denoise", write_clip(clip.with_name("long.mkv"), frames=9))

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,9 +12,8 @@ import pytest
 import tifffile
 
 from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
-from tests.cli.conftest import Done, rgb, write_clip
+from tests.cli.conftest import Done, Run, rgb, write_clip
 
-Run = Callable[..., Done]
 PSNR = ("--metrics", "psnr")
 
 

@@ -2,14 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Callable
 
 import pytest
 import typer
 
 from f2rcli.cli.app import command_line
 from f2rcli.errors import EXIT_OK
-from tests.cli.conftest import Done
+from tests.cli.conftest import Run
 
 COMMANDS = ("denoise", "info", "noise", "train", "eval", "export")
 
@@ -21,7 +20,7 @@ def options_of(command: str) -> list:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_a_screen_and_begins_with_examples(
-    f2r: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, command: str
+    f2r: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     done = f2r(command, "--help")
@@ -34,7 +33,7 @@ def test_help_fits_a_screen_and_begins_with_examples(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_all_names_every_option_with_its_words(f2r: Callable[..., Done], command: str) -> None:
+def test_help_all_names_every_option_with_its_words(f2r: Run, command: str) -> None:
     everything = f2r(command, "--help-all").out
     for option in options_of(command):
         assert max(option.opts, key=len) in everything
@@ -57,7 +56,7 @@ def test_an_option_means_one_thing_in_every_command() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_options_of_the_examples_exist(f2r: Callable[..., Done], command: str) -> None:
+def test_options_of_the_examples_exist(f2r: Run, command: str) -> None:
     known = {word for option in options_of(command) for word in option.opts}
     for line in f2r(command, "--help").out.splitlines():
         if line.startswith("f2r "):
@@ -66,7 +65,7 @@ def test_options_of_the_examples_exist(f2r: Callable[..., Done], command: str) -
             assert {w for w in words if re.match("--?[a-z]", w)} <= known
 
 
-def test_the_first_page_names_the_commands(f2r: Callable[..., Done]) -> None:
+def test_the_first_page_names_the_commands(f2r: Run) -> None:
     done = f2r("--help")
     assert done.code == EXIT_OK
     for command in COMMANDS[:-1]:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,8 @@ import tifffile
 
 from f2rcli import weights
 from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from tests.cli.conftest import Done, write_clip
+from tests.cli.conftest import Run, write_clip
 from tests.video import write_video
-
-Run = Callable[..., Done]
 
 
 def test_info_tells_what_is_there_and_what_it_takes(f2r: Run, clip: Path) -> None:

@@ -1,12 +1,11 @@
 """Mistyped command lines: one clear line, a hint what to type instead, the right exit code."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, EXIT_USAGE
-from tests.cli.conftest import Done
+from tests.cli.conftest import Run
 
 MISTAKES = [
     (("denoise", "clip.mp4", "out.mp4"), "out.mp4: there is no such input", "clip.mp4 -o out.mp4"),
@@ -27,7 +26,11 @@ MISTAKES = [
     (("denoise", "clip.mp4", "--axes", "TYX"), "--axes TYX: clip.mp4 is not a stack", "Leave"),
     (("denoise", "clip.mp4", "--tile", "9"), "--tile 9", "64 or more"),
     (("denoise", "clip.mp4", "--device", "tpu"), "--device tpu: no such choice", "Choose from"),
-    (("denoise", "clip.mp4", "--lossless"), "--lossless ffv1: mp4 files cannot hold", ".mkv"),
+    (
+        ("denoise", "clip.mp4", "-ob.mp4", "--lossless"),
+        "--lossless ffv1: mp4 files cannot hold",
+        ".mkv",
+    ),
     (("denoise", "clip.mp4", "--encoder-opt", "pix_fmt=x"), "--encoder-opt pix_fmt x", "yuv420p"),
     (("denoise", "clip.mp4", "--encoder-opt", "x"), "not key=value", "For example"),
     (("denoise", "clip.mp4", "--preview", "0", "--dry-run"), "choose one of them", ""),
@@ -61,7 +64,7 @@ def place(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("words", "message", "hint"), MISTAKES, ids=lambda one: str(one)[:40])
 def test_a_mistake_is_one_clear_line_and_what_to_do(
-    f2r: Callable[..., Done], place: Path, words: tuple[str, ...], message: str, hint: str
+    f2r: Run, place: Path, words: tuple[str, ...], message: str, hint: str
 ) -> None:
     before = sorted(place.rglob("*"))
     done = f2r(*words)
@@ -77,15 +80,11 @@ def test_a_mistake_is_one_clear_line_and_what_to_do(
 
 @pytest.mark.parametrize(
     ("name", "content", "word"),
-    [
-        ("none.mp4", None, "o such file"),
-        ("empty.mp4", b"", "empty"),
-        ("text.mp4", b"This is a letter, not a film.\n" * 9, "text.mp4"),
-        ("folder", None, "folder"),
-    ],
-)
+    [("none.mp4", None, "o such file"), ("empty.mp4", b"", "empty"), ("folder", None, "folder"),
+     ("text.mp4", b"This is a letter, not a film.\n" * 9, "text.mp4")],
+)  # fmt: skip
 def test_what_is_no_clip_is_one_clear_line(
-    f2r: Callable[..., Done], tmp_path: Path, name: str, content: bytes | None, word: str
+    f2r: Run, tmp_path: Path, name: str, content: bytes | None, word: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -100,7 +99,7 @@ def test_what_is_no_clip_is_one_clear_line(
 
 
 @pytest.mark.parametrize("name", ["moon.ser", "take.mlv", "IMG_1.HEIC"])
-def test_foreign_formats_name_the_way(f2r: Callable[..., Done], tmp_path: Path, name: str) -> None:
+def test_foreign_formats_name_the_way(f2r: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"SIMPLE  =                    T" + bytes(5000))
     done = f2r("denoise", tmp_path / name)
     assert done.code == EXIT_INPUT
@@ -113,12 +112,12 @@ def test_foreign_formats_name_the_way(f2r: Callable[..., Done], tmp_path: Path, 
     assert "Make it a " in done.err
 
 
-def test_a_file_like_an_option_is_named_with_folder(f2r: Callable[..., Done], place: Path) -> None:
+def test_a_file_like_an_option_is_named_with_folder(f2r: Run, place: Path) -> None:
     Path("-x.mp4").write_bytes(b"")
     assert "write ./-x.mp4" in f2r("denoise", "-x.mp4").err
 
 
-def test_version_is_one_line_with_what_a_bug_report_needs(f2r: Callable[..., Done]) -> None:
+def test_version_is_one_line_with_what_a_bug_report_needs(f2r: Run) -> None:
     done = f2r("--version")
     assert (done.code, done.err) == (EXIT_OK, "")
     assert done.out.startswith("f2r ")
@@ -126,9 +125,7 @@ def test_version_is_one_line_with_what_a_bug_report_needs(f2r: Callable[..., Don
     assert len(done.out.splitlines()) == 1
 
 
-def test_version_names_what_is_there_where_a_library_came_another_way(
-    f2r: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_version_names_an_unrecorded_library(f2r: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As OpenCV from conda, which pip's records do not know by its name there."""
     monkeypatch.setattr("f2rcli.cli.app.LIBRARIES", ("torch", "a-library-without-records"))
     done = f2r("--version")

@@ -249,11 +249,14 @@ def test_a_file_that_reads_back_wrong_is_not_published(
      ("d.webm", "d_f2r.webm"), ("e.ts", "e_f2r.ts"), ("f.avi", "f_f2r.mkv"),
      ("g.mpg", "g_f2r.mkv"), ("h.h264", "h_f2r.mp4"),
      ("i.gif", "i_f2r.mkv"), ("j.dv", "j_f2r.mkv"), ("k.y4m", "k_f2r.y4m"), ("l.png", "l_f2r.png"),
-     ("-", "-"), ("p/%05d.png", "p_f2r/%05d.png"), ("m", "m_f2r.mkv")],
+     ("-", "-"), ("p/%05d.png", "p_f2r/%05d.png"), ("m", "m_f2r.mkv"),
+     # with a codec, which their own container may not hold
+     ("a.mp4 ffv1", "a_f2r.mkv"), ("b.MOV x265", "b_f2r.MOV"), ("c.m4v prores_ks", "c_f2r.mov"),
+     ("d.webm h264", "d_f2r.mp4"), ("e.tif ffv1", "e_f2r.tif"), ("f.mp4 none", "f_f2r.mp4")],
 )  # fmt: skip
 def test_default_targets(source: str, target: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = default_target(source)
+    found = default_target(*source.split())
     assert str(found.relative_to(tmp_path) if found.is_absolute() else found) == target
 
 

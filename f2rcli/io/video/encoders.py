@@ -19,7 +19,7 @@ from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
 from f2rcli.io.video.source import DOLBY, STEREO, SourceMetadata
-from f2rcli.io.video.streams import CONTAINERS, Container, Fate, is_encoder, turns
+from f2rcli.io.video.streams import CONTAINERS, Container, Fate, container_for, is_encoder, turns
 from f2rcli.system import x264_assembly, x265_assembly
 
 # Encoders of a family, best first; some have its name.
@@ -340,6 +340,21 @@ class EncoderSetup:
         return {}
 
 
+def holder(target: Path, codec: str) -> Path:
+    """The target, with a suffix that holds the codec: `clip_f2r.mkv` for `clip_f2r.mp4` in FFV1."""
+    families = {av.Codec(name, "w").canonical_name for name in _encoders(codec)}
+    own = container_for(str(target), "", None)
+    usual = (own, *(container for container in CONTAINERS if container.described))
+    found = next((one for one in usual if families & {*one.families}), own)
+    return target if found is own else target.with_suffix(found.suffixes[0])
+
+
+def _encoders(codec: str) -> tuple[str, ...]:
+    """Those that a wish names, a family or one encoder."""
+    names = _ENCODERS.get(_ALIASES.get(codec.lower(), codec.lower()), (codec,))
+    return tuple(filter(is_encoder, names))
+
+
 def choose_encoder(
     reader: Reader, container: Container, options: WriteOptions, *, piped: bool
 ) -> EncoderSetup:
@@ -387,13 +402,12 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     codec, family = options.codec, reader.metadata.family
     if codec is None:
         lossless = ("ffv1",) * (family in _LOSSLESS)
-        names = (*_ENCODERS.get(family, ()), *(
+        names = tuple(filter(is_encoder, dict.fromkeys((*_ENCODERS.get(family, ()), *(
             name for name in lossless + _OTHERS
             if not reader.info.interlaced or says_fields(container, name)
-        ))  # fmt: skip
+        )))))  # fmt: skip
     else:
-        names = _ENCODERS.get(_ALIASES.get(codec.lower(), codec.lower()), (codec,))
-    names = tuple(name for name in dict.fromkeys(names) if is_encoder(name))
+        names = _encoders(codec)
     fitting = [name for name in names if av.Codec(name, "w").canonical_name in container.families]
     taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
     if taking:
