@@ -14,13 +14,13 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise, starmap
+from itertools import pairwise
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ from f2rcli.units import count
 
 if TYPE_CHECKING:
     from f2rcli.engine.cuts import Thumbnail
+
+    Look = tuple[tuple[int, int], Thumbnail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,21 @@ PAIRS = 5  # of a folder's pictures that are looked at: most frames of a clip ar
 
 
 def is_one_clip(folder: Path) -> bool:
-    """Whether a folder is one clip. Photographs are one each: most pictures do not show what the
-    next one shows. Raises OSError."""
+    """Whether a folder is one clip, and not one of photographs. Raises OSError."""
     if not is_clip(folder) or any(files_of(folder, RAW | STACKS)):
         return is_clip(folder)
-    pairs = [*pairwise(sorted(files_of(folder, PICTURES), key=natural_key))]
-    some = pairs[:: -(-len(pairs) // PAIRS) or 1]
-    return 2 * sum(starmap(_show_one_scene, some)) >= len(some)
+    return _of_one_scene(files_of(folder, PICTURES))
 
 
-def _look(path: Path) -> "tuple[tuple[int, int], Thumbnail] | None":
+def _of_one_scene(pictures: Iterable[Path]) -> bool:
+    """Whether most pictures, of those that can be read, show what the next one shows."""
+    pairs = [*pairwise(sorted(pictures, key=natural_key))]
+    looks = ([*map(_look, pair)] for pair in pairs[:: -(-len(pairs) // PAIRS) or 1])
+    told = [_show_one_scene(one, other) for one, other in looks if one and other]
+    return 2 * sum(told) >= len(told)
+
+
+def _look(path: Path) -> "Look | None":
     """Height and width of a picture, and what it shows; None: nobody knows."""
     from f2rcli.engine.cuts import look_of
 
@@ -75,11 +82,10 @@ def _look(path: Path) -> "tuple[tuple[int, int], Thumbnail] | None":
     return None
 
 
-def _show_one_scene(*pair: Path) -> bool:
+def _show_one_scene(one: "Look", other: "Look") -> bool:
     from f2rcli.engine.cuts import same_shot
 
-    one, other = map(_look, pair)
-    return not (one and other) or (one[0] == other[0] and same_shot(one[1], other[1]))
+    return one[0] == other[0] and same_shot(one[1], other[1])
 
 
 def find_clips(
@@ -134,14 +140,14 @@ def _below(
         told = ", ".join(kinds if len(kinds) < 8 else [*kinds[:6], "..."])
         remarks.append(f"{folder}: {count(len(others), 'file')} of other kinds left out ({told})")
     apart = "put them into a folder of their own to make them"
-    if loose and len(loose) < len(clips):
+    if len(loose) < len(clips) and loose and _of_one_scene(loose):
         told = f"{count(len(loose), 'picture')} beside other clips left out"
         remarks.append(f"{folder}: {told}; {apart} a clip")
         clips = [path for path in clips if path not in loose]
     if clips and is_clip(folder):
         told = f"{count(len(clips), 'picture')} of different scenes, denoised one by one"
         remarks.append(f"{folder}: {told}; a pattern such as %04d.png makes one clip of them")
-    elif (shots := sum(path.suffix.lower() in RAW for path in clips)) > 1:  # beside a film
+    if (shots := sum(path.suffix.lower() in RAW for path in clips)) > 1:  # beside a film
         told = f"each of {shots} raw files is denoised by itself"
         remarks.append(f"{folder}: {told}; {apart} a burst")
     yield from ((path, place / path.name) for path in clips)

@@ -191,9 +191,13 @@ def test_photographs_in_a_folder_are_clips_of_their_own(f2r: Run, tmp_path: Path
         cv2.imwrite(str(path := tmp_path / "in" / f"{sigma}.png"), noisy)
         f2r("denoise", path, "-o", tmp_path / "own.png", "--overwrite")
         own[path.name] = (tmp_path / "own.png").read_bytes()
+    for damaged in (98, 99):  # they tell nothing, and fail alone
+        (tmp_path / "in" / f"{damaged}.png").write_bytes(b"no picture")
     done = f2r("denoise", tmp_path / "in")
-    assert "in: 3 pictures of different scenes, denoised one by one; a pattern such as" in done.err
+    assert "in: 5 pictures of different scenes, denoised one by one; a pattern such as" in done.err
     assert {p.name: p.read_bytes() for p in (tmp_path / "in_f2r").glob("*.png")} == own
+    write_clip(tmp_path / "in" / "film.mkv")
+    assert "6 clips" in f2r("denoise", tmp_path / "in", "--dry-run").out
 
 
 def test_a_burst_beside_a_film_is_told_to_be_none(f2r: Run, tmp_path: Path) -> None:
