@@ -101,7 +101,8 @@ def judge(
     pictures = [_planes(frame / np.float32(white)) for frame in frames]
     law, doubt = _measured(pictures)
     generator = torch.Generator().manual_seed(seed)
-    signals = [torch.from_numpy(_smooth(picture))[None] for picture in pictures]
+    smooth = (np.stack([cv2.GaussianBlur(p, (0, 0), BLUR) for p in one]) for one in pictures)
+    signals = [torch.from_numpy(one.astype(np.float32))[None] for one in smooth]
     fresh = [law.sample(signal, generator)[0].numpy() for signal in signals]
     louder = (np.asarray(p + TAU * n, np.float32) for p, n in zip(pictures, fresh, strict=True))
     shown = np.stack([_pixels(picture) for picture in louder])
@@ -182,10 +183,6 @@ def _planes(frame: Stack) -> Picture:
 def _pixels(picture: Picture) -> Stack:
     """(H, W) or (H, W, 3) of (C, H, W)."""
     return picture[0] if len(picture) == 1 else np.ascontiguousarray(picture.transpose(1, 2, 0))
-
-
-def _smooth(picture: Picture) -> Picture:
-    return np.stack([cv2.GaussianBlur(p, (0, 0), BLUR) for p in picture]).astype(np.float32)
 
 
 def _block_means(error: Picture) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SLOPE, biased, entries, lowered
+from f2rcli.models.layers import SLOPE, biased, entries, joined, lowered
 
 LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
 LAST_VISIBILITY = 11.0  # the visible branch's weight beside the masked's 1, when all is learnt
@@ -94,7 +94,7 @@ class DenoisingUNet(nn.Module):
             x = down(x)
         skips.pop()  # of the coarsest grid, from which the way up begins
         for up, skip in zip(self.ups, reversed(skips), strict=True):
-            x = up(torch.cat([functional.interpolate(x, scale_factor=2), skip], 1))
+            x = up(joined(x, skip))
         x = self.mixing(x)
         with torch.autocast(x.device.type, enabled=False):  # bf16 has no 8 bits to spare
             return self.tail(x.to(self.tail.weight.dtype))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SLOPE, biased, lowered
+from f2rcli.models.layers import SLOPE, biased, joined, lowered
 
 LEVELS = 5  # halvings of the image module
 TRIPLE = 3  # frames that a block sees
@@ -54,8 +54,8 @@ class ImageModule(nn.Module):
             skips.append(x)
         x = functional.relu(self.middle(skips.pop()))
         for decoder in self.decoders:
-            x = _through(decoder.children(), _joined(x, skips.pop()))
-        x = _through(self.tail[:2], _joined(x, skips.pop()))
+            x = _through(decoder.children(), joined(x, skips.pop()))
+        x = _through(self.tail[:2], joined(x, skips.pop()))
         return functional.leaky_relu(self.tail[2](x), SLOPE)
 
 
@@ -64,11 +64,6 @@ def _through(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
     for layer in layers:
         x = functional.relu(layer(x))
     return x
-
-
-def _joined(x: Tensor, skip: Tensor) -> Tensor:
-    """x (B, C, H, W), twice as large, beside skip (B, C', 2H, 2W)."""
-    return torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)
 
 
 class FusionBlock(nn.Module):

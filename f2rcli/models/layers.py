@@ -198,6 +198,11 @@ class Up(nn.Module):
         return functional.pixel_shuffle(convolved(self.conv, x), 2).add_(skip)
 
 
+def joined(x: Tensor, skip: Tensor) -> Tensor:
+    """x (B, C, H, W), twice as large, beside skip (B, C', 2H, 2W)."""
+    return torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)
+
+
 def together(parts: Sequence[Tensor]) -> Tensor:
     """Pictures (B, C, H, W) side by side as channels of one, float32. On a processor one picture at
     once in the order that convolutions want: both orders of it would take twice the memory."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SLOPE, entries, lowered
+from f2rcli.models.layers import SLOPE, entries, joined, lowered
 from f2rcli.models.matching import Following, Matching
 
 STRIDE = 4  # of the grid: two poolings
@@ -79,13 +79,9 @@ class BlindUNet(nn.Module):
         rows = x.shape[-2]
         half = functional.max_pool2d(self.first(x), 2)[..., : rows // 2, :]
         quarter = functional.max_pool2d(self.second(half), 2)[..., : rows // 4, :]
-        y = torch.cat([_doubled(self.third(quarter)[..., : rows // 4, :]), half], dim=1)
-        y = torch.cat([_doubled(self.upper(y)[..., : rows // 2, :]), x], dim=1)
+        y = joined(self.third(quarter)[..., : rows // 4, :], half)
+        y = joined(self.upper(y)[..., : rows // 2, :], x)
         return self.last(y)[..., :rows, :]
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2, mode="nearest")
 
 
 class Branches(nn.Module):

@@ -139,13 +139,7 @@ def draw_segments(
 
 
 def held_out_segments(
-    footage: Sequence[Footage],
-    parts: Sequence[Split],
-    length: int,
-    most: int,
-    seed: int,
-    *,
-    test: bool = False,
+    clips: Sequence[Footage], parts: Sequence[Split], length: int, most: int, seed: int, test: bool
 ) -> list[Segment]:
     """Pieces around held-out centres, at most `most`, for validation or test; always the same."""
     rng = np.random.default_rng([seed, 1 + test])
@@ -163,7 +157,7 @@ def held_out_segments(
         count = min(left, len(asked), each)
         centres = [asked.start - frames.start + place for place in _spread(len(asked), count)]
         left -= len(centres)
-        found.append(_segment(footage, part.clip, frames, centres, rng))
+        found.append(_segment(clips, part.clip, frames, centres, rng))
     return found
 
 

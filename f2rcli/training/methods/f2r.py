@@ -170,7 +170,7 @@ class F2RRecipe(Recipe[PairSpec]):
             known = all(clip.clean is not None for clip in footage)
             kind = TargetKind.CLEAN if known else TargetKind.RECORRUPTED
             rng = np.random.default_rng([seed, 2 + test])
-            self._fixed[test] = self._made(held_out_segments(*given, test=test), kind, rng)
+            self._fixed[test] = self._made(held_out_segments(*given, test), kind, rng)
         return self._fixed[test]
 
     def _kept(self, stage: str) -> Path:
