@@ -125,8 +125,7 @@ def is_array(frames: Any) -> bool:
 
 
 def values_of(picture: Any) -> Plane:
-    """A picture's samples as NumPy has them, bfloat16 as float32. Raises InputError for anything
-    but intensities."""
+    """A picture's samples in NumPy, bfloat16 as float32. Raises InputError for no intensities."""
     if kind_of(picture) == "torch":
         if str(picture.layout) != "torch.strided" or picture.is_meta:
             what = "without samples" if picture.is_meta else f"of layout {picture.layout}"

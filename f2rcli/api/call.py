@@ -71,8 +71,7 @@ class Options(EngineSettings):
 
     @classmethod
     def of(cls, given: Keywords, *, files: bool) -> "Options":
-        """The options of a call's keywords, for files or arrays; raises UsageError for one that
-        does not exist there."""
+        """A call's keywords as options, for files or arrays. Raises UsageError for unknown ones."""
         known, values = settings_of(cls), dict(given)
         for name in values:
             if name not in known:
@@ -193,8 +192,7 @@ Cancel = Callable[[], bool] | None
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of `denoise`, with its progress and how it is cancelled. Raises UsageError for what
-    cannot be called."""
+    """A call of `denoise`, and how it is cancelled. Raises UsageError for what cannot be called."""
 
     options: Options
     progress: Progress = False

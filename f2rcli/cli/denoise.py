@@ -125,8 +125,7 @@ def _asks_for_several(sources: Sequence[str], job: Job) -> bool:
 
 
 def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
-    """Denoise every clip named; returns the exit code. Raises what concerns them all before any
-    begins."""
+    """Denoise every clip; returns the exit code. Raises what concerns all before any begins."""
     if job.preview is not None:
         raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
     part, output = _part(job.shard), _output(sources, job.output)

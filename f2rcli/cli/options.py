@@ -129,8 +129,7 @@ def common(names: str) -> Callable[[Run], Run]:
 
 
 def begin(ctx: typer.Context) -> Console:
-    """The console of a command's run, which knows its options. Raises UsageError for an empty
-    word."""
+    """The console of a run, which knows its options. Raises UsageError for an empty word."""
     console: Console = ctx.obj
     console.json, console.quiet = (bool(ctx.params.get(name)) for name in ("json", "quiet"))
     if "output" not in ctx.params:
@@ -146,8 +145,7 @@ def begin(ctx: typer.Context) -> Console:
 
 
 def settings(ctx: typer.Context, kind: Callable[..., T], **own: Any) -> T:
-    """The settings of a kind, as the run's options of the same names say; own: those that they do
-    not."""
+    """The settings of a kind, as the run's options of the same names say; own: the others."""
     names = (f.name for f in fields(cast(Any, kind)))
     return kind(**{name: ctx.params[name] for name in names if name in ctx.params} | own)
 

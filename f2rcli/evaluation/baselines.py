@@ -315,8 +315,7 @@ def measured_sigma8(frames: Sequence[Frame]) -> float:
 
 
 def find(names: tuple[str, ...]) -> list[Filter]:
-    """The baselines of these names, or the first words of them, each once. Raises UsageError for
-    unknown names."""
+    """The baselines of these names, or of first words of them, each once. Raises UsageError."""
     every = (
         FFmpegFilter("ffmpeg-nlmeans", "nlmeans", nlmeans),
         FFmpegFilter("ffmpeg-bm3d", "bm3d", bm3d), OpenCVNonLocalMeans(), VapourSynthBM3D(),

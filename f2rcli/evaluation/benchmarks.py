@@ -118,8 +118,7 @@ class Benchmark:
         return [c for c in self.clips if c not in names], sorted(names - {*self.clips})
 
     def _sequences(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
-        """A case for each clip, without noise; the benchmark's own, or with any_clips whatever is
-        there."""
+        """A case for each clip, without noise: the benchmark's own, or with any_clips all."""
         prefix = self.layout.get("prefix", "")
         each = [_sequences_in(folder) for folder in self._folders(root)]
         clips = {n.removeprefix(prefix): p for one in each for n, p in sorted(one.items())}

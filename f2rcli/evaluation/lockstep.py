@@ -109,8 +109,7 @@ class Lockstep(AbstractContextManager["Lockstep"]):
         self.made_floats = not clipped
         clean.frames, branch = tee_releasing(clean.frames, 2)
         info = replace(self.first, layout=clean_layout(self.first.layout), noise_profile=None)
-        frames = clean_frames(branch)
-        made, noisy = noise.add(frames, info, seed=seed, clipped=clipped)
+        made, noisy = noise.add(clean_frames(branch), info, seed=seed, clipped=clipped)
         self.sides = {CLEAN: clean, NOISY: DenoiserRun(NOISY, made, noisy)}
         size = made.height, made.width
         if size != (info.height, info.width):
@@ -188,13 +187,11 @@ def clean_frames(frames: Iterable[Frame]) -> Iterator[Frame]:
         if layout is frame.layout:
             yield frame
         else:
-            picture = np.clip(yuv.to_rgb(frame), 0, 1)
-            yield replace(frame, planes=tuple(picture), layout=layout)
+            yield replace(frame, planes=tuple(np.clip(yuv.to_rgb(frame), 0, 1)), layout=layout)
 
 
 def clean_layout(layout: PlaneLayout) -> PlaneLayout:
-    """The layout of `clean_frames`: floats; mosaics, stacks and samples that span their whole range
-    stay as they are."""
+    """The layout of `clean_frames`: floats, but for mosaics, stacks and samples of full range."""
     if layout.family is Family.YUV:
         return PlaneLayout(family=Family.RGB, bits=32)
     if layout.full_range or layout.family is Family.BAYER or layout.levels is not None:

@@ -68,8 +68,7 @@ def draw_curves(
 
 def draw_spectrum(axes: "Axes", power: NDArray[np.float64]) -> None:
     """A power spectrum (H, W), mean 1, zero frequency first; shown in decibels, zero centred."""
-    shifted = np.fft.fftshift(power)
-    decibels = 10 * np.log10(np.maximum(shifted, 10 ** (-DECIBELS / 10)))
+    decibels = 10 * np.log10(np.maximum(np.fft.fftshift(power), 10 ** (-DECIBELS / 10)))
     shown = axes.imshow(
         decibels, cmap="viridis", vmin=-DECIBELS, vmax=DECIBELS, extent=(-0.5, 0.5, 0.5, -0.5)
     )

@@ -1,5 +1,4 @@
-"""An evaluation as tables of the page and the command, a row per method, with what they rest on; as
-JSON; and as CSV."""
+"""An evaluation as tables of a row per method, with what they rest on; as JSON; and as CSV."""
 
 import csv
 import io
@@ -56,8 +55,7 @@ def _rows(
     evaluation: Evaluation, notes: Mapping[str, Sequence[str]],
     value: Callable[[str, str], float], seconds: Callable[[str], float | None],
 ) -> list[TableRow]:  # fmt: skip
-    """A row per method that has notes, of its value per metric, which may be the best as it is
-    shown, and its time."""
+    """A row per method that has notes: its value per metric, whether that is best, and its time."""
     rows = []
     for method, told in notes.items():
         cells = []

@@ -42,8 +42,7 @@ class FITVNetNetworks(nn.Module):
         zero where it is not known -> Psi of all five (B, 5, C, H, W), and the middle one restored
         (B, C, H, W). H and W must be multiples of 32.
         """
-        batch = frames.shape[0]
-        estimates = self.image(frames.flatten(0, 1)).float().unflatten(0, (batch, LENGTH))
+        estimates = self.image(frames.flatten(0, 1)).float().unflatten(0, (frames.shape[0], LENGTH))
         return estimates, self.joined(estimates, level)
 
     def joined(self, estimates: Tensor, level: Tensor) -> Tensor:
@@ -88,8 +87,7 @@ class FITVNet(RgbMethod):
         self.flows.forget_before(window.items[0].index)
         triples = self.by_threes(window, partial(self._joined, noise))
         results = on_middle(self.flows, window.around(1), triples)
-        level = self._level(window.centre.coarse, noise)
-        return self._run(self.networks.merge, results, level)
+        return self._run(self.networks.merge, results, self._level(window.centre.coarse, noise))
 
     def _joined(self, noise: NoiseModel, triple: Sequence[Prepared]) -> Tensor:
         """Phi_1 of three frames."""
@@ -102,8 +100,7 @@ class FITVNet(RgbMethod):
 
     def _level(self, signal: Tensor, noise: NoiseModel) -> Tensor:
         """The noise's standard deviation over all channels, (1, 1, H, W)."""
-        variance = noise.level(smooth(signal)).square()
-        return variance.mean(1, keepdim=True).sqrt()
+        return noise.level(smooth(signal)).square().mean(1, keepdim=True).sqrt()
 
 
 def on_middle(flows: FlowBook, triple: Sequence[Prepared], pictures: Sequence[Tensor]) -> Tensor:

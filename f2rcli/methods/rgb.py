@@ -41,8 +41,7 @@ class RgbMethod(Method):
         return method
 
     def see(self, source: PlaneLayout, channels: int) -> None:
-        """Take planes of this layout. channels: of the pictures that networks see; a gray one is
-        shown as many times."""
+        """Take planes of this layout. channels: that networks see; gray is shown as many times."""
         self._layout, self._stored, self._channels = packing(source), source, channels
         rows, columns = self._layout.planes[-1]
         self._source = replace(source, log2_chroma=(2 - columns, 2 - rows))
@@ -89,8 +88,7 @@ class RgbMethod(Method):
         change = done - centre.noisy
         if len(self._layout.planes) == 1:
             change = change.mean(1, keepdim=True)
-        planes = yuv.parted(change[0], self._source)
-        return centre.kept + pack(self._layout, planes)[None]
+        return centre.kept + pack(self._layout, yuv.parted(change[0], self._source))[None]
 
 
 def as_prepared(index: int, noisy: Tensor, coarse: Tensor) -> Prepared:

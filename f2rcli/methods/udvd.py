@@ -45,14 +45,12 @@ class UDVD(RgbMethod):
     def restored(self, window: Window[Prepared], noise: NoiseModel) -> Tensor:
         """What is mirrored at a shot's ends may be the centre again, which does no harm: a pixel is
         hidden from itself in every frame."""
-        found = self._run(self.networks.second, *self.by_threes(window, self._first))
-        belief = Belief.of(found)
+        belief = Belief.of(self._run(self.networks.second, *self.by_threes(window, self._first)))
         variance = noise.level(belief.mean).square()
         return belief.posterior_mean(window.centre.noisy, variance)
 
     def _first(self, triple: Sequence[Prepared]) -> Tensor:
-        noisy = torch.cat([frame.noisy for frame in triple], 1)
-        return self._run(self.networks.first, noisy)
+        return self._run(self.networks.first, torch.cat([frame.noisy for frame in triple], 1))
 
 
 METHOD = UDVD

@@ -79,8 +79,7 @@ class DenoisingUNet(nn.Module):
                         layer.weight[channel, channel, centre, centre] = 1
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """Noisy (B, C, H, W), 0..1, multiples of `stride` -> the mean of the clean picture,
-        alike."""
+        """Noisy (B, C, H, W), 0..1, multiples of `stride` -> the clean picture's mean, alike."""
         return self.raw(noisy)[:, : self.channels]
 
     def raw(self, noisy: Tensor) -> Tensor:

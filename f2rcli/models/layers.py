@@ -245,8 +245,7 @@ def padded(network: nn.Module, *inputs: object) -> Any:
 
 
 def _grow(x: Tensor, rows: int, columns: int) -> Tensor:
-    flat = x.reshape(-1, *x.shape[-3:])
-    grown = functional.pad(flat, (0, columns, 0, rows), "replicate")
+    grown = functional.pad(x.reshape(-1, *x.shape[-3:]), (0, columns, 0, rows), "replicate")
     return grown.reshape(*x.shape[:-2], *grown.shape[-2:])
 
 

@@ -70,8 +70,7 @@ class Following(nn.Module):
         self.reach = radius
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, 3 C + MEMORY, H, W), three results and the middle one's shifts -> (B, 3 C, H, W),
-        and the shifts."""
+        """x (B, 3 C + MEMORY, H, W), results and the middle's shifts -> (B, 3 C, H, W), shifts."""
         known = x[:, -MEMORY:]
         return moved(x[:, :-MEMORY], known), known
 

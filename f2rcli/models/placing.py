@@ -79,8 +79,7 @@ def placed(
     """Neighbours that are warped already, (B, N, C, h, w) twice, with the agreement of their flows
     there and back and the frames each is worth, (B, N, 1, h, w); reference: the coarse centre."""
     worth = worth.clamp_min(1)
-    confidence = agreement * rated(coarse, reference) * worth
-    return Neighbours(noisy, coarse, confidence, worth)
+    return Neighbours(noisy, coarse, agreement * rated(coarse, reference) * worth, worth)
 
 
 MOST = 32.0  # frames a cell may be worth: what changes too slowly to be seen must still fade

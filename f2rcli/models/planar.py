@@ -134,8 +134,7 @@ def of(layers: nn.ModuleDict, layout: Layout) -> nn.Conv2d:
 
 
 class PlanarNet(nn.Module):
-    """A trunk on packed planes, with a stem and a tail for every layout: it makes a change of
-    pictures."""
+    """A trunk on packed planes, with a stem and a tail for every layout: a change of pictures."""
 
     cell = CELL
 

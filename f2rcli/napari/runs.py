@@ -1,5 +1,4 @@
-"""The widget's work on a layer: its axes, a preview of one frame, and a whole run; needs neither
-napari nor Qt."""
+"""The widget's work on a layer: its axes, a preview, a whole run; needs neither napari nor Qt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,8 +106,7 @@ def levels_of(difference: Array) -> tuple[float, float]:
 
 
 def difference(source: Any, result: Any, *, colour: bool) -> Any:
-    """The signal a run removed, lazily: the source minus its result, as float32; of colours the
-    mean."""
+    """What a run removed, lazily: the source minus its result, float32; of colours the mean."""
     dask: Any = import_module("dask.array")
     change = dask.asarray(source).astype(np.float64) - dask.asarray(result)
     return (change[..., :3].mean(-1) if colour else change).astype(np.float32)

@@ -37,8 +37,7 @@ NONE = Impulses(NOWHERE, np.zeros(0))
 
 
 def robust_sigma(apart: NDArray[Any]) -> float:
-    """The standard deviation of what is Gaussian around zero but for a few that lie far off;
-    NaN of nothing."""
+    """The standard deviation of what is Gaussian around 0 but for a few far off; NaN of nothing."""
     return MAD_TO_SIGMA * float(np.median(np.abs(apart))) if apart.size else np.nan
 
 

@@ -154,8 +154,7 @@ def _steady(planes: Sequence[Plane], places: Places, light: Values, sensor: Sens
 
 
 def in_place(plane: Plane, places: Places, sensor: Sensor) -> Plane:
-    """What is around places tells of them, in codes; no more or less than the eight nearest of
-    their colour."""
+    """What is around places tells of them, in codes, within the eight nearest of their colour."""
     rows, columns = np.divmod(places, plane.shape[1])
     at, light = (rows % 2, columns % 2), sensor.light(plane)
     told = light.flat[places] - _beyond(light, rows, columns)

@@ -31,8 +31,7 @@ class Adaptation:
         self.settings, self.source, self.read = settings, source, read
         files = [file for clip in clip_sources([source]) for file in clip.files]
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
-        facts = ("adapted", settings.method, settings.model, marks, self.read)
-        key = fingerprint(files, *facts)
+        key = fingerprint(files, "adapted", settings.method, settings.model, marks, self.read)
         self.weights = (cache_folder("adapted") or _folder_for_once()) / f"{key}.safetensors"
         known = {k: v for k, v in read_table(self._account).items() if isinstance(v, str)}
         self.reason, self._digest = known.get("reason"), known.get("sha256")
@@ -113,8 +112,7 @@ class Adaptation:
 
 
 def forget_all_but(cache: Path, most: int) -> None:
-    """Remove the entries of a cache that were not used for longest, if there are more than so
-    many."""
+    """Remove all entries of a cache but so many, those that were not used for longest."""
     accounts = [path for path in cache.glob("*.json") if path.is_file()]
     for account in sorted(accounts, key=lambda path: path.stat().st_mtime, reverse=True)[most:]:
         account.unlink(missing_ok=True)

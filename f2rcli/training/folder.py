@@ -112,8 +112,7 @@ def _check_same(config: TrainConfig) -> None:
 
 def _wrote(folder: Path, output: Path) -> bool:
     """True if the file at `output` is the one that this run wrote, unchanged since."""
-    written = read_table(folder / RESULT).get("sha256")
-    return output.is_file() and written == file_digest(output)
+    return output.is_file() and read_table(folder / RESULT).get("sha256") == file_digest(output)
 
 
 def _empty(folder: Path, keep: list[str]) -> None:

@@ -195,8 +195,7 @@ def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> lis
 
 
 def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
-    """The clip that facts describe; ValueError for one that lost bytes, by a crash of the
-    machine."""
+    """The clip that facts describe; ValueError for one that lost bytes, as by a crash."""
     stated, clean, form, levels = (strip[key] for key in ("stated", "clean", "form", "levels"))
     known = strip | {
         "space": Space(strip["space"]),
@@ -230,8 +229,7 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
         part.mkdir()
         info = reader.info
         _check_space(entry.parent, info, how)
-        chosen = _chosen(reader, info, how.frames)
-        noisy, frames = _noised(chosen, info, how)
+        noisy, frames = _noised(_chosen(reader, info, how.frames), info, how)
         form = (noisy if noisy.coded else info).layout if how.packed else None
         writers = _writers(part, info, form, noisy=how.noise is None)
         every = list(itertools.chain(*writers.values()))
@@ -291,8 +289,7 @@ def _writers(
 ) -> dict[int, list["LaneWriter"]]:
     """Writers for each lane that is decoded. noisy: whether its noise is its own."""
     if info.interlaced and info.height >= 4:
-        names = [f"{info.name} ({which} field)" for which in ("top", "bottom")]
-        fields = enumerate(names)
+        fields = enumerate(f"{info.name} ({which} field)" for which in ("top", "bottom"))
         return {0: [LaneWriter(part / f"{n}.f16", name, noisy, form, n) for n, name in fields]}
     if len(info.lanes) == 1:
         return {0: [LaneWriter(part / "0.f16", info.name, noisy, form)]}
@@ -478,8 +475,7 @@ def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Frame]:
 
 
 def in_runs(total: int, limit: int | None) -> list[int] | None:
-    """Which of `total` frames (0: unknown) to take where `limit` are wanted: runs of RUN, evenly
-    spread; None: all."""
+    """Of `total` frames (0: unknown) the `limit` to take, in runs of RUN, spread; None: all."""
     if limit is None or 0 < total <= limit:
         return None
     runs, length = max(limit // RUN, 1), min(limit, RUN)

@@ -189,8 +189,7 @@ class Trainer:
 
     def _draw(self, key: tuple[int, int]) -> Any:
         with torch.no_grad():  # a thread's own state
-            rngs = sample_rngs((self.settings.seed, *key), range(self.stage.batch))
-            return self.stage.draw(rngs)
+            return self.stage.draw(sample_rngs((self.settings.seed, *key), range(self.stage.batch)))
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.settings.precision != "bf16":
@@ -198,8 +197,7 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def _follow(self) -> None:
-        """Move the averages towards the parameters, at first onto them; short runs average over
-        less."""
+        """Move averages towards the parameters, first onto them; short runs average over less."""
         done = self.state.step
         decay = min(self.settings.ema, (1 + done) / (10 + done), 1 - 10 / max(20, self._steps()))
         own = [parameter.detach() for parameter in self.trained.values()]
@@ -277,8 +275,7 @@ class Trainer:
 
     def _steps(self) -> int:
         """Steps of the whole schedule: as set, or what the clock will leave time for."""
-        done = self.progress()
-        return round(self.state.step / done) if self.state.step else self.settings.steps
+        return round(self.state.step / self.progress()) if self.state.step else self.settings.steps
 
     def _tell(self, kind: EventKind, **facts: Any) -> None:
         state, done = self.state, self.progress()

@@ -89,8 +89,7 @@ def seconds_of(config: TrainConfig) -> float:
 
 
 def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> TrainingContext:
-    """Footage, its noise and the weights to start from. Notes, and why there is nothing to adapt
-    to, are the result's."""
+    """Footage, its noise, the weights to start from. Notes, or why not to adapt, go to result."""
     device = choose_device(config.device)
     how = Decoding(
         frames=ADAPT_FRAMES if config.adapt else None, read=config.read, seed=config.seed,
@@ -106,8 +105,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     measured = measure_footage(footage, report)
     shown, even = zip(*map(as_seen, footage, measured), strict=True)
     fit, noise, notes, result.why_not = fit_clips(shown, even, adapting=config.adapt)
-    first = shown.index(fit[0])
-    result.noise = measured[first]
+    result.noise = measured[shown.index(fit[0])]
     result.notes += notes
     for note in notes:
         report(said(f"note: {note}"))

@@ -103,8 +103,7 @@ class Segment:
     centres: tuple[int, ...]  # counted from the piece's first frame
 
     def read(self, clip: Footage, stride: int) -> tuple[Tensor, Tensor | None]:
-        """Its pictures (T, C, h, w), and those without noise where they are known; h and w are
-        multiples of `stride`."""
+        """Its pictures (T, C, h, w), and without noise if known; h and w multiples of `stride`."""
         part = [slice(self.frames.start, self.frames.stop), slice(None)]
         for first, size in zip((self.top, self.left), clip.shape[2:], strict=True):
             side = min(SIDE // clip.cell, size - first)
@@ -245,8 +244,7 @@ def window_of(runs: Sequence[Run], rng: Generator, places: Sequence[int], crop: 
         return torch.from_numpy(some.astype(np.float32))
 
     noisy, clean = cut(run.array), None if run.reference is None else cut(run.reference)
-    level = run.law.level.level(smooth(noisy))
-    return Sample(noisy, clean, level, run.law, run.clipped)
+    return Sample(noisy, clean, run.law.level.level(smooth(noisy)), run.law, run.clipped)
 
 
 def dihedral(planes: Tensor, code: int) -> Tensor:

@@ -90,8 +90,7 @@ class TrainingContext:
             clip, span = self.footage[index], slice(frames.start, frames.stop)
             array, known = clip.array[span], clip.reference
             reference = None if known is None else known[span]
-            law = self.noise[index].law
-            runs.append(Run(array, reference, law, is_clipped(clip, frames)))
+            runs.append(Run(array, reference, self.noise[index].law, is_clipped(clip, frames)))
         return runs
 
     def header(self, length: int, networks: dict[str, Any], **own: Any) -> Header:
@@ -267,8 +266,7 @@ class WindowRecipe(Recipe[S]):
     def _method(self) -> RgbMethod:
         """The method as it is with the networks' weights, in copies of them."""
         made = Weights(self.context.config.output, self.header, self.networks.state_dict())
-        run = Runner(self.context.device, self.context.precision, None)
-        method = self._kind.of(made, run)
+        method = self._kind.of(made, Runner(self.context.device, self.context.precision, None))
         channels_last(method.networks.eval().to(self.context.device))
         return method
 

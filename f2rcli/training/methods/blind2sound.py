@@ -106,8 +106,7 @@ def trusted_pixels(sample: Sample) -> Tensor:
     means = functional.avg_pool2d(sample.noisy, 3, 1, 1, count_include_pad=False)
     near = (9 * means - sample.noisy) / 8
     room = 2 * sample.law.level.level(near)
-    inside = ((near > room) & (near < 1 - room)).all(1, keepdim=True)
-    return inside.float()
+    return ((near > room) & (near < 1 - room)).all(1, keepdim=True).float()
 
 
 def visibility(progress: float) -> float:

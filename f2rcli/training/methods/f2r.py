@@ -41,8 +41,7 @@ MOST_PIXELS = 20_000_000  # of all centres of a stage; 45 bytes each
 REPEATS = 6  # how often a stage may see a pixel before it would want others
 BLIND, SINGLE = 0.3, 0.5  # weights of the anchor's and the coarse loss beside the refiner's
 CHROMA = 0.3  # of the loss of Y'CbCr pictures
-# Mean squared error below which none is seen; keeps pictures that are almost clean from ruling the
-# gradient.
+# Mean squared error below which none is seen: pictures almost clean must not rule the gradient.
 LEAST_ERROR = 2e-5
 PREPARING = 0.3  # of a stage's time, at most, for making its excerpts
 LOSING = 0.1  # of training samples lose some of their neighbours, as beside cuts and copies
@@ -91,8 +90,7 @@ ADAPT_BATCH, ADAPT_RATE = 4, 3e-4
 
 
 class F2RRecipe(Recipe[PairSpec]):
-    """Excerpts are made by the networks as they are once a stage begins, and kept for a resumed run
-    until it ends."""
+    """Excerpts are made by the networks as a stage begins, and kept for a resume until it ends."""
 
     def __init__(self, context: TrainingContext) -> None:
         super().__init__(context)
