@@ -33,13 +33,17 @@ from f2rcli.units import count
 from f2rcli.yuv import to_rgb
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
-# What chunks of PNG and segments of JPEG (APP0, APP1, APP2, APP13, COM) hold, by how they begin.
+# What chunks of PNG and segments of JPEG (APP0 to 15 but Adobe's 14, COM) hold, by how they begin.
 _PROFILE = "colour profile"
 _HELD = {
     _PROFILE: rb"iCCP|\xe2ICC_PROFILE\0", "colours": rb"sRGB|cICP|gAMA|cHRM|mDCV|cLLI",
     "resolution": rb"pHYs.{8}\x01|\xe0JFIF\0..[\1\2]", "EXIF": rb"eXIf|\xe1Exif",
     "text": rb"tEXt|zTXt|iTXt|\xe1(?!Exif)|[\xed\xfe]", "time": rb"tIME",
+    "data of makers": rb"\xe2(?!ICC_PROFILE\0|MPF\0)|[\xe3-\xea\xec\xef]",
+    "second pictures (as gain maps)": rb"\xe2MPF\0",  # their places, behind the first: CIPA DC-007
+    "signatures": rb"\xeb", "old previews": rb"\xe0(?!JFIF)",
 }  # fmt: skip
+_STALE = {"second pictures (as gain maps)", "signatures", "old previews"}
 _COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
 _JFIF, _START_OF_SCAN = 0xE0, 0xDA
 # What FFmpeg says, and no more, of a JPEG that is cut off or whose samples are damaged.
@@ -85,11 +89,11 @@ def read_metadata(path: Path) -> list[tuple[str, bytes]]:
     ]  # fmt: skip
 
 
-def of_colours(parts: list[tuple[str, bytes]], family: Family) -> list[tuple[str, bytes]]:
-    """Metadata without a profile of other colours than pictures of this family have."""
+def staying(parts: list[tuple[str, bytes]], family: Family) -> list[tuple[str, bytes]]:
+    """What is true of a denoised picture of this family: of its colours, and of its bytes."""
     spaces = {_space(raw) for word, raw in parts if word == _PROFILE} - {b""}
     other = spaces - {b"GRAY" if family is Family.GRAY else b"RGB "}
-    return [part for part in parts if not (other and part[0] == _PROFILE)]
+    return [part for part in parts if part[0] not in _STALE | ({_PROFILE} if other else set())]
 
 
 def _space(profile: bytes) -> bytes:
@@ -237,7 +241,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     if source.pixel_aspect not in (None, 1):
         kept.append(f"pixel aspect {source.pixel_aspect}")
     parts = read_metadata(paths[0]) if paths and not video else []
-    stay = of_colours(parts, form.samples.family) if source.family == codec else []
+    stay = staying(parts, form.samples.family) if source.family == codec else []
     for group, some in ((kept, stay), (dropped, [part for part in parts if part not in stay])):
         if words := ", ".join(dict.fromkeys(word for word, _ in some)):
             group.append(f"{words} of the pictures")
@@ -313,7 +317,7 @@ class ImageWriter(Writer):
             picture = make_frame(planes, self._form)
             data = encode_picture(picture, codec, self.reader.metadata.pixel_aspect)
             if own is not None and self.reader.metadata.family == codec:
-                parts = of_colours(read_metadata(own), self._form.samples.family)
+                parts = staying(read_metadata(own), self._form.samples.family)
                 data = with_metadata(data, parts)
         except (av.FFmpegError, ValueError) as error:
             what = f"{name}: encoding failed: {ffmpeg_reason(error)}."

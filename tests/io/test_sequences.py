@@ -276,18 +276,20 @@ def test_what_jpeg_pictures_say_travels(tools, tmp_path: Path, space: bytes) -> 
     tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     profile = b"\xe2ICC_PROFILE\0\1\1" + space.rjust(20) + bytes(108)
     said = [b"\xe0JFIF\0\1\2\1\1\x2c\1\x2c\0\0", b"\xe1Exif\0\0" + tiff, profile, b"\xfeby hand"]
+    said += [b"\xe3Meta\0\0", b"\xe2MPF\0II*\0"]  # a maker's own; places of pictures that follow
     every = [b"\xff" + s[:1] + (len(s) + 1).to_bytes(2, "big") + s[1:] for s in said]
     path.write_bytes(path.read_bytes()[:2] + b"".join(every) + path.read_bytes()[2:])
     _, receipt = tools.passthrough(tmp_path / "a", tmp_path / "b")
     fits = space == b"RGB "
-    stays = every if fits else [*every[:2], every[3]]
-    tables = b"\xff\xdb"  # no comment of FFmpeg's own comes before
+    stays = [*every[: 2 + fits], *every[3:5]]
     written = (tmp_path / "b" / "001.jpg").read_bytes()
-    assert written.startswith(b"".join([b"\xff\xd8", *stays, tables]))
+    begins = b"".join([b"\xff\xd8", *stays, b"\xff\xdb"])  # no comment of FFmpeg's own comes before
+    assert written.startswith(begins)
     assert len(tools.read_all(tmp_path / "b")) == 1
-    words = ["resolution", "EXIF", *["colour profile"] * fits, "text"]
+    words = ["resolution", "EXIF", *["colour profile"] * fits, "text", "data of makers"]
     assert f"{', '.join(words)} of the pictures" in receipt.kept
-    assert receipt.dropped == (() if fits else ("colour profile of the pictures",))
+    lost = "colour profile, " * (not fits) + "second pictures (as gain maps)"
+    assert receipt.dropped == (f"{lost} of the pictures",)
 
 
 def test_pictures_into_the_folder_one_is_in(tools, tmp_path: Path, pictures, monkeypatch) -> None:
