@@ -115,7 +115,7 @@ def _asks_for_several(sources: Sequence[str], job: Job) -> bool:
         return True
     folder, output = Path(sources[0]), job.output or ""
     whole = is_pattern(output) or Path(output).suffix.lower() in READABLE or output == "-"
-    is_clip = io.is_clip if whole or job.preview else batch.is_one_clip
+    is_clip = io.is_clip if whole or job.preview is not None else batch.is_one_clip
     with suppress(OSError):
         return folder.is_dir() and not is_clip(folder) and any(folder.iterdir())
     return False

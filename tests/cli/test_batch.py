@@ -191,6 +191,7 @@ def test_photographs_in_a_folder_are_clips_of_their_own(f2r: Run, tmp_path: Path
         cv2.imwrite(str(path := tmp_path / "in" / f"{sigma}.png"), noisy)
         f2r("denoise", path, "-o", tmp_path / "own.png", "--overwrite")
         own[path.name] = (tmp_path / "own.png").read_bytes()
+    assert "in_f2r_preview.png: 1 frame" in f2r("denoise", tmp_path / "in", "--preview", "0").err
     for damaged in (98, 99):  # they tell nothing, and fail alone
         (tmp_path / "in" / f"{damaged}.png").write_bytes(b"no picture")
     done = f2r("denoise", tmp_path / "in")
