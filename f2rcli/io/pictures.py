@@ -20,7 +20,14 @@ from av.packet import Packet
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family, Frame, Matrix, Plane
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.files import PartFolder, check_folder, check_not_empty, default_folder, write_file
+from f2rcli.io.files import (
+    PartFile,
+    PartFolder,
+    check_folder,
+    check_not_empty,
+    default_folder,
+    write_file,
+)
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch, tell_missing
@@ -293,7 +300,7 @@ def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None =
 class ImageWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
-    part: PartFolder
+    part: PartFile
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         super().__init__(reader, plan)
@@ -302,7 +309,9 @@ class ImageWriter(Writer):
         if isinstance(reader, ImageReader) and is_pattern(reader.source.name):
             own = dict(found := matching(reader.source))
             self._numbers = {path: n for n, path in found} if len(own) == len(found) else {}
-        self.part = PartFolder(folder, overwrite=plan.overwrite)
+        alone = self._pattern and not is_pattern(self._pattern)
+        begin, where = (PartFile, folder / self._pattern) if alone else (PartFolder, folder)
+        self.part = begin(where, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         codec = self.plan.encoder

@@ -189,12 +189,12 @@ def test_photographs_in_a_folder_are_clips_of_their_own(f2r: Run, tmp_path: Path
         scene = cv2.resize(rng.uniform(40, 210, (6, 8, 3)), (96, height))
         noisy = (scene + rng.normal(0, sigma, scene.shape)).clip(0, 255).astype(np.uint8)
         cv2.imwrite(str(path := tmp_path / "in" / f"{sigma}.png"), noisy)
-        f2r("denoise", path, "-o", tmp_path / "own.png", "--overwrite")
+        f2r("denoise", path, "-o", tmp_path / "own.png", "--overwrite", "--threads", 1)
         own[path.name] = (tmp_path / "own.png").read_bytes()
     assert "in_f2r_preview.png: 1 frame" in f2r("denoise", tmp_path / "in", "--preview", "0").err
     for damaged in (98, 99):  # they tell nothing, and fail alone
         (tmp_path / "in" / f"{damaged}.png").write_bytes(b"no picture")
-    done = f2r("denoise", tmp_path / "in")
+    done = f2r("denoise", tmp_path / "in", "-j", 2, "--threads", 1)
     assert "in: 5 pictures of different scenes, denoised one by one; a pattern such as" in done.err
     assert {p.name: p.read_bytes() for p in (tmp_path / "in_f2r").glob("*.png")} == own
     write_clip(tmp_path / "in" / "film.mkv")
