@@ -82,19 +82,9 @@ def test_sigma_says_its_unit(sigma: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [
-        ("0", 0.0),
-        ("12.5", 12.5),
-        ("1:30", 90.0),
-        ("1:02:03.5", 3723.5),
-        (".5", 0.5),
-        ("90", 90.0),
-        ("90s", 90.0),
-        ("25m", 1500.0),
-        ("1h30m", 5400.0),
-        ("2.5s", 2.5),
-    ],
-)
+    [("0", 0.0), ("12.5", 12.5), ("1:30", 90.0), ("1:02:03.5", 3723.5), (".5", 0.5), ("90", 90.0),
+     ("90s", 90.0), ("25m", 1500.0), ("1h30m", 5400.0), ("2.5s", 2.5)],
+)  # fmt: skip
 def test_times_are_seconds_or_clock_readings(text: str, value: float) -> None:
     assert settings.clock("start", text) == value
 

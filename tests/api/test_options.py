@@ -119,16 +119,9 @@ def test_a_cancelled_file_leaves_nothing(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"output": CLIP.tolist()},
-        {"levels": CLIP},
-        {"sigma": CLIP},
-        {"axes": CLIP},
-        {"device": CLIP},
-        {"cancel": CLIP},
-        {"progress": CLIP},
-    ],
-)
+    [{"output": CLIP.tolist()}, {"levels": CLIP}, {"sigma": CLIP}, {"axes": CLIP},
+     {"device": CLIP}, {"cancel": CLIP}, {"progress": CLIP}],
+)  # fmt: skip
 def test_what_is_wrong_is_shown_on_one_line(options: dict[str, object]) -> None:
     with pytest.raises(UsageError) as caught:
         f2rcli.denoise(CLIP, **options)

@@ -13,7 +13,7 @@ import pytest
 from f2rcli.errors import UsageError
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
 from tests.io.conftest import tagged
-from tests.io.odd_files import CLIPS
+from tests.io.odd_files import CLIPS, HDR
 
 TRACKS = b"\x16\x54\xae\x6b"  # which a list of places names before
 CROP = {0x54AA: 8, 0x54BB: 8, 0x54CC: 16, 0x54DD: 16}  # bottom, top, left, right
@@ -230,6 +230,20 @@ def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, cod
     assert [float(v) for v in two.display] == pytest.approx(
         [float(v) for v in one.display], rel=1e-3, abs=1e-4
     )
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_hdr10_metadata_changes_no_picture(tools, tmp_path: Path, capfd, transfer: str) -> None:
+    """x265 coded dark PQ more coarsely for it, and complained of it beside another transfer."""
+    told, written = HDR.replace("smpte2084", transfer), []
+    for said in (told, told.removeprefix("hdr10=1:").split(":max-cll")[0]):
+        clip = CLIPS["hdr10_tags.mkv"] | {"options": {"x265-params": said}}
+        tools.passthrough(tools.write_clip(tmp_path / "in.mp4", **clip), tmp_path / "out.mp4")
+        with open_reader(tmp_path / "out.mp4") as reader:
+            written.append([frame.planes[0] for frame in reader])
+        (tmp_path / "out.mp4").unlink()
+    np.testing.assert_array_equal(*written)
+    assert "x265" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "mjpeg"])

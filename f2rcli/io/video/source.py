@@ -197,7 +197,7 @@ class Mastering:
     def options(self, library: str) -> list[str]:
         """The colour facts as parameters of x264, x265 or SVT-AV1."""
         display, light = _MASTERING[library]
-        chosen = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"] if library == "x265" else []
+        chosen = ["hdr10=1", "repeat-headers=1"] if library == "x265" else []
         if self.display:
             # In steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086); SVT-AV1 takes the numbers.
             every = list(zip(self.display, [(50000, 5)] * 8 + [(10000, 4)] * 2, strict=True))
