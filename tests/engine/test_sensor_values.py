@@ -168,9 +168,10 @@ def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> N
     assert not f2rcli.denoise(steps.astype(np.uint16), axes="TYX", return_report=True)[1].notes
 
 
-def test_places_of_a_photon_a_pixel_keep_their_light_in_whole_codes() -> None:
+@pytest.mark.parametrize("dtype", ["u1", "i4"])
+def test_places_of_a_photon_a_pixel_keep_their_light_in_whole_codes(dtype: str) -> None:
     light = cells(16)[:, :96, :96] / 5
-    codes = np.random.default_rng(5).poisson(light).astype(np.uint8)
+    codes = np.random.default_rng(5).poisson(light).astype(dtype)
     apart = [one - light for one in (f2rcli.denoise(codes), codes)]
     done, given = (np.square(one.reshape(16, 12, 8, 12, 8).mean((2, 4))).mean() for one in apart)
     assert done < given / 4

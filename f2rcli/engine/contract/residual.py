@@ -141,7 +141,7 @@ class Contract:
             _without_bias(one.cpu().numpy(), its) for one, its in zip(allowed, own, strict=True)
         ]
         known = scaled(known, layout, self._settings)
-        if layout.levels is not None and not layout.float_samples:
+        if layout.levels is not None and source.planes[0].dtype.kind != "f":
             for k, light in enumerate(planes_of(source)):
                 noise = None if context is None else context.noise.model.at(light + known[k], k)
                 known[k] = _mean_kept(source.planes[k], known[k], own[k], layout, noise)
