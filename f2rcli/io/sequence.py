@@ -27,7 +27,8 @@ class MismatchError(InputError):
 
 
 def mismatch(name: str, own: str, others: str) -> MismatchError:
-    hint = "A clip has one size, kind and setting: denoise the parts separately."
+    each = f"or name its files (*{Path(name).suffix}), each of which is one"
+    hint = f"A clip has one size, kind and setting: denoise its parts, {each}."
     return MismatchError(f"{name}: {own}, the pictures before are {others}.", hint=hint)
 
 
