@@ -134,6 +134,7 @@ def test_costs_are_told_beforehand(f2r: Run, clip: Path, monkeypatch: pytest.Mon
     large = write_clip(clip.with_name("large.mp4"), frames=1, size=(320, 240))
     other = f2r("denoise", large, "--device", "cpu")
     assert ", by a run of another size" in other.err.splitlines()[0]
+    assert " and 515 MB of memory" in other.err.splitlines()[0]  # not 1.7 GB: it has no neighbours
 
 
 @pytest.mark.usefixtures("coarse_alone")
