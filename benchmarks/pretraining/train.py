@@ -27,6 +27,7 @@ import tempfile
 import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -47,7 +48,7 @@ from f2rcli.models.layers import channels_last
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks, Restored
 from f2rcli.noise.model import AMONG_ERRORS
 from f2rcli.planes import LAYOUTS, Layout
-from f2rcli.training.excerpts import Turn
+from f2rcli.training.excerpts import turn_of, turned_picture
 from f2rcli.training.muon import Muon
 from f2rcli.training.windows import dihedral
 
@@ -184,11 +185,9 @@ def split(samples: Tensor, parts: Parts) -> Batch:
 def turned(layout: Layout, batch: Batch, code: int) -> Batch:
     """One of eight flips and transposes; what is told as it was: planes that change places have
     the same noise."""
-    turn = Turn.of(layout, code)
-    return {
-        name: turn.picture(part) if name in PICTURES else dihedral(part, turn.code)
-        for name, part in batch.items()
-    }
+    code, order = turn_of(layout, code)
+    turn = partial(turned_picture, layout, code, order)
+    return {n: turn(x) if n in PICTURES else dihedral(x, code) for n, x in batch.items()}
 
 
 def disturbed(batch: Batch) -> Batch:

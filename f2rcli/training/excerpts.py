@@ -10,6 +10,7 @@ recorruption: Pang et al., CVPR 2021). Neighbours are warped onto crops as train
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,22 +189,29 @@ class Batch(NamedTuple):
         return torch.lerp(self.shown, self.asked, tau**2 / (1 + tau**2))
 
     def turned(self, code: int) -> "Batch":
-        """One of eight flips and transposes, as far as the layout allows: mosaics are transposed
-        only, 4:2:2 is not, whose cells have two samples one above the other."""
-        layout, count = self.layout, len(self.layout.planes)
-        mosaic = layout.name == "mosaic"
-        code &= 4 if mosaic else 3 if layout.name == "yuv422" else 7
-        order = SWAPPED_GREENS if mosaic and code else range(count)
-
-        def turned(x: Tensor) -> Tensor:
-            planes = spread(layout, x)
-            return gathered(layout, [dihedral(planes[place], code) for place in order])
-
-        pictures = ("shown", "asked", "noisy", "coarse")
+        """One of eight flips and transposes, as far as the layout allows."""
+        code, order = turn_of(self.layout, code)
+        turned = partial(turned_picture, self.layout, code, order)
+        pictures, count = ("shown", "asked", "noisy", "coarse"), len(self.layout.planes)
         parts: dict[str, Any] = {name: turned(getattr(self, name)) for name in pictures}
         parts |= {name: dihedral(getattr(self, name), code) for name in ("agreement", "worth")}
         told = dihedral(self.told[:, [*order, *(count + place for place in order)]], code)
         return self._replace(told=told, cut=None if self.cut is None else turned(self.cut), **parts)
+
+
+def turn_of(layout: Layout, code: int) -> tuple[int, Sequence[int]]:
+    """One of eight flips and transposes, see `dihedral`, as far as a layout allows, and the order
+    of planes: mosaics are transposed only, 4:2:2 is not, whose cells have two samples one above the
+    other."""
+    mosaic = layout.name == "mosaic"
+    code &= 4 if mosaic else 3 if layout.name == "yuv422" else 7
+    return code, SWAPPED_GREENS if mosaic and code else range(len(layout.planes))
+
+
+def turned_picture(layout: Layout, code: int, order: Sequence[int], x: Tensor) -> Tensor:
+    """A packed picture (..., C, h, w) turned so."""
+    planes = spread(layout, x)
+    return gathered(layout, [dihedral(planes[place], code) for place in order])
 
 
 # Making them -------------------------------------------------------------------------------------
