@@ -56,7 +56,7 @@ class Matched:
         self.plane = whole(centre.planes[plane])
         self.landings = [Landing.of(flow, centre.planes[plane].shape) for flow in flows]
         shown = [other.planes[plane] for other in others]
-        self.lights, self.moved, self.louder, left = [], [], [], []
+        self.lights, self.moved, left = [], [], []
         for other, landing in zip(shown, self.landings, strict=True):
             there = [whole(other), landing.fetched(other)]
             lights = [light_between(mean(one), mean(self.plane)) for one in there]
@@ -67,9 +67,6 @@ class Matched:
             ]
             closer = rough[1] < CLEARLY * rough[0]
             self.moved.append(enlarged(closer, BLOCK))
-            # A neighbour made as bright as this frame has so many times its noise.
-            gain = np.where(closer, lights[1][0], lights[0][0]).astype(np.float32)
-            self.louder.append((1 + gain**2) / 2)
             left.append(np.where(closer, rough[1], rough[0]))
         self.rough = np.stack(left)  # (N, R, C), as the weights of the neighbours
         worth = np.maximum(self.rough, self.rough.min(0) / CLEARLY + 1e-9) ** -2
@@ -93,7 +90,7 @@ class Matched:
 
     def power(self, apart: Sequence[Singles]) -> Singles:
         """Half the power of differences, (2, R, C): of all bands, and of the finest."""
-        both = np.stack([powers(one) / by for one, by in zip(apart, self.louder, strict=True)])
+        both = np.stack([powers(one) for one in apart])
         return np.asarray((both * self.weights[:, None]).sum(0) / 2, np.float32)
 
 

@@ -143,12 +143,6 @@ def test_one_neighbour_is_enough() -> None:
     assert in_codes(found, 0) == pytest.approx(5, rel=0.06)
 
 
-@pytest.mark.parametrize("light", [0.6, 1.2])
-def test_neighbours_in_another_light_tell_the_same_noise(light: float) -> None:
-    found = read(lambda time: hills(0) * (1 if time == 1 else light), (9, 9, 9))
-    assert in_codes(found, 0) == pytest.approx(9, rel=0.1)
-
-
 def test_the_share_of_new_noise_only_lowers_and_its_sureness_is_told() -> None:
     plane = read(lattice, (3, 3, 3)).planes[0]
     assert plane.share.max() <= 1
