@@ -302,7 +302,8 @@ class VideoReader(Reader):
             first.colorspace = stream.codec_context.colorspace
         facts = picture_facts(first)
         size, path = (first.width, first.height), Path(self.source) if self._again else None
-        rate = stream.guessed_rate or stream.average_rate or None
+        known = stream.guessed_rate or stream.average_rate
+        rate = Fraction(known) if known else None  # newer PyAV has rationals of its own
         self._untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (rate or Fraction(25))
         self._tick = usual if self._untimed else stream.time_base or Fraction(1, 1000)
