@@ -19,7 +19,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path, PurePath
@@ -67,13 +67,15 @@ def is_one_clip(folder: Path) -> bool:
 def _of_one_scene(pictures: Iterable[Path]) -> bool:
     """Whether most pictures, of those that can be read, show what the next one shows."""
     pairs = [*pairwise(sorted(pictures, key=natural_key))]
-    looks = ([*map(_look, pair)] for pair in pairs[:: -(-len(pairs) // PAIRS) or 1])
+    some = pairs[:: -(-len(pairs) // PAIRS) or 1]
+    looks = ([_look(one, one.stat().st_mtime_ns) for one in pair] for pair in some)
     told = [_show_one_scene(one, other) for one, other in looks if one and other]
     return 2 * sum(told) >= len(told)
 
 
-def _look(path: Path) -> "Look | None":
-    """Height and width of a picture, and what it shows; None: nobody knows."""
+@lru_cache(64)  # pairs may share one, and a folder is asked for its clips again
+def _look(path: Path, changed: int) -> "Look | None":
+    """Height and width of a picture, last changed then, and what it shows; None: nobody knows."""
     from f2rcli.engine.cuts import look_of
 
     with suppress(F2RError), open_reader(str(path)) as reader:
