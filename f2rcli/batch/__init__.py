@@ -23,10 +23,12 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from f2rcli import errors
+from f2rcli.cuts import look_of, same_shot
 from f2rcli.errors import F2RError, InputError, OutputError, UsageError
+from f2rcli.frames import Singles
 from f2rcli.io import is_clip, open_reader, unmarked_name
 from f2rcli.io.files import disk_errors, same_file, write_text
 from f2rcli.io.formats import PICTURES, RAW, READABLE, STACKS, UNREAD
@@ -34,10 +36,7 @@ from f2rcli.io.numbering import files_of, is_pattern, natural_key, results_in, t
 from f2rcli.settings import read_table
 from f2rcli.units import count
 
-if TYPE_CHECKING:
-    from f2rcli.engine.cuts import Thumbnail
-
-    Look = tuple[tuple[int, int], Thumbnail]
+Look = tuple[tuple[int, int], Singles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +73,15 @@ def _of_one_scene(pictures: Iterable[Path]) -> bool:
 
 
 @lru_cache(64)  # pairs may share one, and a folder is asked for its clips again
-def _look(path: Path, changed: int) -> "Look | None":
+def _look(path: Path, changed: int) -> Look | None:
     """Height and width of a picture, last changed then, and what it shows; None: nobody knows."""
-    from f2rcli.engine.cuts import look_of
-
     with suppress(F2RError), open_reader(str(path)) as reader:
         for frame in reader:
             return frame.planes[0].shape, look_of(frame)
     return None
 
 
-def _show_one_scene(one: "Look", other: "Look") -> bool:
-    from f2rcli.engine.cuts import same_shot
-
+def _show_one_scene(one: Look, other: Look) -> bool:
     return one[0] == other[0] and same_shot(one[1], other[1])
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from f2rcli.engine.cuts import Thumbnail, look_of, same_shot
+from f2rcli.cuts import look_of, same_shot
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import LOOK_EVERY
 from f2rcli.engine.measuring import PREROLL, map_of, shots_of
@@ -82,7 +82,7 @@ class CoarseRemover:
         """Pictures with what is known of their coarse noise. What a shot had once is left to the
         small clip to follow: it rises and falls, and may be seen less surely."""
         number, coarse, found = -1, None, self._engine.found
-        shown: Thumbnail | None = None
+        shown: Singles | None = None
         for copies, following in with_next(pictures, LOOKED_AT - 1):
             if copies[0].layout.keeps_means:  # sensors' counts have none
                 yield copies, None

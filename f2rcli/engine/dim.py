@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 import torch
 
+from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine.contract.limits import LEAST, SPARSE
 from f2rcli.engine.contract.residual import FrameContext, Past
-from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately
 from f2rcli.engine.pictures import Copies
@@ -103,7 +103,7 @@ def _shown(pictures: Iterable[Copies], variance: float) -> Iterator[Shown]:
 def _joined(before: Frame, after: Frame, variance: float) -> bool:
     """Whether two frames in a row show the same shot: noise alone may part small pictures."""
     planes = [planes_of(frame)[0] for frame in (before, after)]
-    looks = [np.asarray(thumbnail(plane)) for plane in planes]
+    looks = list(map(thumbnail, planes))
     alone = 2 * variance * looks[0].size / planes[0].size
     change = float(np.mean(np.square(looks[0] - looks[1])))
     return change < SURE_CUT * alone or same_shot(looks[0], looks[1])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame, PlaneLayout, Singles
 from f2rcli.noise.bound import CELL
 from f2rcli.noise.coding import Compression, compression_of, find_edges

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from f2rcli.engine.cuts import Thumbnail, look_of, same_shot
+from f2rcli.cuts import look_of, same_shot
 from f2rcli.engine.worker import HERE, Worker
 from f2rcli.frames import ClipInfo, Frame, Singles, is_even, same_samples
 from f2rcli.noise.bound import BLOCK, bent, mean
@@ -112,7 +112,7 @@ def _with_copies(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
 
 
 def _steps(frames: Iterator[Frame]) -> Iterator[Step]:
-    before: tuple[Frame, Thumbnail] | None = None
+    before: tuple[Frame, Singles] | None = None
     for frame in frames:
         look = look_of(frame)
         shot = before is not None and same_shot(before[1], look)

@@ -14,10 +14,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import luma_and_chroma
-from f2rcli.frames import Family, Frame, same_samples
+from f2rcli.frames import Family, Frame, Singles, same_samples
 from f2rcli.models.flow import DISFlow, blurred, doubled, halved, resized, sample
 from f2rcli.noise import rows
 from f2rcli.noise.model import FramePlanes
@@ -49,7 +49,7 @@ class Look:
             self.add(one, one.offsets)
         self.planes = [plane - line for plane, line in zip(planes, self.lines, strict=True)]
         self.luma = FramePlanes.of(self.planes, copies[0].layout).luma
-        self.thumb: Thumbnail = thumbnail(self.luma)
+        self.thumb: Singles = thumbnail(self.luma)
 
     def add(self, noise: RowNoise, offsets: Profile) -> None:
         """Take more offsets out."""
@@ -176,7 +176,7 @@ class LineRemover:
 
     def looks(self, pictures: Iterable[list[Frame]]) -> Iterator[Look]:
         """Runs of frames without the lasting offsets that their shot shows."""
-        before: Thumbnail | None = None
+        before: Singles | None = None
         shown: list[RowNoise] = []
         for copies in pictures:
             seen = Look(copies)

@@ -10,19 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from f2rcli.cuts import THUMBNAIL, same_shot, thumbnail
 from f2rcli.engine.contract.limits import Terms, law_of, variances_by, without
 from f2rcli.engine.contract.memory import Memory
 from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
-from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately
 from f2rcli.engine.measuring import PREROLL
 from f2rcli.engine.pictures import Copies
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import HERE, Worker
-from f2rcli.frames import Frame, same_samples
+from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared
+from f2rcli.models.filters import resized
 from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import PlaneNoise, Shares, coloured
 from f2rcli.window import Window, windows
@@ -45,7 +46,7 @@ class PreparedPicture:
 
     copies: Copies
     prepared: Prepared  # anew where the noise turns out to be another
-    look: Thumbnail
+    look: Singles
     grain: float  # see `grain`
 
     @property
@@ -125,7 +126,8 @@ class Restorer:
         """The next picture, as windows hold it."""
         frame = copies[0]
         prepared = self._prepared(frame, self.pass_by(copies))
-        return PreparedPicture(copies, prepared, thumbnail(prepared.look[0, 0]), grain(frame))
+        look = thumbnail(resized(prepared.look[0], THUMBNAIL)[0].cpu().numpy())  # small when copied
+        return PreparedPicture(copies, prepared, look, grain(frame))
 
     def _prepared(self, frame: Frame, index: int) -> Prepared:
         told = self._told.setdefault(index, self.noise.told)

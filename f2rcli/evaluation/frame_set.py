@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.evaluation.noise import described
 from f2rcli.evaluation.result import CHANNELS, CLEAN, NOISY, WHOLE, MetricSeries, luma
 from f2rcli.frames import Picture

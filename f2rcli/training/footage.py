@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import InputError, OutputError
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Singles, Space
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_errors, replacing, sweep
 from f2rcli.planes import Layout, packing, unpack
@@ -338,7 +338,7 @@ class LaneWriter:
         self.low, self.high = math.inf, -math.inf
         self.layout: PlaneLayout | None = None
         self._seen: set[bytes] = set()
-        self._before: tuple[int, Thumbnail] | None = None
+        self._before: tuple[int, Singles] | None = None
 
     def written(self, frames: Iterable[Frame]) -> Iterator[None]:
         """Write the frames, a picture at a time, without copies of earlier ones."""

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
-from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.methods.base import Prepared
@@ -78,7 +78,7 @@ def test_a_stream_computes_the_first_stage_once_per_triple() -> None:
 @torch.no_grad()
 def test_noise_of_small_flat_pictures_is_no_cut() -> None:
     method, flat = tiny(), 0.5 + 0.1 * torch.randn(6, 1, 1, 64, 96).expand(-1, -1, 3, -1, -1)
-    looks = [thumbnail(method.prepared(i, frame).look[0, 0]) for i, frame in enumerate(flat)]
+    looks = [thumbnail(method.prepared(i, f).look[0, 0].numpy()) for i, f in enumerate(flat)]
     assert all(same_shot(*pair) for pair in pairwise(looks))
 
 
