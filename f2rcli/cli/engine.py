@@ -72,6 +72,7 @@ PER_PIXEL = 870
 # single pictures of 0.3 to 24 megapixels were told 21 GB and five minutes where 4.9 and half a
 # minute were taken, of 6 and more 185 to 200 bytes.
 ALONE, ALONE_PIXEL = 0.5, 200
+STILL = " still"  # of the kind of such runs, which are remembered by themselves
 # What a pixel of a frame costs, networks, flow and all, as multiplications: measured as seconds of
 # one thread with AVX2 (3.3 to 3.6 a megapixel), times what that thread multiplied in a second.
 WORK = 145e3
@@ -121,10 +122,13 @@ def estimated(
 ) -> Estimate:
     """By the last run of this kind here, or else by a guess; loads nothing that takes time. read:
     the part of the clip."""
-    pixels, own = info.width * info.height, _size(info)
+    pixels, own, alone = info.width * info.height, _size(info), _alone(info, read)
     known, kind = _known(), _kind(settings, info)
+    share = ALONE if alone else 1.0  # of what a frame of a clip takes
+    if alone and any(one.startswith(f"{kind}{STILL}") for one in known):
+        kind, share = f"{kind}{STILL}", 1.0
     nearest = min(range(64), key=lambda size: (f"{kind} {size}" not in known, abs(size - own)))
-    taken, exact = known.get(f"{kind} {nearest}"), nearest == own
+    taken, exact = known.get(f"{kind} {nearest}"), nearest == own and share == 1
     pace: float | None
     if taken is None:
         basis = "guessed from this processor's speed"
@@ -138,30 +142,32 @@ def estimated(
         pace, opening, room = (pixels * one for one in taken)
         if not exact:
             pace *= (1 + FRAME / pixels) / (1 + FRAME / 2**nearest)
-    if rough := taken is None or not exact:
-        room = max(room, PER_PIXEL * pixels)  # small pictures tell little of it
-        opening = OPENING[0] + OPENING[1] * (pace or 0.0)
-    if info.expected_frames == 1 and not (read.begins or read.frames or read.end):
-        opening, pace, room = OPENING[0], pace and ALONE * pace, ALONE_PIXEL * pixels
+    pace = pace and share * pace
+    if rough := taken is None or not exact:  # small pictures tell little of memory
+        room = ALONE_PIXEL * pixels if alone else max(room, PER_PIXEL * pixels)
+        opening = OPENING[0] + (0.0 if alone else OPENING[1] * (pace or 0.0))
     led = LEAD_IN if info.rate is None else min(LEAD_IN, round(read.begins * info.rate))
     led *= len(info.lanes) if read.begins else 0
     return Estimate(info.expected_frames, pace, opening, BASE + room, basis, rough, led)
 
 
 def remember(
-    settings: EngineSettings, info: ClipInfo, meter: FrameMeter, most_bytes: int | None
-) -> tuple[str, ...]:
+    settings: EngineSettings, info: ClipInfo, meter: FrameMeter, most_bytes: int | None,
+    read: ReadOptions = ReadOptions(),
+) -> tuple[str, ...]:  # fmt: skip
     """Keep what a run took; most_bytes: of memory, None where that is not known. Gives a remark on
     a folder that cannot be written, which is no reason to fail."""
-    folder, pixels = cache_folder("pace"), info.width * info.height
-    if meter.done - meter.replayed - meter.copies < LEAST or not meter.pace or folder is None:
+    folder, pixels, alone = cache_folder("pace"), info.width * info.height, _alone(info, read)
+    enough = meter.done - meter.replayed - meter.copies >= LEAST and meter.pace
+    if folder is None or not (enough or alone):
         return ()
-    pace = meter.pace * (1 - meter.copies / meter.done)  # copies take no time
-    key, known = f"{_kind(settings, info)} {_size(info)}", _known()
+    pace = (meter.pace or 0.0) * (1 - meter.copies / meter.done)  # copies take no time
+    pace = 1 / max(meter.opening - OPENING[0], 0.1) if alone else pace
+    key, known = f"{_kind(settings, info)}{STILL if alone else ''} {_size(info)}", _known()
     *_, room = known.pop(key, [PER_PIXEL])
     if most_bytes is not None:
         room = max((most_bytes - BASE) / pixels, 1)
-    opening = max(meter.opening - meter.led / pace, 1.0)
+    opening = OPENING[0] if alone else max(meter.opening - meter.led / pace, 1.0)
     taken = [1 / pace / pixels, opening / pixels, room]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -196,6 +202,11 @@ def _size_used(settings: EngineSettings, info: ClipInfo) -> str | None:
     size = settings.size(info.space, processor=not _elsewhere(settings))
     name = weights.choose(settings.method, info.space, size)
     return str(weights.manifest()[name]["size"])
+
+
+def _alone(info: ClipInfo, read: ReadOptions) -> bool:
+    """Whether a clip is one frame, without neighbours."""
+    return info.expected_frames == 1 and not (read.begins or read.frames or read.end)
 
 
 def _kind(settings: EngineSettings, info: ClipInfo) -> str:

@@ -215,7 +215,8 @@ class Run:
         if self.engine is not None:
             most = most_memory()  # of this process, so of another clip where it did not rise
             held = most if most != before else None
-            self.console.remark(*remember(self.engine.settings, self.info, meter, held))
+            known = self.engine.settings, self.info, meter, held, self.job.read
+            self.console.remark(*remember(*known))
         return receipt
 
     def _preview(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:

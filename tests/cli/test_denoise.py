@@ -159,14 +159,20 @@ def test_lead_in_is_part_of_the_wait(f2r: Run, clip: Path, monkeypatch: pytest.M
     assert row["seconds"] > 13 * cost["seconds_per_frame"]
 
 
+def metered(*seconds: float) -> FrameMeter:
+    """A meter after frames that took so long."""
+    now = [0.0]
+    meter = FrameMeter(Console(), "clip", len(seconds), clock=lambda: now[0])
+    for one in seconds:
+        now[0] += one
+        meter.advance()
+    return meter
+
+
 def test_frames_that_lead_in_are_no_opening(clip: Path) -> None:
     """What a later run of the whole clip is told to wait for."""
-    now = [0.0]
-    meter = FrameMeter(Console(), "clip", 12, clock=lambda: now[0])
+    meter = metered(30.0, *[1.0] * 11)
     meter.led = 10
-    for seconds in (30.0, *[1.0] * 11):
-        now[0] += seconds
-        meter.advance()
     with open_reader(clip) as reader:
         remember(EngineSettings(), reader.info, meter, None)
         takes = estimated(EngineSettings(), reader.info)
@@ -181,14 +187,10 @@ def test_copies_of_frames_are_no_pace(f2r: Run, clip: Path, monkeypatch) -> None
         pictures = (frame for frame in one.decode(video=0) for _ in range(2))
         write_video(twice, pictures, "yuv420p", rate=50)
     kept = "f2rcli.cli.run.remember"
-    monkeypatch.setattr(kept, lambda _1, _2, meter, _3: met.append(meter) or ())
+    monkeypatch.setattr(kept, lambda _1, _2, meter, *_: met.append(meter) or ())
     assert f2r("denoise", twice).code == EXIT_OK
     assert (met[0].done, met[0].copies) == (12, 6)
-    now = [0.0]
-    meter = FrameMeter(Console(), "clip", 24, clock=lambda: now[0])
-    for _ in range(24):
-        now[0] += 1.0
-        meter.advance()
+    meter = metered(*[1.0] * 24)
     meter.copies = 12
     with open_reader(clip) as reader:
         remember(EngineSettings(), reader.info, meter, None)
@@ -197,17 +199,16 @@ def test_copies_of_frames_are_no_pace(f2r: Run, clip: Path, monkeypatch) -> None
 
 def test_small_pictures_take_longer_for_a_pixel(clip: Path) -> None:
     """A run of 424x240 made 1080p 1.4 times as long as it is, and its opening four times."""
-    now = [0.0]
-    meter = FrameMeter(Console(), "clip", 12, clock=lambda: now[0])
-    for seconds in (2.0, *[0.1] * 11):
-        now[0] += seconds
-        meter.advance()
     with open_reader(clip) as reader:
         small = replace(reader.info, width=424, height=240)
-    remember(EngineSettings(), small, meter, None)
+    remember(EngineSettings(), small, metered(2.0, *[0.1] * 11), None)
     takes = estimated(EngineSettings(), replace(small, width=1920, height=1080))
     assert takes.seconds == pytest.approx(1.48, rel=0.15)
     assert takes.opening < 10
+    still = replace(small, frames=1)  # has no neighbours, and is remembered by itself
+    remember(EngineSettings(), still, metered(9.0), None)
+    assert estimated(EngineSettings(), still).whole == pytest.approx(9.0)
+    assert estimated(EngineSettings(), small).seconds == pytest.approx(0.1)
 
 
 @pytest.mark.usefixtures("coarse_alone")
