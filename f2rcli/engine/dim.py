@@ -303,7 +303,8 @@ def restored_in_sums(
         own, estimate, single = planes_of(frame)[0], window.centre.plane, next(singles).plane
         power = apart_by(estimate, single, own)
         moved = np.maximum(1 - np.float32(MOVED * way.apart) / np.maximum(power, LEAST), 0)
-        context = FrameContext(noise.planes, near, (None,) * len(near), past, SPARSE)
+        still = (None,) * len(near)
+        context = FrameContext(noise.planes, near, still, past, SPARSE, rough=noise.rough)
         change = torch.from_numpy(estimate + moved * (single - estimate) - own)
         done = engine.contract.to_frame(frame, [change.to(engine.torch_device)], context)
         yield [done, *(replace(copy, planes=done.planes) for copy in copies)]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods
-from f2rcli.engine.contract.residual import coarse
+from f2rcli.engine.contract.residual import cost_of_codes
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import Opening, into, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
@@ -41,6 +41,7 @@ BETWEEN_CODES = (
     "what is left is noise of less than a code: samples are whole codes, and what lies between is "
     "rounded; as 32-bit floats more of it goes"
 )
+ROUGH = 3.0  # dB that whole codes cost, where what is left of the noise hides their steps no more
 CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
 
 
@@ -71,6 +72,7 @@ class NoiseTracker:
         self.declared = engine.settings.sigma is not None or engine.stated is not None
         self.lately = SeenLately()
         self.space: VarianceStabiliser | None = None
+        self.rough = False  # whether a stack's codes are coarse beside what is left of its noise
         self.know(start.compression)
         engine.found.noise, engine.found.compression = self.measured, self.errors  # of all the run
 
@@ -83,13 +85,19 @@ class NoiseTracker:
             low = lowest([torch.from_numpy(to_rgb(frame)) for frame in frames])
         if sigma is None and engine.stated is not None:
             model = stated_model(engine.stated, planes_of(frames[0]))
-            return cls(engine, layout, Opening(PlaneNoise.of(model, clipped=True), None), low)
-        found = opening_noise(frames, coded=engine.coded)
-        if sigma is not None:
-            known = _declared(sigma, found, engine, layout)
-            return cls(engine, layout, Opening(known, None), low)
-        noise = cls(engine, layout, found, low)
-        noise.say(frames)
+            start = Opening(PlaneNoise.of(model, clipped=True), None)
+        else:
+            start = opening_noise(frames, coded=engine.coded)
+            if sigma is not None:
+                start = Opening(_declared(sigma, start, engine, layout), None)
+        noise = cls(engine, layout, start, low)
+        if not noise.declared:
+            noise.say(frames)
+        if layout.levels is not None and not layout.float_samples:
+            cost = cost_of_codes(start.planes.model.at(planes_of(frames[0])[0]), layout)
+            noise.rough = cost > ROUGH
+            if cost > 1 and noise.sensor and not noise.declared:
+                engine.found.note(BETWEEN_CODES)
         return noise
 
     @property
@@ -181,10 +189,6 @@ class NoiseTracker:
         sigma = mean_sigma8(self.of_picture(found.planes))
         if measurable and self.errors is None and not self.sensor and sigma < HARDLY_ANY8:
             self.engine.found.note(NOTHING_TO_DO)
-        stack = self.sensor and self.layout.levels is not None and not self.layout.float_samples
-        law = found.planes.model
-        if stack and coarse(law.at(picture_of(frames[0]).planes[0]), self.layout, 1.0):
-            self.engine.found.note(BETWEEN_CODES)
         if methods.load(self.engine.settings.method).wants_sigma:
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 

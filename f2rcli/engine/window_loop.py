@@ -219,10 +219,11 @@ class Restorer:
         near = tuple(one.copies[0] for one in beside(window))
         most = max((one.grain for one in beside(window)), default=0.0)
         louder = window.centre.grain > most and not as_grainy(window.centre.grain, most)
+        rough = self.noise.rough
 
         def context() -> FrameContext:
             flows = tuple(None if motion is None else motion() for motion in motions)
-            return FrameContext(noise, near, flows, past, louder=louder)
+            return FrameContext(noise, near, flows, past, louder=louder, rough=rough)
 
         return context
 

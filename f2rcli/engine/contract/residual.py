@@ -39,7 +39,7 @@ from f2rcli.models.flow import Flow, landed
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
 from f2rcli.sensor import pack
-from f2rcli.yuv import changed, code_span, planes_of, with_changes
+from f2rcli.yuv import changed, code_span, with_changes
 
 LEAST_LEVEL = 1e-4  # of chroma's noise: below it there is nothing to smooth
 # What networks leave of colour noise grows about as its root: errors of 0.9 codes at sigma 2, 1.4
@@ -47,7 +47,6 @@ LEAST_LEVEL = 1e-4  # of chroma's noise: below it there is nothing to smooth
 # (four filmed clips, `lite`).
 CALMED8 = 4.0  # codes of noise up to which colour is smoothed as far as that; then as its root
 RARE = 0.1  # of a code, the noise of a count in a hundred pixels
-COARSE = 3.0  # dB that whole codes cost, where what is left of the noise hides their steps no more
 LEFT = 0.02  # of the variance of dim stacks' noise: 13 to 22 dB went (ten simulated ones)
 
 
@@ -70,6 +69,7 @@ class FrameContext:
     past: Past = field(default_factory=Past)
     tolerance: Tolerance | None = None  # in place of the clip's
     louder: bool = False  # whether the frames next to it are calmer
+    rough: bool = False  # whether codes are coarse beside what is left of a stack's noise
 
 
 class _Near(NamedTuple):
@@ -142,9 +142,9 @@ class Contract:
         ]
         known = scaled(known, layout, self._settings)
         if layout.levels is not None and source.planes[0].dtype.kind != "f":
-            for k, light in enumerate(planes_of(source)):
-                noise = None if context is None else context.noise.model.at(light + known[k], k)
-                known[k] = _mean_kept(source.planes[k], known[k], own[k], layout, noise)
+            rough = context is not None and context.rough
+            each = zip(source.planes, known, own, strict=False)  # without alpha
+            known = [_mean_kept(*one, layout, rough=rough) for one in each]
         return with_changes(source, known)
 
     def _allowed(self, frame: Frame, change: Groups, context: FrameContext) -> Groups:
@@ -318,26 +318,25 @@ def _without_bias(change: Singles, own: Mask) -> Singles:
     return np.asarray(change - np.float32(mean), np.float32)
 
 
-def coarse(noise: Floats, layout: PlaneLayout, cost: float) -> bool:
-    """Whether whole codes, of which rounding adds a twelfth in variance where there is noise, cost
-    so many dB of what is left of it. noise: of every sample of a stack's plane."""
+def cost_of_codes(noise: Floats, layout: PlaneLayout) -> float:
+    """What whole codes cost of what is left of noise, dB: rounding adds a twelfth in variance where
+    there is any. noise: of every sample of a stack's plane."""
     codes = noise * code_span(layout)[1]
     power, noisy = float(np.square(codes).mean()), float(np.mean(codes > RARE))
-    return power > RARE**2 and noisy / 12 > (10 ** (cost / 10) - 1) * LEFT * power
+    return 10 * np.log10(1 + noisy / 12 / (LEFT * power)) if power > RARE**2 else 0.0
 
 
 def _mean_kept(
-    plane: Plane, change: Singles, own: Mask, layout: PlaneLayout, noise: Floats | None
+    plane: Plane, change: Singles, own: Mask, layout: PlaneLayout, *, rough: bool
 ) -> Singles:
     """The change of a stack's plane such that the samples written keep their mean to 0.01 %, and so
-    does every place where codes are coarse beside what is left of its noise. Rounding and the end
-    of the range move it where light is a code or less, or below the code 0."""
+    does every place where codes are `rough`. Rounding and the end of the range move it where light
+    is a code or less, or below the code 0."""
     before = plane[own].astype(np.float64)
     _, span = code_span(layout)
     after = changed(plane, change * span, layout)[own].astype(np.float64)
     near = abs(after.sum() - before.sum()) <= 1e-4 * abs(before.sum())
-    rough = noise is not None and before.size and coarse(noise, layout, COARSE)
-    if near and not rough:
+    if near and not (rough and before.size):
         return change
     ends = np.iinfo(plane.dtype)
     codes = plane + change * np.float64(span)
