@@ -26,8 +26,8 @@ SOURCES = {
 }
 
 
-def test_weights_without_a_stem_for_the_footage_are_refused() -> None:
-    with pytest.raises(WeightsError, match="without a stem for mosaic; they have yuv420"):
+def test_weights_for_other_footage_are_refused() -> None:
+    with pytest.raises(WeightsError, match=r"for yuv420, .*, and the clip is mosaic"):
         F2R.from_weights(weights.load("f2r-full"), padded, SOURCES[Space.BAYER])
 
 

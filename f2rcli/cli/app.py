@@ -121,6 +121,9 @@ class ExitHandler(AbstractContextManager["ExitHandler"]):
                 return "not enough memory.", hint, EXIT_FAILURE
             case OSError() if error.errno == errno.EBADF and error.filename is None:
                 return "standard output is closed.", "Send it to a file or a pipe.", EXIT_FAILURE
+            case ImportError() | OSError(errno=None):
+                hint = "Install f2r and what it needs anew, as its README says."
+                return f"a library cannot be loaded: {error}.", hint, EXIT_FAILURE
             case OSError():
                 where = error.filename or "standard output or a file"
                 return f"{where}: {error.strerror or error}.", "Check name and disk.", EXIT_FAILURE

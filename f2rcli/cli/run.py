@@ -251,7 +251,7 @@ class Run:
         record = RunRecord(path, self.engine, identity, meter.total, self.console.remark)
         record.open()
         record.stopped = lambda: stopper.error is not None
-        record.stop = stopper.check
+        record.stop, record.warn = stopper.check, self.console.warning
         stopper.patient = lambda: "finishing this frame" if record.can_keep else ""
         meter.replayed, meter.kept = record.begun, lambda: record.kept
         return record

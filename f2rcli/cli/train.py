@@ -71,7 +71,7 @@ def run_training(config: TrainConfig, console: Console) -> int:
             console.event("start", version=__version__, config=asdict(config))
             from f2rcli.training.session import train as session  # brings torch
 
-            result = session(config, meter)
+            result = session(config, meter, console.began)
     except (KeyboardInterrupt, Terminated):
         console.warning(f"the run is saved; continue with: {resume_command(config)}")
         raise

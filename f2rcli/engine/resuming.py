@@ -250,7 +250,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         total: frames to come, where that is known."""
         self.folder = record_folder(target)
         self.engine, self.identity, self.total = engine, identity, total
-        self.say, self.clock = say, clock
+        self.say, self.warn, self.clock = say, say, clock
         self.log, self._state = FrameLog(self.folder / "frames"), self.folder / "state"
         self.marks: Marks | None = None  # where the streams stand, see `open`
         self.begun = 0  # frames of the run that is gone on with
@@ -268,7 +268,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         if self.finished or not self.kept or (kind is not None and issubclass(kind, StaleError)):
             self.remove()
         else:
-            self.say(
+            self.warn(
                 f"the same command continues after {self.kept} finished frames "
                 f"({self.folder.name}, {size(self._size())})"
             )

@@ -64,7 +64,7 @@ class F2R(Method, Following):
         if not isinstance(known, list) or not all(isinstance(one, str) for one in known):
             raise no_header(weights.name, "layouts that are no names")
         if layout.name not in known:
-            has = f"weights without a stem for {layout.name}; they have {', '.join(known)}"
+            has = f"weights for {', '.join(known)}, and the clip is {layout.name}"
             hint = "Train them with footage of that kind, or leave weights= out."
             raise WeightsError(f"{weights.name}: {has}.", hint=hint)
         networks = weights.network(lambda: Networks(header.config))

@@ -37,13 +37,14 @@ EARLIER = {
 }
 
 
-def train(config: TrainConfig, report: OnEvent) -> TrainResult:
+def train(config: TrainConfig, report: OnEvent, began: float | None = None) -> TrainResult:
     """Run everything that `config` asks for, and write the weights to its output if they are good.
+    began: when the time that it may take did, as time.monotonic() tells it; None: now.
 
     Raises InputError for footage that teaches nothing (too short, no noise), WeightsError for a
     start that does not fit, and what opening footage and training raise.
     """
-    started = time.monotonic()
+    started = time.monotonic() if began is None else began
     use_threads(threads_for(config.threads))
     result = TrainResult(config=config)
     deadline = started + (1 - FOR_EXAMS) * seconds_of(config)

@@ -262,7 +262,7 @@ def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
             meter.console.stopper(signal.SIGINT, None)
 
     monkeypatch.setattr(FrameMeter, "advance", stopping)
-    stopped = f2r("denoise", noisy, "-o", tmp_path / "out.mkv")
+    stopped = f2r("denoise", noisy, "-o", tmp_path / "out.mkv", "-q")
     assert stopped.code == EXIT_INTERRUPTED
     assert "f2r: finishing this frame; again to stop at once" in stopped.err
     assert re.search(r"the same command continues after [678] finished frames", stopped.err)

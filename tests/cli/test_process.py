@@ -170,14 +170,16 @@ def test_a_closed_pipe_matters_where_it_is_output(tmp_path: Path, output: str, c
 def test_a_bug_is_one_line_and_a_trace_only_on_demand(tmp_path: Path) -> None:
     script = (
         "import f2rcli.io, os, sys\n"
-        "def broken(*_): raise ZeroDivisionError('planted')\n"
+        "def broken(*_): raise next(planted)\n"
+        "planted = iter([*[ZeroDivisionError('planted')] * 2, OSError('libc10.so: not there')])\n"
         "import f2rcli.cli.info as info; info.open_reader = broken\n"
         "from f2rcli.cli.app import run\n"
-        "for os.environ['F2R_DEBUG'] in ('', '1'):\n"
+        "for os.environ['F2R_DEBUG'] in ('', '1', ''):\n"
         "    print(run(['info', 'clip.mp4']), '==', file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    plain, debug, _ = done.stderr.split(b"==")
+    plain, debug, missing, _ = done.stderr.split(b"==")
+    assert b"error: a library cannot be loaded: libc10.so: not there." in missing
     for said in (plain, debug):
         assert b"error: internal error: ZeroDivisionError: planted" in said
         assert said.rstrip().endswith(b"70")

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +24,7 @@ from f2rcli.errors import (
 from f2rcli.frames import Space
 from f2rcli.training import folder
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.folder import Event, EventKind, TrainResult
+from f2rcli.training.folder import Event, EventKind, OnEvent, TrainResult
 from f2rcli.weights import Header
 from tests.cli.conftest import Run, caller
 from tests.training.clips import pictures, write_clip
@@ -43,7 +42,7 @@ class Session:
     error: BaseException | None = None
     changes: dict[str, Any] = field(default_factory=dict)  # of the result
 
-    def train(self, config: TrainConfig, report: Callable[[Event], None]) -> TrainResult:
+    def train(self, config: TrainConfig, report: OnEvent, *_: float) -> TrainResult:
         self.asked.append(config)
         kind = EventKind
         report(Event(kind=kind.PROGRESS, stage="anchor", step=3, steps=9, loss=math.nan))
@@ -244,7 +243,7 @@ def test_lack_of_time_is_not_remembered(adapt: Run, session: Session, tmp_path: 
 def test_an_entry_that_another_makes_is_left_to_it(
     adapt: Run, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def meanwhile(config: TrainConfig, report: Callable[[Event], None]) -> TrainResult:
+    def meanwhile(config: TrainConfig, report: OnEvent, *_: float) -> TrainResult:
         assert "another f2r train is using it" in adapt().err
         assert config.folder.is_dir()
         return session.train(config, report)
