@@ -1,4 +1,4 @@
-"""Makers' formats, HDF5 and NWB become OME-TIFF: their pictures, sizes, times and channels.
+"""Makers' formats and HDF5 become OME-TIFF: their pictures, sizes, times and channels.
 
 CZI and LIF are written byte by byte and read by their libraries; the ND2 is a real one.
 """
@@ -229,7 +229,7 @@ def test_other_microscopes_files_are_unsupported_not_no_video(suffix: str, tmp_p
     assert "OME-TIFF" in str(raised.value.hint)
 
 
-# --- HDF5 and NWB --------------------------------------------------------------------------------
+# --- HDF5, and NWB in it -------------------------------------------------------------------------
 
 
 def write(path: Path, arrays: dict[str, Any], **attributes: Any) -> Path:
@@ -300,32 +300,15 @@ def test_labels_of_dimensions_name_the_axes(labels: Any, order: Any, tmp_path: P
     np.testing.assert_array_equal(tifffile.imread(target), array)
 
 
-def test_nwb_imaging_keeps_rate_and_spacing(tmp_path: Path) -> None:
+def test_nwb_imaging_is_found_among_masks_with_its_rate(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     source, target = write_nwb(tmp_path / "a.nwb", MOVIE, starting_time=0.0), tmp_path / "b.ome.tif"
     with h5py.File(source, "r+") as file:
         file["acquisition/calcium/starting_time"].attrs["rate"] = 30.0
-        plane = file.create_group("general/optophysiology/plane")
-        plane["grid_spacing"] = [2e-6, 1e-6]
-        file["acquisition/calcium/imaging_plane"] = h5py.SoftLink("/general/optophysiology/plane")
         file["processing/masks"] = np.zeros((4, 12, 16))
     passed(source, target, change=True)
-    pixels = ome_of(target).images[0].pixels
-    assert (pixels.physical_size_y, pixels.physical_size_x) == pytest.approx((2, 1))
-    assert pixels.time_increment == pytest.approx(1 / 30)
-
-
-@pytest.mark.parametrize(
-    ("stamps", "kept"),
-    [(np.cumsum(np.linspace(0.1, 0.4, 5)), True), (np.full(5, np.nan), False),
-     (np.arange(3) / 10, False)],
-)  # fmt: skip
-def test_nwb_keeps_times_that_fit_its_frames(stamps: Any, kept: bool, tmp_path: Path) -> None:
-    source, target = write_nwb(tmp_path / "a.nwb", MOVIE, timestamps=stamps), tmp_path / "b.ome.tif"
-    receipt = passed(source, target, change=True)
-    assert ("time of each picture" in receipt.kept) == kept
-    planes = ome_of(target).images[0].pixels.planes
-    assert [one.delta_t for one in planes] == pytest.approx(stamps if kept else [])
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(MOVIE))
+    assert ome_of(target).images[0].pixels.time_increment == pytest.approx(1 / 30)
 
 
 @pytest.mark.parametrize(

@@ -135,15 +135,17 @@ def _lif_metadata(one: Any, sizes: dict[str, int]) -> Metadata:
     bits = max((int(number_of(one.get("Resolution")) or 0) for one in described), default=0)
     known = len(described) == sizes.get("C", 1)
     return Metadata(
-        sizes=steps,
-        interval=steady([float(time) for time in one.coords.get("T", [])]),
+        sizes=steps, interval=steady([float(time) for time in one.coords.get("T", [])]),
         bits=bits if 0 < bits < 8 * np.dtype(one.dtype).itemsize else None,
         date=f"{stamps[0]}Z" if len(stamps) else "",
         channels=[_lif_channel(*pair) for pair in enumerate(described)] if known else [],
-        planes=[{"DeltaT": time / np.timedelta64(1, "s"), "DeltaTUnit": "s"}
-                for time in stamps - stamps[:1]],
+        planes=_times((stamps - stamps[:1]) / np.timedelta64(1, "s")),
         own=ElementTree.tostring(element, encoding="unicode"),
     )  # fmt: skip
+
+
+def _times(seconds: Iterable[float]) -> list[Facts]:
+    return [{"DeltaT": float(time), "DeltaTUnit": "s"} for time in seconds]
 
 
 def _lif_stamps(one: Any, sizes: dict[str, int]) -> Any:
@@ -302,14 +304,11 @@ def _czi_metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metad
     times = [time - stamps[0] for time in stamps] if len(stamps) == frames else []
     steps = {one.get("Id"): one.findtext("Value") for one in document.iterfind("Scaling/Items/*")}
     return Metadata(
-        sizes={axis: scaled(steps.get(axis), "m") for axis in "XYZ"},
-        interval=steady(times),
-        bits=int(number_of(image.findtext("ComponentBitCount")) or 0) or None,
+        sizes={axis: scaled(steps.get(axis), "m") for axis in "XYZ"}, interval=steady(times),
+        bits=int(number_of(image.findtext("ComponentBitCount")) or 0) or None, own=xml,
         date=image.findtext("AcquisitionDateAndTime") or "",
-        channels=[_czi_channel(channel) for channel in channels],
-        planes=_czi_planes(sizes, times, channels),
-        own=xml,
-    )
+        channels=[*map(_czi_channel, channels)], planes=_czi_planes(sizes, times, channels),
+    )  # fmt: skip
 
 
 def _czi_channel(channel: Any) -> Facts:
@@ -329,7 +328,7 @@ def _czi_channel(channel: Any) -> Facts:
 def _czi_planes(sizes: dict[str, int], times: list[float], channels: list[Any]) -> list[Facts]:
     """Time and exposure of each picture, in the order of the axes."""
     exposures = [(number_of(one.findtext("ExposureTime")) or 0) * _NANOSECONDS for one in channels]
-    when: list[Facts] = [{"DeltaT": one, "DeltaTUnit": "s"} for one in times]
+    when = _times(times)
     how = [{"ExposureTime": one, "ExposureTimeUnit": "s"} if one > 0 else {} for one in exposures]
     if not any((*when, *how)):
         return []

@@ -1,8 +1,8 @@
 """Stacks that are no TIFF: a table of formats, each with the package that reads it; and arrays in
-OME-Zarr (NGFF 0.1 to 0.5), HDF5, NWB (Neurodata Without Borders 2) and FITS.
+OME-Zarr (NGFF 0.1 to 0.5), HDF5 and FITS.
 
-In HDF5 every array of pictures is a series under its path. In NWB these are the data of imaging
-series; elsewhere all arrays of three and more axes, or else of two.
+In HDF5 every array of pictures is a series under its path: those of NWB's imaging series; elsewhere
+all of three and more axes, or else of two.
 """
 
 import json
@@ -31,16 +31,15 @@ from f2rcli.io.stacks.metadata import (
     number_of,
     ome_colour,
     scaled,
-    steady,
 )
 from f2rcli.io.stacks.stack import LETTER_OF, Series, Stack, check_samples, is_known
 
 HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
-_SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
+# Of NWB (Neurodata Without Borders 2), whose other arrays are masks and traces: frames, x, which
+# runs down the rows, y [, z].
+_SERIES = {"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"}
+_NWB = {"QYX": "TYX", "QIYX": "TYXZ", "QYXS": "TYXS"}
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
-_NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
-_PLAIN = "ImageSeries"  # a camera's movie: bytes of three or four are colours, no depth
-_MICROMETRES = 1e6  # of a metre, NWB's unit
 
 
 # --- OME-Zarr -------------------------------------------------------------------------------------
@@ -169,14 +168,14 @@ def _omero_channel(one: dict[str, Any]) -> Facts:
     return facts
 
 
-# --- HDF5 and NWB ---------------------------------------------------------------------------------
+# --- HDF5 -----------------------------------------------------------------------------------------
 
 
 def hdf5_images(file: Any, path: Path) -> list[Series]:
     """An image per array of pictures of an h5py.File."""
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
-    imaging = [a for a in every if _kind(a.parent) in _SERIES and a.name.endswith("/data")]
+    imaging = [one for one in every if _is_imaging(one)]
     known = [one for one in every if is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
     found = [one for one in imaging or every if one in known]
     if any(one.ndim > 2 for one in found):
@@ -190,18 +189,18 @@ def hdf5_images(file: Any, path: Path) -> list[Series]:
     return [_of_array(array) for array in found]
 
 
-def _kind(group: Any) -> str:
-    return _text(group.attrs.get("neurodata_type", ""))
-
-
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_imaging(array: Any) -> bool:
+    return _text(array.parent.attrs.get("neurodata_type", "")) in _SERIES
 
 
 def _of_array(array: Any) -> Series:
     axes = _array_axes(array)
     sizes = dict(zip(axes, map(int, array.shape), strict=True))
-    read, said = partial(picture_of, array, axes), partial(_array_metadata, array, sizes)
+    read, said = partial(picture_of, array, axes), partial(_array_metadata, array)
     return image(str(array.name), sizes, array.dtype, read, said=said)
 
 
@@ -213,12 +212,10 @@ def _array_axes(array: Any) -> str:
         keys = re.findall(r'"key"\s*:\s*"(\w)"', _text(array.attrs["axistags"]))
         named = "".join(keys[:-1]).replace("c", "C") + "".join(keys[-1:]).replace("c", "S")
     named = named.upper()
-    if (kind := _kind(array.parent)) in _SERIES and array.ndim in _NWB:
-        colours = kind == _PLAIN and _unnamed(array) == "QYXS"
-        return "TYXS" if colours else _NWB[array.ndim]
     if len(named) == len(set(named)) == array.ndim and {"Y", "X"} <= set(named):
         return named
-    return _unnamed(array)
+    unnamed = _unnamed(array)
+    return _NWB.get(unnamed, unnamed) if _is_imaging(array) else unnamed
 
 
 def _unnamed(array: Any) -> str:
@@ -227,38 +224,19 @@ def _unnamed(array: Any) -> str:
     return _UNNAMED.get(array.ndim - colour, "") + "S" * colour
 
 
-def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
-    """Sizes by Fiji, ilastik or NWB, its rate or times; attributes of the array and its groups."""
-    group, owners = array.parent, [array]
+def _array_metadata(array: Any) -> Metadata:
+    """Sizes by Fiji or ilastik, the rate of NWB; attributes of the array and its groups."""
+    owners, start = [array], array.parent.get("starting_time")
     while owners[-1].name != "/":
         owners.append(owners[-1].parent)
     own = [
         f"{one.name} {name}: {_text(value)}" for one in owners for name, value in one.attrs.items()
         if np.size(value) <= 1024 and name not in ("axistags", "DIMENSION_LABELS")
     ]  # fmt: skip
-    steps = _numbers(array.attrs.get("element_size_um"))
-    found = dict(zip("ZYX"[-len(steps) :], steps, strict=True)) if 0 < len(steps) < 4 else {}
-    if _kind(group) not in _SERIES:
-        return Metadata(sizes=found, own="\n".join(own))
-    plane = group.get("imaging_plane")
-    spacing: Any = plane.get("grid_spacing") if hasattr(plane, "keys") else None
-    if hasattr(spacing, "shape"):
-        found |= zip("YXZ", [_MICROMETRES * s for s in _numbers(spacing[()])], strict=False)
-    frames = sizes.get("T", 1)
-    rate = number_of(group["starting_time"].attrs.get("rate")) if "starting_time" in group else None
-    times = _numbers(group["timestamps"][:frames]) if "timestamps" in group else []
-    times = times if len(times) == frames else []
-    return Metadata(
-        sizes=found, own="\n".join(own),
-        interval=1 / rate if rate and rate > 0 else steady(times),
-        planes=[{"DeltaT": time, "DeltaTUnit": "s"} for time in times
-                for _ in range(sizes.get("Z", 1))],
-    )  # fmt: skip
-
-
-def _numbers(values: Any) -> list[float]:
-    numbers = [number_of(value) for value in np.ravel([] if values is None else values)]
-    return [] if None in numbers else [number for number in numbers if number is not None]
+    steps = np.ravel(array.attrs.get("element_size_um", ()))[-3:]
+    sizes = dict(zip("XYZ", steps[::-1], strict=False))
+    rate = None if start is None else number_of(start.attrs.get("rate"))
+    return Metadata(sizes=sizes, interval=1 / rate if rate else None, own="\n".join(own))
 
 
 # --- FITS -----------------------------------------------------------------------------------------

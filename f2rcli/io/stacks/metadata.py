@@ -156,17 +156,14 @@ class Metadata:
         steps = {a: scaled(stated[a], said.get(f"PhysicalSize{a}Unit", "µm")) for a in "XYZ"}
         bits = number_of(said.get("SignificantBits"))
         return cls(
-            sizes=steps,
-            relative={a: stated[a] for a in "XYZ" if steps[a] is None},
+            sizes=steps, relative={a: stated[a] for a in "XYZ" if steps[a] is None},
             interval=scaled(said.get("TimeIncrement"), said.get("TimeIncrementUnit", "s"), SECONDS),
             bits=None if bits is None else int(bits),
             date=images[number].findtext("AcquisitionDate") or "",
-            channels=[
-                {k: v for k, v in one.attrib.items() if k not in ("ID", "SamplesPerPixel")}
-                for one in pixels.findall("Channel")
-            ],
+            channels=[{k: v for k, v in one.attrib.items() if k not in ("ID", "SamplesPerPixel")}
+                      for one in pixels.findall("Channel")],
             planes=[planes.get(at, {}) for at in every],
-        )
+        )  # fmt: skip
 
     # Of programs that write TIFF, as tifffile reads their metadata:
 

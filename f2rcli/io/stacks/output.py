@@ -1,7 +1,9 @@
-"""TIFF stacks written anew by tifffile: OME-TIFF, ImageJ's, and plain ones with their axes; and
-folders of pages."""
+"""Stacks written anew: by tifffile OME-TIFF, ImageJ's, and plain ones with their axes; folders of
+pages; OME-Zarr, one image with its levels, each half the size of the one before, of version 0.4 in
+Zarr 2, which every program for it reads."""
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -17,11 +19,13 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION
 
-from f2rcli.errors import InputError, UsageError
+from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.files import PartFile, PartFolder, quiet, refusals
+from f2rcli.io import files, formats
+from f2rcli.io.files import PartFile, PartFolder, exists_error, quiet, refusals
 from f2rcli.io.sequence import first_readable
-from f2rcli.io.stacks.metadata import BITS, PROVENANCE, SOURCE, Facts, Metadata
+from f2rcli.io.stacks.library import LibraryStack, is_zarr, package
+from f2rcli.io.stacks.metadata import BITS, PROVENANCE, SOURCE, Facts, Metadata, colour_of
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff import UNDESCRIBED, PageFolder, TiffStack, first_description, resolution
 
@@ -391,3 +395,179 @@ def _image_facts(said: Metadata) -> Facts:
     others = {"SignificantBits": said.bits, "AcquisitionDate": said.date,
               "Channel": list(said.channels), "Plane": list(said.planes)}  # fmt: skip
     return facts | {name: value for name, value in others.items() if value}
+
+
+# --- OME-Zarr -------------------------------------------------------------------------------------
+
+
+_ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
+_CHUNK = 1024  # pixels a side of a chunk at most
+_SMALLEST = 256  # pixels a side at most, of the last level
+
+
+def arranged(series: Series, target: Path) -> Series:
+    """A series in OME-Zarr's order of axes, colours as channels. Raises UsageError for others."""
+    if not set(series.axes) <= set(_ORDER + "S") or {"C", "S"} <= set(series.axes):
+        what = f"{target.name}: OME-Zarr has no place for the axes {series.axes}."
+        raise UsageError(what, hint="Name an .ome.tif file with output=.")
+    sizes = replace(series, axes=series.axes.replace("S", "C")).sizes
+    axes = "".join(axis for axis in _ORDER if axis in sizes)
+    return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes))
+
+
+def zarr_metadata(said: Metadata, series: Series) -> Metadata:
+    """The part of metadata that OME-Zarr holds, for the axes of a series (see `arranged`)."""
+    channels: list[Facts] = [{k: c[k] for k in ("Name", "Color") if k in c} for c in said.channels]
+    known = len(channels) == series.sizes.get("C", 1) and any(channels)
+    sizes, relative = ({axis: size for axis, size in one.items() if axis in series.axes}
+                       for one in (said.sizes, said.relative))  # fmt: skip
+    said = replace(said, sizes=sizes, relative=relative, channels=channels if known else [])
+    interval = said.interval if "T" in series.axes else None
+    return replace(said, interval=interval, bits=None, date="", planes=())
+
+
+class PartTree(PartFolder):
+    """A folder with folders in it, that takes its target's place as a whole."""
+
+    place = staticmethod(lambda target: target.with_name(f".{target.name}.part"))
+
+    def _begin(self) -> None:
+        # Finish what a run did not that was killed while it published.
+        if not self.target.exists() and self._before.exists():
+            os.replace(self._before, self.target)
+        shutil.rmtree(self._before, ignore_errors=True)
+        super()._begin()
+
+    @property
+    def _before(self) -> Path:
+        """What was at the target, while the new folder takes its place."""
+        return self.path.with_name(f"{self.path.name}.old")
+
+    def _join(self, folder: Path) -> None:
+        if not self.overwrite:  # it appeared during the run
+            raise exists_error(folder)
+        os.replace(folder, self._before)
+        os.replace(self.path, folder)
+        shutil.rmtree(self._before, ignore_errors=True)  # it is out of the way at any rate
+
+
+class ZarrOutput(StackOutput):
+    """A folder of arrays."""
+
+    part = PartTree
+    container, codec = "ome-zarr", "zstd"
+
+    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+        if len(outputs) > 1:
+            raise UsageError(
+                f"{target.name}: OME-Zarr holds one image, {stack.name} has {len(outputs)} series.",
+                hint="Choose one with series=.",
+            )
+        whole = outputs[0]
+        self.arranged = arranged(whole.series, target)
+        output = replace(whole, metadata=zarr_metadata(whole.metadata, self.arranged))
+        super().__init__(stack, [output], target)
+        self.stored = [self.arranged]
+        words = output.metadata.words()
+        self.kept = list(words)
+        self.kept += ["its own metadata in whole, as an attribute"] if output.metadata.own else []
+        self.lost = [word for word in whole.metadata.words() if word not in words]
+        self.notes = ["colours become channels"] if "S" in whole.series.axes else []
+        self.series, self.metadata = output.series, output.metadata
+        self.name = self.series.name or stack.name
+        size = (self.series.height, self.series.width)
+        self.sizes = [size]
+        while max(size) > _SMALLEST and min(size) > 1:
+            size = (size[0] // 2, size[1] // 2)
+            self.sizes.append(size)
+
+    def begin(self, path: Path, provenance: str) -> None:
+        super().begin(path, provenance)
+        zarr = package("zarr", "writing OME-Zarr", UsageError)
+        group = zarr.open_group(str(path), mode="w", zarr_format=2)
+        outer = self.arranged.shape[:-2]
+        self.levels = [
+            group.create_array(
+                str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
+                chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
+                chunk_key_encoding={"name": "v2", "separator": "/"},
+            ) for number, size in enumerate(self.sizes)
+        ]  # fmt: skip
+        attributes = self._attributes()
+        if self.metadata.own:
+            attributes[SOURCE] = self.metadata.own
+        if provenance:
+            attributes[PROVENANCE] = provenance
+        group.attrs.update(attributes)
+
+    def put(self, number: int, index: int, picture: Plane) -> None:
+        planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
+        for place, plane in zip(self._places(index), planes, strict=True):
+            for level, size in zip(self.levels, self.sizes, strict=True):
+                level[place] = shrunk(plane, size)
+
+    def read(self, written: Stack, number: int, index: int) -> Plane:
+        planes = [np.asarray(self.levels[0][place]) for place in self._places(index)]
+        return planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
+
+    def _places(self, index: int) -> list[tuple[int, ...]]:
+        """The place in the arrays of each sample of a picture: colours are channels."""
+        at = self.series.at(index)
+        every = [at] if self.series.samples == 1 else [
+            at | {"C": sample} for sample in range(self.series.samples)
+        ]  # fmt: skip
+        return [tuple(one[axis] for axis in self.arranged.axes[:-2]) for one in every]
+
+    def _attributes(self) -> dict[str, Any]:
+        """The attributes of version 0.4: axes with units, the scale of each level, channels."""
+        said, letters = self.metadata, self.arranged.axes
+        units = {axis: {"unit": "micrometer"} for axis in said.sizes}
+        units |= {"T": {"unit": "second"}} if said.interval is not None else {}
+        kinds = {axis: {"name": axis.lower(), "type": "space"} for axis in letters}
+        kinds |= {"T": {"name": "t", "type": "time"}, "C": {"name": "c", "type": "channel"}}
+        axes = [kinds[axis] | units.get(axis, {}) for axis in letters]
+        steps = {**said.relative, **said.sizes, "T": said.interval or 1.0}
+        datasets = []
+        for number, size in enumerate(self.sizes):
+            grown = {"Y": self.series.height / size[0], "X": self.series.width / size[1]}
+            scale = [float(steps.get(axis, 1.0)) * grown.get(axis, 1.0) for axis in letters]
+            transforms = [{"type": "scale", "scale": scale}]
+            datasets.append({"path": str(number), "coordinateTransformations": transforms})
+        scales = {"version": "0.4", "name": self.name, "axes": axes, "datasets": datasets,
+                  "type": "mean"}  # fmt: skip
+        found: dict[str, Any] = {"multiscales": [scales]}
+        if said.channels:
+            dtype: Any = self.series.dtype
+            high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+            window = {"min": 0, "max": high, "start": 0, "end": high}
+            found["omero"] = {"channels": [
+                {"label": str(one.get("Name", "")), "color": (colour_of(one) or "ffffff").upper(),
+                 "active": True, "window": window} for one in said.channels
+            ]}  # fmt: skip
+        return found
+
+
+def kind_of_output(stack: Stack, target: Path, *, overwrite: bool) -> type[StackOutput]:
+    """What a stack is written to. Raises for a target that cannot or must not be written."""
+    if target.suffix.lower() == formats.ZARR:
+        package("zarr", f"{target.name}: writing OME-Zarr", UsageError)
+        files.check_place(target, stack.paths)
+        if target.exists() and not overwrite:
+            raise exists_error(target)
+        if target.exists() and not is_zarr(target):
+            what = f"{target.name}: is not a Zarr folder; f2r does not replace it."
+            raise OutputError(what, hint="Choose another name with output=.")
+        return ZarrOutput
+    if isinstance(stack, PageFolder):
+        if target.suffix and not target.is_dir():
+            what = f"{target.name}: is a single file, but the stack has {len(stack.paths)}."
+            hint = "Name a folder with output=; the files keep their names in it."
+            raise UsageError(what, hint=hint)
+        files.check_folder(target, stack.paths, overwrite=overwrite)
+        return FolderOutput
+    if target.suffix.lower() not in formats.TIFF | formats.BIG_TIFF:  # others are makers' own
+        what = "OME-TIFF or OME-Zarr" if isinstance(stack, LibraryStack) else "TIFF"
+        what = f"{target.name}: a stack of {stack.flavour} is written as {what}."
+        raise UsageError(what, hint="Name an .ome.tif file or a .zarr folder with output=.")
+    files.check_target(target, stack.paths, overwrite=overwrite)
+    return TiffOutput
