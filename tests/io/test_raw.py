@@ -194,8 +194,8 @@ def test_odd_active_areas_show_same_pixels(crop: tuple[int, int, int, int], tmp_
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_black_of_rows_and_columns_is_carried_once(compressed: bool, tmp_path: Path) -> None:
-    """What f2r sees has one level; what it writes has the source's, in the same rows."""
+def test_black_of_rows_and_columns_is_undone_once(compressed: bool, tmp_path: Path) -> None:
+    """What f2r sees has one level, and so has what it writes."""
     rng = np.random.default_rng(3)
     down, across = rng.integers(200, 300, SIZE[0]), rng.integers(0, 9, SIZE[1])
     light = rng.normal(1000, 5, SIZE)
@@ -218,13 +218,9 @@ def test_black_of_rows_and_columns_is_carried_once(compressed: bool, tmp_path: P
     assert np.mean(seen - black) == pytest.approx(1000, abs=2)
     louder(source, tmp_path / "b.dng", 20)
     with tifffile.TiffFile(tmp_path / "b.dng") as file:
-        page = file.pages.first
-        level, deltas = np.mean(page.tags[50714].value), np.array(page.tags[50716].value)
-        columns = np.array(page.tags[50715].value)
-        black_now = level + (deltas[::2] / deltas[1::2])[:, None] + columns[::2] / columns[1::2]
+        assert not {50715, 50716} & {tag.code for tag in file.pages.first.tags}
     with rawpy.imread(str(tmp_path / "b.dng")) as raw:
-        assert np.array_equal(raw.raw_image, stored + 20)
-        assert np.allclose(raw.raw_image - black_now, light + 20, atol=2)
+        assert np.allclose(raw.raw_image - np.mean(raw.black_level_per_channel), light + 20, atol=2)
 
 
 def test_a_cut_preview_and_the_profile_are_of_the_result(tmp_path: Path) -> None:

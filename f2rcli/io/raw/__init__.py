@@ -61,20 +61,20 @@ class RawReader(SequenceReader):
         """What the sensor is like, by pictures spread over the burst; if monochrome, levels."""
         few, more = (self._pictures(surveyed(len(self.every), between=b)) for b in (False, True))
         more = iter(()) if self.options.glance else more
-        shown = list(few) or [self.first.picture(read_raw(self.first.path)[1])]
-        return measure_lane(shown, more, None if self.first.gray else self.first.even_mosaic)
+        shown = list(few) or [self.first.crop(read_raw(self.first.path)[1])]
+        return measure_lane(shown, more, None if self.first.gray else self.first.mosaic)
 
     def _pictures(self, places: list[int]) -> Iterator[Samples]:
         for place in places:
             with suppress(InputError):
                 exposure, samples = self._exposure(place)
-                yield exposure.picture(samples)
+                yield exposure.crop(samples)
 
     def _layout(self, exposure: Exposure) -> PlaneLayout:
         if exposure.gray:
             return lane_layout(np.dtype(np.uint16), 1, self.seen.levels)
         bits = int(max(self.first.mosaic.white)).bit_length()
-        return bayer_layout(exposure.even_mosaic, bits, exposure.path.name)
+        return bayer_layout(exposure.mosaic, bits, exposure.path.name)
 
     def _exposure(self, index: int) -> tuple[Exposure, Samples]:
         exposure, samples = read_raw(self.every[index])
@@ -90,7 +90,7 @@ class RawReader(SequenceReader):
         if 0 < BRACKETED * shorter <= longer:
             told = "several of one length gain most in a folder of their own"
             self.ledger.remark(f"exposure times differ: {told}")
-        taken = Taken(exposure.picture(samples), self.seen, (exposure, samples))
+        taken = Taken(exposure.crop(samples), self.seen, (exposure, samples))
         return taken.frame(self._layout(exposure))
 
     def describe(self) -> list[dict[str, Any]]:
@@ -206,7 +206,7 @@ class RawWriter(Writer):
         taken: Taken = frame.source
         exposure, samples = taken.place
         after = np.array(samples)
-        exposure.put_back(taken.kept(frame), after)
+        exposure.crop(after)[...] = taken.kept(frame)
         if not self.frames:
             self._provenance = self.plan.provenance_text()
         noise = exposure.profile_left(samples, after)

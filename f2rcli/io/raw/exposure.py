@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -215,42 +214,23 @@ class Exposure:
         top, left, height, width = self.active
         return samples[top : top + height, left : left + width]
 
-    @cached_property
-    def lift(self) -> NDArray[np.uint16] | None:
-        """What each row and column of the active area lies below the highest black level, in
-        codes; None where all have one level. See DNG's BlackLevelDeltaV and BlackLevelDeltaH."""
-        top, left, height, width = self.active
-        begins = [int(v) for v in self.tags.numbers("ActiveArea")[:2]] or [top, left]
-        down = np.array(self.tags.numbers("BlackLevelDeltaV"))[top - begins[0] :][:height]
-        across = np.array(self.tags.numbers("BlackLevelDeltaH"))[left - begins[1] :][:width]
-        if len(down) != height and len(across) != width:
-            return None
-        down = down if len(down) == height else np.zeros(height)
-        across = across if len(across) == width else np.zeros(width)
-        level = down[:, None] + across
-        lift = np.rint(level.max() - level).astype(np.uint16)
-        return lift if lift.any() else None
-
-    def picture(self, samples: Samples) -> Samples:
-        """The active area with one black level, which `even_mosaic` has."""
-        if self.lift is None:
-            return self.crop(samples)
-        top = np.uint16(np.iinfo(np.uint16).max)
-        return np.minimum(self.crop(samples), top - self.lift) + self.lift
-
-    def put_back(self, picture: Samples, samples: Samples) -> None:
-        """Set the active area to what `picture` gave, changed: with its levels as stored."""
-        lift = 0 if self.lift is None else self.lift
-        self.crop(samples)[...] = np.maximum(picture, lift) - lift
-
-    @property
-    def even_mosaic(self) -> Mosaic:
-        """The mosaic of `picture`."""
-        if self.lift is None:
-            return self.mosaic
-        by = float(self.lift.mean())
-        a, b, c, d = (black + by for black in self.mosaic.black)
-        return replace(self.mosaic, black=(a, b, c, d))
+    def levelled(self, samples: Samples) -> "Exposure":
+        """The exposure whose samples, raised in place, have one black level in all rows and columns
+        of the active area: see DNG's BlackLevelDeltaV and BlackLevelDeltaH."""
+        level = np.zeros((1, 1))
+        corner = self.tags.numbers("ActiveArea") or self.active
+        for axis, name in enumerate(("BlackLevelDeltaV", "BlackLevelDeltaH")):
+            begin, size = self.active[axis] - int(corner[axis]), self.active[2 + axis]
+            deltas = np.array(self.tags.numbers(name))[begin:][:size]
+            if len(deltas) == size:
+                level = level + np.expand_dims(deltas, 1 - axis)
+        if not level.any():
+            return self
+        lift, own = np.rint(level.max() - level), self.crop(samples)
+        own[...] = np.minimum(own + lift, np.iinfo(own.dtype).max)
+        # LibRaw's black levels have the mean of the deltas in them.
+        a, b, c, d = (black + float(lift.mean()) for black in self.mosaic.black)
+        return replace(self, mosaic=replace(self.mosaic, black=(a, b, c, d)))
 
     def profile_left(self, before: Samples, after: Samples) -> NoiseProfile | None:
         """Gain and read variance of each plane of what was written, in units of white - black: the
@@ -275,11 +255,11 @@ class Exposure:
         """Mean brightness and variance of the noise in each bin of brightness of each plane, by the
         median (Donoho, 1995), to which texture is an outlier, of diagonal differences within cells
         of 2x2 samples of one colour. None for mosaics too small to tell."""
-        picture = self.picture(samples).astype(np.float32)
+        picture = self.crop(samples).astype(np.float32)
         planes = [picture] if self.gray else pack(picture, self.mosaic.pattern)
         if planes[0].size < 4 * FEWEST:
             return None
-        mosaic, found = self.even_mosaic, []
+        mosaic, found = self.mosaic, []
         for plane, black, white in zip(planes, mosaic.black, mosaic.white, strict=False):
             height, width = (size // 2 * 2 for size in plane.shape)
             cells = (plane[:height, :width] - black) / (white - black)
@@ -318,7 +298,8 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
                 what = f"{path.name}: claims {columns}x{rows} pixels, {most}."
                 raise InputError(what, hint="The file is most likely damaged.")
             # rawpy decodes the samples for most facts already
-            exposure, samples = _exposure(raw, path, tags), np.array(raw.raw_image)
+            samples = np.array(raw.raw_image)
+            exposure = _exposure(raw, path, tags).levelled(samples)
         # NotImplementedError: rawpy's, for filter patterns that it has no name for
         except (rawpy.LibRawFileUnsupportedError, NotImplementedError) as error:
             what = "is not a camera raw file that LibRaw knows, or packed in a way it cannot unpack"
@@ -330,8 +311,8 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
 
 def _check_rows(exposure: Exposure, samples: Samples) -> None:
     """Raise InputError for rows that alternate, two by two, between exposures (Magic Lantern)."""
-    black, white = exposure.even_mosaic.black[0], max(exposure.mosaic.white)
-    rows = exposure.picture(samples)[:, ::8].mean(1)[: exposure.active[2] // 4 * 4]
+    black, white = exposure.mosaic.black[0], max(exposure.mosaic.white)
+    rows = exposure.crop(samples)[:, ::8].mean(1)[: exposure.active[2] // 4 * 4]
     if not rows.size:
         return
     light = np.sort(rows.reshape(-1, 2, 2).mean((0, 2)) - black)
@@ -548,10 +529,6 @@ def _levels(exposure: Exposure) -> Directory:
             33421: (Type.SHORT, (2, 2)), 33422: (Type.BYTE, letters), 50710: (Type.BYTE, b"\0\1\2"),
             50711: (Type.SHORT, 1),
         }  # fmt: skip
-    if exposure.lift is not None:  # LibRaw's black levels have the mean of these in them
-        for name, axis in (("BlackLevelDeltaV", 1), ("BlackLevelDeltaH", 0)):
-            offsets = -exposure.lift.mean(axis)
-            tags[CODES[name]] = Type.SRATIONAL, ratios(offsets - offsets.mean(), 256)
     return tags
 
 
@@ -561,7 +538,8 @@ def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:
         with rawpy.RawPy() as raw:
             raw.open_file(str(exposure.path))
             raw.unpack()
-            raw.raw_image[...] = samples
+            raised = round(exposure.mosaic.black[0] - float(raw.black_level_per_channel[0]))
+            raw.raw_image[...] = np.maximum(samples, raised) - raised
             picture = np.asarray(raw.postprocess(
                 use_camera_wb=True, no_auto_bright=True, half_size=True, output_bps=8, user_flip=0,
             ))  # fmt: skip
