@@ -21,19 +21,8 @@ from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 from f2rcli.io.files import with_a_name
 from f2rcli.io.numbering import files_of
 
-__all__ = [
-    "ReadOptions",
-    "Reader",
-    "Receipt",
-    "WriteOptions",
-    "WritePlan",
-    "default_target",
-    "is_clip",
-    "open_reader",
-    "open_writer",
-    "plan_output",
-    "unmarked_name",
-]
+__all__ = ["ReadOptions", "Reader", "Receipt", "WriteOptions", "WritePlan", "default_target",
+           "is_clip", "open_reader", "open_writer", "plan_output", "unmarked_name"]  # fmt: skip
 
 
 def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reader:

@@ -231,12 +231,9 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         form = next((one for one in formats_of(codec) if one.name == options.pix_fmt), None)
     if form is None:
         raise format_error(codec, options.pix_fmt)
-    coding = replace(
-        form.samples,
-        full_range=True,
-        matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix,
-        siting=(0.5, 0.5),  # where JPEG has its chroma
-    )
+    matrix = Matrix.BT601 if codec == "mjpeg" else layout.matrix
+    siting = 0.5, 0.5  # where JPEG has its chroma
+    coding = replace(form.samples, full_range=True, matrix=matrix, siting=siting)
     check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
     source, none = reader.metadata, "pictures hold none"
     dropped = losses(form.samples, layout)
@@ -244,25 +241,18 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
     turned = bool(source.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
-    kept = []
-    if source.pixel_aspect not in (None, 1):
-        kept.append(f"pixel aspect {source.pixel_aspect}")
+    kept = [f"pixel aspect {source.pixel_aspect}"] * source.shaped
     parts = read_metadata(paths[0]) if paths and not video else []
     stay = staying(parts, form.samples.family) if source.family == codec else []
     for group, some in ((kept, stay), (dropped, [part for part in parts if part not in stay])):
         if words := ", ".join(dict.fromkeys(word for word, _ in some)):
             group.append(f"{words} of the pictures")
     return WritePlan(
-        target=target,
-        container="images",
-        encoder=codec,
-        pix_fmt=form.name,
-        kept=tuple(kept),
-        dropped=tuple(dropped),
+        target=target, container="images", encoder=codec, pix_fmt=form.name, kept=tuple(kept),
+        dropped=tuple(dropped), converts=not stays(layout, coding),
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
-        converts=not stays(layout, coding),
         detail=(folder, pattern, suffix, form, coding),
-    )
+    )  # fmt: skip
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:

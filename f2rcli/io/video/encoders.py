@@ -47,11 +47,6 @@ _CRF = {"libx264": 14, "libx264rgb": 14, "libx265": 15, "libsvtav1": 12, "libvpx
 _CHROMA_QP = {"libx264": (-4, -4, -6), "libx265": (2, -4, -8)}
 _WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "4"}
-_PRESETS = dict.fromkeys(
-    ("libx264", "libx264rgb", "libx265"),
-    ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
-     "veryslow", "placebo"),
-) | {"libsvtav1": tuple(str(speed) for speed in range(-1, 14))}  # fmt: skip
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444",
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
@@ -72,7 +67,7 @@ _ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class EncoderSetup:
     """An encoder for the pictures of a clip in a container, and all that it is opened with."""
 
@@ -164,19 +159,15 @@ class EncoderSetup:
     def display(self) -> tuple[int, int] | None:
         """The display size to write into a finished Matroska file: for pixels that are not square,
         for cropping that comes over with the template, for stereoscopy that states one."""
-        source, cropped = self.source, any(self.source.crop) and self.template is not None
-        own, shaped = source.display, source.pixel_aspect not in (None, 1)
-        stated = cropped or shaped or (STEREO in source.extras and own)
+        source, info = self.source, self.info
+        cropped = any(source.crop) and self.template is not None
+        stated = cropped or source.shaped or (STEREO in source.extras and source.sized)
         if self.piped or not self.container.matroska or not stated:
             return None
-        hidden = source.crop if cropped else (0, 0)
-        seen = self.info.width - hidden[0], self.info.height - hidden[1]
-        shape = Fraction(*seen) * (source.pixel_aspect or 1)
-        if own is not None and Fraction(*own) == shape:
-            return own
-        if max(shape.as_integer_ratio()) >= 1 << 16:  # as near as it goes
-            return round(seen[1] * shape), seen[1]
-        scale = max(1, seen[1] // shape.denominator)
+        left_out = source.crop if cropped else (0, 0)
+        seen = Fraction(info.width - left_out[0], info.height - left_out[1])
+        shape = (seen * (source.pixel_aspect or 1)).limit_denominator(1 << 15)
+        scale = max(1, info.height // shape.denominator)
         return shape.numerator * scale, shape.denominator * scale
 
     def fates(self) -> Iterator[Fate]:
@@ -201,7 +192,7 @@ class EncoderSetup:
         if any(source.crop):
             why = "pictures are written whole, and the file does not say what to hide"
             yield "cropping", "" if copied else why
-        if source.pixel_aspect not in (None, 1):
+        if source.shaped:
             shape = Fraction(info.width, info.height) * (source.pixel_aspect or 1)
             coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
             stated = coded or container.movie or container.only_pictures or self.display is not None
@@ -282,10 +273,6 @@ class EncoderSetup:
             if name not in known:
                 hint = closest(name, known) or f"See ffmpeg -h encoder={encoder}."
                 raise UsageError(f"encoder option {name}: {encoder} has no such option.", hint=hint)
-            if name == "preset" and value not in _PRESETS.get(encoder, (value,)):
-                # x264 itself would print its complaint past us.
-                hint = f"It has {', '.join(_PRESETS[encoder])}."
-                raise UsageError(f"encoder option preset: {encoder} has no {value!r}.", hint=hint)
             joined = name.endswith("-params") and name in chosen
             chosen[name] = f"{chosen[name]}:{value}" if joined else value
         return chosen
@@ -380,10 +367,7 @@ def choose_encoder(
 
     refused = ""  # the first reason
     for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
-        setup = EncoderSetup(
-            encoder=encoder, form=form, info=reader.info, source=source, container=container,
-            wishes=options, piped=piped,
-        )  # fmt: skip
+        setup = EncoderSetup(encoder, form, reader.info, source, container, options, piped)
         reason = setup.trial()
         if reason is None:
             return setup

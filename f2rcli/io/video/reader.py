@@ -337,32 +337,23 @@ class VideoReader(Reader):
         part = self.options.begins or self.options.ends is not None
         promised = 0 if part else self.stream.frames
         self.info = ClipInfo(
-            name=self.name,
-            width=first.width,
-            height=first.height,
-            layout=layout,
-            frames=min(promised, self.options.frames or promised) or None,
+            name=self.name, width=first.width, height=first.height, layout=layout, rate=rate,
+            frames=min(promised, self.options.frames or promised) or None, time_base=self._tick,
             duration=self._duration(rate),
-            rate=rate,
-            time_base=self._tick,
             interlaced={"auto": flagged, "on": True, "off": False}[self.options.fields],
             top_field_first=facts.top_field_first if flagged else by_codec,
             # Whether something is lost while frames depend on each other.
             coded=bool(codec.lossy) and not codec.intra_only,
             notes=tuple(note for note, true in notes.items() if true),
-        )
+        )  # fmt: skip
         said = replace(
-            facts,
-            container=form,
-            family=family_of(stream),
-            profile=str(stream.codec_context.profile or ""),
+            facts, container=form, family=family_of(stream), stream=stream,
+            profile=str(stream.codec_context.profile or ""), single_fields=single_fields,
             pixel_aspect=stream.sample_aspect_ratio or facts.pixel_aspect,
             container_tags=dict(self.container.metadata),
             chapters=tuple(self.container.chapters()),
-            single_fields=single_fields,
-            stream=stream,
             others=tuple(s for s in self.container.streams if s.index != stream.index),
-        )
+        )  # fmt: skip
         self.metadata = replace(said, **header_facts(path, form, stream.index, size))
         self._rotation = first.rotation or None
 
@@ -370,22 +361,16 @@ class VideoReader(Reader):
         info, metadata, mastering = self.info, self.metadata, self.metadata.mastering
         order = "top field first" if info.top_field_first else "bottom field first"
         own = {
-            "denoised": True,
-            "profile": metadata.profile,
-            "width": info.width,
-            "height": info.height,
-            "pixel_format": metadata.pix_fmt,
-            "bits": info.layout.bits,
-            "frames": self.stream.frames or None,
-            "rate": None if info.rate is None else float(info.rate),
+            "denoised": True, "profile": metadata.profile, "width": info.width,
+            "height": info.height, "pixel_format": metadata.pix_fmt, "bits": info.layout.bits,
+            "frames": self.stream.frames or None, "rate": info.rate and float(info.rate),
             "pixel_aspect": metadata.pixel_aspect and str(metadata.pixel_aspect),
-            "rotation": self._rotation,
-            "colour": metadata.colour.named(),
+            "rotation": self._rotation, "colour": metadata.colour.named(),
             "matrix": info.layout.matrix.value,
             "field_order": order if info.interlaced else "progressive",
             "mastering": mastering and [float(v) for v in mastering.display],
             "light": mastering and mastering.light,
-        }
+        }  # fmt: skip
         denoised = self.stream.index
         return [stream_facts(s, own if s.index == denoised else {}) for s in self.container.streams]
 

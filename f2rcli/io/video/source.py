@@ -171,15 +171,10 @@ SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
 _PROFILE = "ICC profile"  # FFmpeg's words
 DOLBY = "Dolby Vision metadata"
 _EXTRAS = {
-    Type.DOVI_METADATA: DOLBY,
-    Type.DOVI_RPU_BUFFER: DOLBY,
-    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.SPHERICAL: SPHERICAL,
-    Type.STEREO3D: STEREO,
-    Type.AFD: "active format description",
-    Type.A53_CC: "closed captions",
-}
+    Type.DOVI_METADATA: DOLBY, Type.DOVI_RPU_BUFFER: DOLBY, Type.SPHERICAL: SPHERICAL,
+    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata", Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
+    Type.STEREO3D: STEREO, Type.AFD: "active format description", Type.A53_CC: "closed captions",
+}  # fmt: skip
 _MASTERING = {  # what encoders' libraries call the display and the light levels
     "x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll"),
     "svtav1": ("mastering-display", "content-light"),
@@ -200,10 +195,9 @@ class Mastering:
         chosen = ["hdr10=1", "repeat-headers=1"] if library == "x265" else []
         if self.display:
             # In steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086); SVT-AV1 takes the numbers.
-            every = list(zip(self.display, [(50000, 5)] * 8 + [(10000, 4)] * 2, strict=True))
-            texts = [str(round(value * steps)) for value, (steps, _) in every]
-            if library == "svtav1":
-                texts = [f"{float(value):.{digits}f}" for value, (_, digits) in every]
+            every = zip(self.display, [50000] * 8 + [10000] * 2, strict=True)
+            texts = [f"{float(value):.5f}" if library == "svtav1" else str(round(value * steps))
+                     for value, steps in every]  # fmt: skip
             r, g, b, w = (",".join(texts[i : i + 2]) for i in (0, 2, 4, 6))
             chosen.append(f"{display}=G({g})B({b})R({r})WP({w})L({texts[9]},{texts[8]})")
         if self.light:
@@ -227,7 +221,7 @@ class SourceMetadata:
     extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
     stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
     # Of the file's header:
-    display: tuple[int, int] | None = None  # width and height to show it at, or in proportion
+    sized: bool = False  # it says at which size it is to be shown
     crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
     lost: tuple[tuple[str, str], ...] = ()  # what FFmpeg reads none of, in words, and why
     single_fields: bool = False  # each picture is one field of an interlaced frame
@@ -235,6 +229,11 @@ class SourceMetadata:
     chapters: tuple[Mapping[str, Any], ...] = ()
     stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
     others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
+
+    @property
+    def shaped(self) -> bool:
+        """Whether pixels are not square."""
+        return self.pixel_aspect not in (None, 1)
 
 
 def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
@@ -248,15 +247,13 @@ def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
     extras = (word for kind, word in _EXTRAS.items() if side_data(frame, kind))
     return SourceMetadata(
-        pix_fmt=frame.format.name,
-        colour=ColourTags.of(frame, shown),
+        pix_fmt=frame.format.name, colour=ColourTags.of(frame, shown), mastering=_mastering(frame),
         pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect else None,
         top_field_first=fields is None or fields.group(1) != "B",
-        mastering=_mastering(frame),
         display_matrix=() if matrix == _UPRIGHT else matrix,
         extras=tuple(dict.fromkeys([*extras, *[_PROFILE] * (_PROFILE in shown)])),
         stereo=_numbers(frame, Type.STEREO3D, "<2i"),
-    )
+    )  # fmt: skip
 
 
 def _mastering(frame: av.VideoFrame) -> Mastering | None:
@@ -328,12 +325,10 @@ def _matroska_facts(path: Path, track: int, size: tuple[int, int]) -> dict[str, 
     long = ", ".join(name for name in spoken if "-" in name)  # pt-BR
     lost = [("levels, languages and flags of chapters", "f2r writes a flat list")] * odd
     lost += [(f"languages {long}", "f2r writes three letters")] if long else []
-    facts: dict[str, Any] = {"crop": (left + right, top + bottom), "lost": tuple(lost)}
+    facts = {"crop": (left + right, top + bottom), "lost": tuple(lost), "sized": all(shown)}
     seen = size[0] - left - right, size[1] - top - bottom
-    if all(shown):
-        facts["display"] = shown
-        facts |= {"pixel_aspect": Fraction(*shown) * Fraction(*seen[::-1])} if min(seen) > 0 else {}
-    return facts
+    aspect = Fraction(*shown) * Fraction(*seen[::-1]) if all(shown) and min(seen) > 0 else None
+    return facts | ({"pixel_aspect": aspect} if aspect else {})
 
 
 def write_display(path: Path, track: int, shown: tuple[int, int]) -> None:
