@@ -173,7 +173,7 @@ class Report:
         """Take in an engine's actions, and the noise of a clip's lanes as it has found it."""
         self.method, self.weights = engine.settings.method, engine.weights.name
         self.device, self.precision = engine.device, engine.precision
-        self.given_back = engine.contract.returned.share
+        self.given_back = engine.contract.given_back
         self.note(*engine.found.noted(info))
         self.noise = tuple(starmap(LaneNoise.of, engine.found.noises(info)))
 

@@ -267,7 +267,7 @@ class Run:
                 console.note(f"noise{of}: {noise_words(model, layout.levels)}")
             found = {
                 "sigma": sigma_of(engine.found.noise), "notes": engine.found.aside.lines(),
-                "given_back": {"share": round(engine.contract.returned.share, 4)},
+                "given_back": {"share": round(engine.contract.given_back, 4)},
             }  # fmt: skip
         if ledger.damaged:
             console.warning(f"{self.info.name} is damaged: {'; '.join(ledger.damage())}")

@@ -28,7 +28,7 @@ import torch
 
 from f2rcli import __version__
 from f2rcli.engine.contract.memory import Memory
-from f2rcli.engine.contract.residual import Past, Returned
+from f2rcli.engine.contract.residual import Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import SeenLately
@@ -152,7 +152,7 @@ class RunState(NamedTuple):
     size: int  # bytes of these in the log
     ahead: list[str]  # digests of frames that were read and not restored yet
     streams: list[StreamState]
-    returned: Returned
+    sums: torch.Tensor  # see `Contract`
     aside: SetAside
 
     def save(self, path: Path) -> None:
@@ -176,8 +176,8 @@ class RunState(NamedTuple):
 
 # What a file of a state may hold beside tensors and plain values.
 KNOWN: list[Any] = [
-    Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, Returned,
-    RunState, SeenLately, SetAside, StreamState,
+    Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, RunState,
+    SeenLately, SetAside, StreamState,
 ]  # fmt: skip
 
 
@@ -315,7 +315,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
             if any(now != then for now, then in zip(self._sources, before.ahead, strict=False)):
                 raise StaleError
             # Not before: what is restored in sums was restored again, and counted.
-            self.engine.contract.returned, self.engine.found.aside = before.returned, before.aside
+            self.engine.contract.sums, self.engine.found.aside = before.sums, before.aside
         for done, frame in enumerate(frames, start=self.begun + 1):
             self._going = True
             if not self.given_up:
@@ -353,7 +353,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         self.log.write(sync=True)
         RunState(
             self.identity, self.log.frames, self.log.size, list(self._sources), streams,
-            engine.contract.returned, engine.found.aside,
+            engine.contract.sums, engine.found.aside,
         ).save(self._state)  # fmt: skip
         if not self.kept:
             self._announce()

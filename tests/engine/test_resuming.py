@@ -186,7 +186,7 @@ def test_what_is_counted_of_frames_that_are_restored_again_counts_once(tmp_path)
     record, restored = begun(tmp_path, frames)
     assert record.begun == 17
     assert len(list(restored)) == len(frames)
-    shares = (engine.contract.returned.share for engine in (record.engine, whole))
+    shares = (engine.contract.given_back for engine in (record.engine, whole))
     assert next(shares) == pytest.approx(next(shares), rel=1e-4)
 
 

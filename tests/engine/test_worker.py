@@ -45,7 +45,7 @@ def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
         for plane, other in zip(a.planes, b.planes, strict=True):
             np.testing.assert_array_equal(plane, other)
     assert one.found.noise == two.found.noise
-    assert one.contract.returned.share == two.contract.returned.share
+    assert one.contract.given_back == two.contract.given_back
 
 
 def test_an_error_of_networks_comes_after_earlier_frames(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ smoothed; no band, place or brightness loses more than its noise; still things c
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -72,17 +71,8 @@ class FrameContext:
     rough: bool = False  # whether codes are coarse beside what is left of a stack's noise
 
 
-class _Near(NamedTuple):
-    """A frame beside the centre: its groups, and the flow into it (1, H, W, 2) where known."""
-
-    groups: Groups
-    flow: tuple[Tensor, ...]
-
-
-class _Allowed(NamedTuple):
-    changes: Groups
-    memory: Memory
-    sums: Tensor  # (2,): energies of what was taken out, and of what of it goes back
+# A frame beside the centre: its groups, and the flow into it (1, H, W, 2) where known.
+Near = tuple[Groups, list[Tensor]]
 
 
 class Contract:
@@ -91,7 +81,15 @@ class Contract:
     def __init__(self, store: PlanesStore, settings: EngineSettings, slack: Tolerance) -> None:
         """slack: the clips' tolerance."""
         self._store, self._settings, self._slack = store, settings, slack
-        self.returned = Returned()
+        # Energies over a run of what methods took out, and of what of it went back: where they are
+        # made, until somebody reads them.
+        self.sums = torch.zeros(2)
+
+    @property
+    def given_back(self) -> float:
+        """The share of what methods removed that went back, 0..1: of energies, so of variance."""
+        taken, back = self.sums.tolist()
+        return min(back / taken, 1.0) if taken > 0 else 0.0
 
     def watch(self, frame: Frame, context: FrameContext) -> None:
         """Let the past learn of the next frame."""
@@ -151,17 +149,19 @@ class Contract:
         """The part of a change of groups that the noise allows; the past learns the result."""
         groups, terms, law, known = self._known(frame, context)
         near = [
-            _Near(self._store.groups(one), () if flow is None else (flow.to(groups[0].device),))
+            (self._store.groups(one), [] if flow is None else [flow.to(groups[0].device)])
             for one, flow in zip(context.frames, context.flows, strict=True)
         ]
         shares = context.past.shares
         tables = [] if shares is None else shares.tables(terms, groups[0])
         work, name = partial(_allowed, terms), ("contract", terms)
-        done: _Allowed = self._store.graphs(name, work, groups, change, law, near, tables, known)
+        changes, memory, sums = self._store.graphs(
+            name, work, groups, change, law, near, tables, known
+        )
         if known.means:
-            context.past.memory = done.memory
-        self.returned.add(done.sums)
-        return done.changes
+            context.past.memory = memory
+        self.sums = self.sums.to(sums.device) + sums
+        return list(changes)
 
 
 def _watched(
@@ -182,10 +182,11 @@ def _allowed(
     groups: Groups,
     change: Groups,
     law: Law,
-    near: Sequence[_Near],
+    near: Sequence[Near],
     tables: Groups,
     memory: Memory,
-) -> _Allowed:
+) -> tuple[Groups, Memory, Tensor]:
+    """The changes that are allowed, the memory with them, and this frame's part of the sums."""
     removed = [-one for one in change]
     if tables:
         variances = variances_by(law, without(groups, removed), terms)
@@ -227,19 +228,17 @@ def _allowed(
         again = terms.tolerance.lasting or terms.tolerance.repeats > 1
         proved = [] if again else [*memory.results, *results][-AHEAD * len(groups) :]
         memory = memory._replace(removed=means, ages=ages, results=proved)
-    return _Allowed(changes, memory, sums)
+    return changes, memory, sums
 
 
-def _quiet(groups: Groups, near: Sequence[_Near], terms: Terms) -> Groups:
+def _quiet(groups: Groups, near: Sequence[Near], terms: Terms) -> Groups:
     """What changes around every sample, see `changing`; nothing where no frame is beside."""
     if not near:
         return []
     sizes = {tuple(group.shape[-2:]) for group in groups}
-    moves = {
-        size: [landed(one.flow[0], size) if one.flow else None for one in near] for size in sizes
-    }
+    moves = {size: [landed(flow[0], size) if flow else None for _, flow in near] for size in sizes}
     return [
-        changing(group, [one.groups[kind] for one in near], moves[tuple(group.shape[-2:])], terms)
+        changing(group, [there[kind] for there, _ in near], moves[tuple(group.shape[-2:])], terms)
         for kind, group in enumerate(groups)
     ]
 
@@ -277,24 +276,6 @@ def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) ->
     if terms.chroma:
         return [removed[0], groups[1] - calm]
     return [groups[0] - torch.stack(mixed(ROTATION.T, [*luma, *calm]))]
-
-
-class Returned:
-    """The share of what a method removed that the contract gave back, over a run: of energies, so
-    of variance. Sums stay where they are made until somebody reads them."""
-
-    def __init__(self) -> None:
-        self._sums = torch.zeros(2)  # taken, back
-
-    def add(self, sums: Tensor) -> None:
-        """Take in a frame's energies (2,)."""
-        self._sums = self._sums.to(sums.device) + sums
-
-    @property
-    def share(self) -> float:
-        """Energy given back over energy taken out, 0..1; 0 if nothing was taken."""
-        taken, back = self._sums.tolist()
-        return min(back / taken, 1.0) if taken > 0 else 0.0
 
 
 # --- The means of sensor values stay: brightness is what is measured in them ---------------------
