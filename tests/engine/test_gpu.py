@@ -141,8 +141,8 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.mark.parametrize("sigma", [6.0, None], ids=["told", "measured"])
 def test_a_frame_goes_up_and_comes_down_once(gpu: PretendGpu, sigma: float | None) -> None:
-    """Once the first result is proved. What is asked for are flags, such as whether a shot ends. Of
-    noise that was measured, the host looks at frames beside each other, and nothing moves."""
+    """Once the first result is proved. What is asked for are flags. Of noise that was measured, the
+    host looks at frames beside each other, and nothing moves."""
     rng = np.random.default_rng(0)
     clean = clean_clip(12, height=32, width=48)
     frames = [_coded(picture, YUV420) for picture in clean + rng.normal(0, 0.02, clean.shape)]
@@ -156,7 +156,9 @@ def test_a_frame_goes_up_and_comes_down_once(gpu: PretendGpu, sigma: float | Non
         planes = [move for move in moves if move.dtype is torch.uint8]
         assert sorted(move.way for move in planes) == ["down", "up"]
         assert all(move.elements == samples for move in planes)
-        others = [move for move in moves if move not in planes]
+        looks = [one for one in moves if (one.way, one.elements) == ("down", 18 * 32)]
+        assert len(looks) == 1  # a thumbnail, by which the host tells a cut
+        others = [move for move in moves if move not in planes + looks]
         law = sum(move.elements for move in others if move.way == "up")
         assert law <= (0 if sigma else 3 * KNOTS)  # numbers, where a law is held to its ceiling
         assert sum(move.elements for move in others) - law <= 10
