@@ -40,16 +40,17 @@ SITINGS = {
 }  # fmt: skip
 
 
-def filtered(picture: av.VideoFrame, name: str, arguments: str = "") -> av.VideoFrame:
-    """A picture through one of FFmpeg's filters that gives one for each."""
-    graph = av.filter.Graph()
+def filtered(name: str, arguments: str, *pictures: av.VideoFrame) -> list[av.VideoFrame]:
+    """Pictures of one size and format through one of FFmpeg's filters that gives one for each."""
+    graph, first = av.filter.Graph(), pictures[0]
     source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format,
-        time_base=picture.time_base or Fraction(1, 1000),
+        width=first.width, height=first.height, format=first.format,
+        time_base=first.time_base or Fraction(1, 1000),
     )  # fmt: skip
     graph.link_nodes(source, graph.add(name, arguments), graph.add("buffersink")).configure()
-    graph.vpush(picture)
-    return graph.vpull()
+    for picture in (*pictures, None):  # None ends what a filter keeps back
+        graph.vpush(picture)
+    return [graph.vpull() for _ in pictures]
 
 
 @contextmanager
@@ -207,9 +208,9 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     if form.samples.family is Family.RGB and min(part.bits for part in frame.format.components) < 8:
         frame = frame.reformat(format="rgb24")  # which is exact, and straight to planes is not
     if form.planar != form.name:
-        frame = filtered(frame, "format", form.planar)
+        frame = filtered("format", form.planar, frame)[0]
     elif frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
-        frame = filtered(frame, "copy")
+        frame = filtered("copy", "", frame)[0]
     kind = np.float32 if form.samples.bits == 32 else None  # halves become singles
     return form, tuple(np.array(plane, dtype=kind, order="C") for plane in _samples(frame, form))
 
@@ -233,7 +234,7 @@ def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
         samples[:] = plane
     # By a graph, whose pictures begin where FFmpeg's code for this processor wants them: of PyAV's
     # own, widths like 34 had eight samples of luma overwritten, one time in thirty.
-    return frame if form.planar == form.name else filtered(frame, "format", form.name)
+    return frame if form.planar == form.name else filtered("format", form.name, frame)[0]
 
 
 def fits(layout: PlaneLayout, other: PlaneLayout) -> bool:

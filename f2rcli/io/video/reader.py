@@ -31,6 +31,7 @@ from f2rcli.io.video.source import (
     is_cover,
     open_source,
     picture_facts,
+    scan_of,
 )
 from f2rcli.io.video.streams import SidePackets, stream_facts
 from f2rcli.units import count
@@ -320,6 +321,8 @@ class VideoReader(Reader):
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
         single_fields = flagged and family_of(stream) == "hevc"
         flagged = flagged and not single_fields
+        auto = self.options.fields == "auto" and not single_fields
+        scan = scan_of([p.frame for p in pictures if p.frame is not None]) if auto else ""
         codec, pixels = stream.codec_context.codec, read_planes(first)[0]
         by_codec = stream.codec_context.field_order not in _BOTTOM_FIRST
         layout, assumed = pixels.layout_tagged(facts.colour, first.height)
@@ -331,6 +334,10 @@ class VideoReader(Reader):
             f"{len(videos)} video streams: only #{stream.index} is denoised": len(videos) > 1,
             "the clip is flagged interlaced but treated as progressive, as requested":
                 flagged and self.options.fields == "off",
+            "looks interlaced, but is not flagged so: fields='on' would denoise its fields apart":
+                scan in ("tff", "bff") and not flagged,
+            "is flagged interlaced, but looks progressive: fields='off' would denoise whole frames":
+                scan == "progressive" and flagged,
             "every picture is one field; fields are denoised as they follow each other":
                 single_fields,
         }  # fmt: skip
@@ -435,7 +442,10 @@ class VideoReader(Reader):
         elif end is not None and end - read > slack + 2 * self._tick:
             promised, came = float(end - self._first_time), float(read - self._first_time)
             frames = max(1, round((end - read) / step))
-            ledger.missing_frames += frames
             start = _UNREFERRED in ledger.remarks  # from where its clock and that duration count
             about = f"about {count(frames)} missing {'at the start' if start else 'at the end'}"
+            if start and what is not None:  # recordings of a broadcast begin anywhere
+                ledger.remark(about)
+                return
+            ledger.missing_frames += frames
             ledger.fault(f"{by} promises {promised:.2f} s, {came:.2f} s were read: {about}")

@@ -5,7 +5,7 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -239,9 +239,9 @@ class SourceMetadata:
 def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
     """What a decoded picture states, much of which PyAV has no property for."""
     with overheard(av.logging.INFO) as lines:
-        filtered(frame, "showinfo", "checksum=0")  # the only way to siting and fields
+        filtered("showinfo", "checksum=0", frame)  # the only way to siting and fields
     shown = "".join(text for _, _, text in lines)
-    frame = filtered(frame, "sidedata", "mode=delete:type=ICC_PROFILE")  # see `side_data`
+    (frame,) = filtered("sidedata", "mode=delete:type=ICC_PROFILE", frame)  # see `side_data`
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
@@ -254,6 +254,18 @@ def picture_facts(frame: av.VideoFrame) -> SourceMetadata:
         extras=tuple(dict.fromkeys([*extras, *[_PROFILE] * (_PROFILE in shown)])),
         stereo=_numbers(frame, Type.STEREO3D, "<2i"),
     )  # fmt: skip
+
+
+def scan_of(pictures: Sequence[av.VideoFrame]) -> str:
+    """How most of a clip's first pictures were scanned, and no other of them in another way, as
+    FFmpeg's `idet` sees it: "tff", "bff" or "progressive"; "" where nothing moves."""
+    forms = {(one.format.name, one.width, one.height) for one in pictures}
+    if len(forms) > 1 or not min(forms)[0].startswith("yuv"):  # of some others it aborts
+        return ""
+    seen = [one.metadata for one in filtered("idet", "", *pictures)]
+    kinds = [said.get("lavfi.idet.multiple.current_frame", "undetermined") for said in seen]
+    sure = [kind for kind in kinds if kind != "undetermined"]
+    return sure[0] if 2 * len(sure) > len(kinds) and len({*sure}) == 1 else ""
 
 
 def _mastering(frame: av.VideoFrame) -> Mastering | None:

@@ -273,7 +273,7 @@ class VideoWriter(Writer):
         picture = make_frame(converted(frame, setup.coding), setup.form)
         if self.reader.info.interlaced:  # which a filter alone can flag
             order = "tff" if self.reader.info.top_field_first else "bff"
-            picture = filtered(picture, "setfield", order)
+            (picture,) = filtered("setfield", order, picture)
         scale = frame.time_base / self._tick
         pts, duration = (round((ticks or 0) * scale) for ticks in (frame.pts, frame.duration))
         if self._lengths and pts <= self._last:
