@@ -6,10 +6,12 @@ says counts as far as it differs from the start by more than chance. Only the st
 look are remembered, so that an excerpt has the noise of the whole run.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from f2rcli.engine.contract.residual import cost_of_codes
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import Opening, into, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
-from f2rcli.frames import Frame, PlaneLayout, is_even
+from f2rcli.frames import Floats, Frame, PlaneLayout, is_even
 from f2rcli.models.flow import Flow
 from f2rcli.noise.coding import Compression, compression_of, together
 from f2rcli.noise.estimate import shows_noise
@@ -51,7 +53,9 @@ class SeenLately(NamedTuple):
     now: PlaneNoise | None = None  # of noise, in this shot; None: as at the start
     compression: Compression | None = None  # a codec's errors
     era: int = 0  # how often they were looked at; one look serves LOOK_EVERY frames
-    grain: float = 0.0  # of the frame whose noise was looked at last, see `grain`
+    # Grain of the frames that were looked at since, see `grain`, and what they showed: between
+    # frames that a codec encodes in another way, noise goes up and down.
+    looks: tuple[tuple[float, PlaneNoise], ...] = ()
 
 
 class NoiseTracker:
@@ -216,21 +220,39 @@ class NoiseTracker:
     ) -> bool:
         """Whether the noise is looked at in a frame; begins: whether a shot does there; opened:
         whether that is the shot of the opening, which told more than a frame beside one other,
-        unless they differ; it may not be that of a sensor's light. grains: see `look`."""
+        unless they differ; it may not be that of a sensor's light. grains: see `look`. The noise of
+        one that was looked at counts for those as grainy."""
         grain, opened = grains[0], opened and not self.sensor and as_grainy(*grains[:2])
         if begins:
-            now = self.start.planes if opened else None
-            self.lately = self.lately._replace(now=now, grain=grain)
+            self.lately = self.lately._replace(now=None, looks=())
         if opened:
+            self._seen(grain, self.start.planes)
+        if opened or self.declared or (self.sensor and self.start.even is None):
             return False
-        changed = self.lately.now is None or not as_grainy(grain, self.lately.grain)
-        unseen = self.sensor and self.start.even is None
-        return not (self.declared or unseen) and (changed or index % LOOK_EVERY == 0)
+        if index % LOOK_EVERY == 0:
+            self.lately = self.lately._replace(looks=())
+        alike = [noise for other, noise in self.lately.looks if as_grainy(grain, other)]
+        if alike:
+            self.lately = self.lately._replace(now=alike[0])
+        return not alike
+
+    def _seen(self, grain: float, noise: PlaneNoise) -> None:
+        looks = (grain, noise), *self.lately.looks
+        self.lately = self.lately._replace(now=noise, looks=looks)
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
-        """Whether networks that were told one noise are to be told another."""
-        low, high = sorted(mean_sigma8(self.of_picture(told)) for told in (before, now))
-        return before.places != now.places or high > TOLD_WRONGLY * low
+        """Whether networks that were told one noise are to be told another, over the picture."""
+        apart = np.log(np.divide(*(self._by_place(told) + 1e-9 for told in (before, now))))
+        return float(np.square(apart).mean()) > math.log(TOLD_WRONGLY) ** 2
+
+    def _by_place(self, told: PlaneNoise) -> Floats:
+        """The sigma that is shown, place by place (R, C), of 255: of all planes together."""
+        power = np.square(np.array(told.model.sigma))[:, None, None]
+        if told.places:
+            power = power * np.square(np.array(told.places))
+        power = power.sum(0)
+        whole = mean_sigma8(self.of_picture(told))
+        return np.asarray(whole * np.sqrt(power / max(power.mean(), 1e-12)))
 
     def look(
         self, frames: Sequence[Frame], flows: Sequence[Flow | None], grains: Sequence[float], *,
@@ -254,7 +276,7 @@ class NoiseTracker:
         about = {"coded": self.engine.coded, "counts": even is not None}
         whole = begins and even is None
         now = followed(start, shown, flows, grains, unsure=unsure, whole=whole, **about)
-        self.lately = self.lately._replace(now=now, grain=grains[0])
+        self._seen(grains[0], now)
 
     def by_now(self, frame: Frame) -> PlaneNoise:
         """The noise of a frame's planes, as seen lately, with the codec's errors that it has."""

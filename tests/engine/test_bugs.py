@@ -43,9 +43,7 @@ def test_one_number_is_told_of_a_run_whose_codec_rounds_more_later(coarse_alone:
 
 
 @pytest.mark.parametrize("layout", [REAL, noisy_clip(1)[0].layout])
-def test_networks_that_give_no_number_end_a_run_of_pictures_of_any_kind(
-    layout: PlaneLayout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_number_ends_a_run(layout: PlaneLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = noisy_clip(3, height=24, width=32)
     if layout is REAL:
         frames = [

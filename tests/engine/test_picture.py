@@ -9,11 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 import f2rcli
 from f2rcli import weights
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.io import open_reader
+from f2rcli.models.planar import CoarseNet
 from tests.fidelity import footage
 from tests.fidelity.footage import Clip, psnr
 
@@ -150,6 +152,13 @@ def test_noise_goes_where_it_is_by_as_much_as_if_it_were_everywhere(tmp_path: Pa
     # a shot with other noise goes by its own
     assert psnr(done["late"][7:][right], light[right]) > psnr(first[right], light[right]) - 0.3
     assert psnr(second, light[::-1]) > psnr(done["even"], light[::-1]) - 0.3
+
+
+def test_frames_are_prepared_once_though_a_codec_leaves_each_another_noise(tmp_path: Path) -> None:
+    noisy = half_noisy(footage.leaves(192, 256, 16, seed=1), 30, 12)
+    path, seen = footage.write(tmp_path / "coded.mkv", noisy, "libx264", crf="26"), []
+    with register_module_forward_pre_hook(lambda module, _: seen.append(type(module))):
+        assert len(luma_of(path)) == seen.count(CoarseNet) == 16
 
 
 def test_noise_in_a_window_of_a_still_graphic_goes_and_the_graphic_stays(tmp_path: Path) -> None:

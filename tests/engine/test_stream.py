@@ -273,9 +273,7 @@ def test_fields_are_restored_apart() -> None:
 
 
 @pytest.mark.parametrize(("height", "interlaced"), [(24, False), (48, True)])
-def test_colours_of_fewer_rows_than_noise_is_looked_for_in_are_restored_all_the_same(
-    height: int, *, interlaced: bool
-) -> None:
+def test_colours_of_few_rows_are_restored_all_the_same(height: int, *, interlaced: bool) -> None:
     layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1))
     frames = [
         replace(one, layout=layout, planes=(luma, *(plane[::2, ::2] for plane in colours)))

@@ -34,9 +34,7 @@ def workers() -> list[str]:
 
 
 @pytest.mark.parametrize("sigma", [None, 5.0])  # measured; so weak that shares are learnt
-def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
-    monkeypatch: pytest.MonkeyPatch, sigma: float | None
-) -> None:
+def test_bytes_are_one_threads(monkeypatch: pytest.MonkeyPatch, sigma: float | None) -> None:
     first = noisy_clip(6, seed=0, **SMALL)
     frames = [*first, first[-1], *noisy_clip(2, seed=9, **SMALL)]
     one, two = (engine_for(frames, threads=threads, sigma=sigma) for threads in (1, 2))
