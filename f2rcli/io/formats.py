@@ -19,9 +19,9 @@ STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {".nd2", ".czi", ".lif", ZARR, *HDF5, *
 TARGET_STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {ZARR}
 # What people bring and f2r does not read: refused by name, with a way, and not as damaged videos.
 _EXPORT = "Export it as OME-TIFF, for example with Fiji's Bio-Formats."
-UNREAD = dict.fromkeys(
-    (".ims", ".lof", ".mrc", ".oib", ".oif", ".oir", ".sld", ".vsi", ".xlef"), _EXPORT
-) | {
+_MADE = ".dcimg .ics .ims .lof .mrc .ndpi .nrrd .oib .oif .oir .sif .sld .spe .svs .vsi .xlef .zvi"
+UNREAD = dict.fromkeys(_MADE.split(), _EXPORT) | {
+    **dict.fromkeys((".npy", ".npz"), "Pass the array to f2rcli.denoise, or make it an OME-TIFF."),
     ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
     **dict.fromkeys((".heic", ".heif", ".hif"), "Make it a PNG first: ImageMagick does."),
     ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
