@@ -67,12 +67,11 @@ class Ledger:
         return self.damage() + self.remarks
 
     def damage(self) -> list[str]:
-        counts = []
-        if self.corrupt:
-            counts.append(f"{count(self.corrupt)} decoded with errors")
-        if self.held:
-            counts.append(f"{count(self.held)} could not be decoded; a frame beside is held")
-        return counts + self.faults
+        counts = {
+            f"{count(self.corrupt)} decoded with errors": self.corrupt,
+            f"{count(self.held)} could not be decoded; a frame beside is held": self.held,
+        }
+        return [line for line, number in counts.items() if number] + self.faults
 
 
 # --- Options, readers, plans, writers and receipts ------------------------------------------------

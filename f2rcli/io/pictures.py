@@ -207,14 +207,12 @@ class ImageReader(SequenceReader):
         return Frame(planes=planes, layout=first.layout)
 
     def describe(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "index": 0, "kind": "video", "codec": self.metadata.family, "denoised": True,
-                "width": self.info.width, "height": self.info.height, "frames": len(self.files),
-                "pixel_format": self.metadata.pix_fmt, "bits": self.info.layout.bits,
-                "first": self.files[0].name, "last": self.files[-1].name,
-            }
-        ]  # fmt: skip
+        return [{
+            "index": 0, "kind": "video", "codec": self.metadata.family, "denoised": True,
+            "width": self.info.width, "height": self.info.height, "frames": len(self.files),
+            "pixel_format": self.metadata.pix_fmt, "bits": self.info.layout.bits,
+            "first": self.files[0].name, "last": self.files[-1].name,
+        }]  # fmt: skip
 
 
 # --- Writing, all pictures or none ---------------------------------------------------------------

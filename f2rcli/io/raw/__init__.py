@@ -95,19 +95,17 @@ class RawReader(SequenceReader):
 
     def describe(self) -> list[dict[str, Any]]:
         first, mosaic = self.first, self.first.mosaic
-        return [
-            {
-                "index": 0, "kind": "raw", "codec": first.path.suffix.lower()[1:], "denoised": True,
-                "camera": first.tags.camera or None, "iso": first.iso,
-                "frames": len(self.files), "cfa": mosaic.pattern or "none",
-                "black": [f"{v:g}" for v in mosaic.black], "white": f"{mosaic.white[0]:g}",
-                "sensor": f"{first.shape[1]}x{first.shape[0]}", "orientation": first.orientation,
-                "rotation": {3: 180, 6: 270, 8: 90}.get(first.orientation),
-                "white_balance": mosaic.balance and [round(v, 4) for v in mosaic.balance],
-                "noise_profile": first.noise and [v for pair in first.noise for v in pair],
-                "first": self.files[0].stem, "last": self.files[-1].stem,
-            }
-        ]  # fmt: skip
+        return [{
+            "index": 0, "kind": "raw", "codec": first.path.suffix.lower()[1:], "denoised": True,
+            "camera": first.tags.camera or None, "iso": first.iso, "frames": len(self.files),
+            "cfa": mosaic.pattern or "none", "black": [f"{v:g}" for v in mosaic.black],
+            "white": f"{mosaic.white[0]:g}", "sensor": f"{first.shape[1]}x{first.shape[0]}",
+            "orientation": first.orientation,
+            "rotation": {3: 180, 6: 270, 8: 90}.get(first.orientation),
+            "white_balance": mosaic.balance and [round(v, 4) for v in mosaic.balance],
+            "noise_profile": first.noise and [v for pair in first.noise for v in pair],
+            "first": self.files[0].stem, "last": self.files[-1].stem,
+        }]  # fmt: skip
 
 
 def _others(folder: Path) -> list[str]:

@@ -516,11 +516,8 @@ def _levels(exposure: Exposure) -> Directory:
     blacks = [mosaic.black[0]]
     if not exposure.gray:
         blacks = [mosaic.black[plane] for row in plane_colours(mosaic.pattern) for plane in row]
-    level: Entry = Type.RATIONAL, ratios(blacks, 256)
-    if all(black == int(black) for black in blacks):
-        level = Type.LONG, [int(v) for v in blacks]
     tags: Directory = {
-        50713: (Type.SHORT, (side, side)), 50714: level,
+        50713: (Type.SHORT, (side, side)), 50714: (Type.RATIONAL, ratios(blacks, 256)),
         50717: (Type.LONG, round(max(mosaic.white))),
     }  # fmt: skip
     if mosaic.pattern:

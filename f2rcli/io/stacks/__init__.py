@@ -20,16 +20,7 @@ from f2rcli.io.formats import ZARR
 from f2rcli.io.numbering import results_in, tell_results
 from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
 from f2rcli.io.stacks.output import Output, StackOutput, kind_of_output
-from f2rcli.io.stacks.stack import (
-    ALL,
-    ALONE,
-    UNNAMED,
-    Lane,
-    Series,
-    in_time,
-    lanes_of,
-    listed_series,
-)
+from f2rcli.io.stacks.stack import ALONE, UNNAMED, Lane, Series, in_time, lanes_of, listed_series
 from f2rcli.io.stacks.tiff import default_target, holds, open_stack
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
@@ -91,8 +82,8 @@ class StackReader(Reader):
 
     def _understood(self, series: Series) -> Series:
         """The series with its axes named; what is said of it. Raises InputError, UsageError."""
-        every, wanted = self.stack.series, self.options.series
-        unlike = len(every) > 1 and wanted is not None and wanted.casefold() == ALL
+        every = self.stack.series
+        unlike = len(self.chosen) > 1 and self.options.series is not None  # all of them
         try:
             self.stack.check(series.number)
             timed, note = in_time(series, self.options.axes, self.stack.name, unlike=unlike)
@@ -188,17 +179,14 @@ class StackReader(Reader):
                 self._remark(number, unreal_line(unreal))
 
     def describe(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "index": series.number, "kind": "stack", "codec": series.codec,
-                "title": series.name, "axes": series.axes, "shape": series.shape,
-                "samples": str(series.dtype), "container": self.stack.flavour,
-                "lanes": sum(lane.series == series.number for lane in self.lanes),
-                "pyramid": len(series.levels),
-                "interval": float(self.stack.interval(series.number) or 0) or None,
-            }
-            for series in self.series
-        ]  # fmt: skip
+        return [{
+            "index": series.number, "kind": "stack", "codec": series.codec,
+            "title": series.name, "axes": series.axes, "shape": series.shape,
+            "samples": str(series.dtype), "container": self.stack.flavour,
+            "lanes": sum(lane.series == series.number for lane in self.lanes),
+            "pyramid": len(series.levels),
+            "interval": float(self.stack.interval(series.number) or 0) or None,
+        } for series in self.series]  # fmt: skip
 
     def paths(self) -> list[Path]:
         return self.stack.paths

@@ -130,33 +130,16 @@ def _lif_metadata(one: Any, sizes: dict[str, int]) -> Metadata:
     element = one.xml_element
     steps = {axis: float(abs(values[1] - values[0])) * _MICROMETRES for axis in "ZYX"
              if len(values := one.coords.get(axis, ())) > 1}  # fmt: skip
-    stamps = _lif_stamps(one, sizes)
-    described = element.findall("./Data/Image/ImageDescription/Channels/*")
+    described, stamps = element.findall("./Data/Image/ImageDescription/Channels/*"), one.timestamps
     bits = max((int(number_of(one.get("Resolution")) or 0) for one in described), default=0)
     known = len(described) == sizes.get("C", 1)
     return Metadata(
         sizes=steps, interval=steady([float(time) for time in one.coords.get("T", [])]),
         bits=bits if 0 < bits < 8 * np.dtype(one.dtype).itemsize else None,
-        date=f"{stamps[0]}Z" if len(stamps) else "",
+        date="" if stamps is None or not len(stamps) else f"{np.datetime64(stamps[0], 'ms')}Z",
         channels=[_lif_channel(*pair) for pair in enumerate(described)] if known else [],
-        planes=_times((stamps - stamps[:1]) / np.timedelta64(1, "s")),
         own=ElementTree.tostring(element, encoding="unicode"),
     )  # fmt: skip
-
-
-def _times(seconds: Iterable[float]) -> list[Facts]:
-    return [{"DeltaT": float(time), "DeltaTUnit": "s"} for time in seconds]
-
-
-def _lif_stamps(one: Any, sizes: dict[str, int]) -> Any:
-    """A time per picture; none where there are others."""
-    outer = [n for axis, n in sizes.items() if axis != "S"][:-2]
-    stamps = one.timestamps
-    if stamps is None or len(stamps) != int(np.prod(outer, dtype=np.int64)):
-        return np.zeros(0, "datetime64[ms]")
-    stamps = np.asarray(stamps).astype("datetime64[ms]")
-    # Stamps come in the order of acquisition: the order of storage, if they never go back.
-    return stamps if (np.diff(stamps).astype(np.int64) >= 0).all() else stamps[:0]
 
 
 def _lif_channel(number: int, channel: Any) -> Facts:
@@ -328,7 +311,7 @@ def _czi_channel(channel: Any) -> Facts:
 def _czi_planes(sizes: dict[str, int], times: list[float], channels: list[Any]) -> list[Facts]:
     """Time and exposure of each picture, in the order of the axes."""
     exposures = [(number_of(one.findtext("ExposureTime")) or 0) * _NANOSECONDS for one in channels]
-    when = _times(times)
+    when: list[Facts] = [{"DeltaT": one, "DeltaTUnit": "s"} for one in times]
     how = [{"ExposureTime": one, "ExposureTimeUnit": "s"} if one > 0 else {} for one in exposures]
     if not any((*when, *how)):
         return []

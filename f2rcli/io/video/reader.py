@@ -13,26 +13,13 @@ from typing import Any
 
 import av
 
+import f2rcli.io.video.source as ffmpeg
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions, shown_name
 from f2rcli.io.sequence import trailing
 from f2rcli.io.video.decoder import MATROSKA, DecodedPicture, Decoder, first_steps8, step8
 from f2rcli.io.video.pixels import UNSPECIFIED, fits, read_planes
-from f2rcli.io.video.source import (
-    COMPLETE,
-    LATE_INDEX,
-    PIPE,
-    StandardInput,
-    choose_video,
-    ends_with,
-    family_of,
-    header_facts,
-    is_cover,
-    open_source,
-    picture_facts,
-    scan_of,
-)
 from f2rcli.io.video.streams import SidePackets, stream_facts
 from f2rcli.units import count
 
@@ -61,9 +48,9 @@ class VideoReader(Reader):
         self.ledger = Ledger(name=self.name)
         self.side = SidePackets()
         self._aspect: Fraction | None = None  # of a pixel, by the codec
-        self._piped = StandardInput() if self.source == PIPE else None
+        self._piped = ffmpeg.StandardInput() if self.source == ffmpeg.PIPE else None
         # A named pipe is no file: what is read of it once is missing later.
-        self._again = self.source != PIPE and Path(source).is_file()
+        self._again = self.source != ffmpeg.PIPE and Path(source).is_file()
         self._ahead: list[DecodedPicture] = []  # decoded; each is released when it is taken
         self._opened, self._elsewhere = ExitStack(), ExitStack()
         try:
@@ -76,8 +63,8 @@ class VideoReader(Reader):
 
     def _open(self, opened: ExitStack) -> None:
         """Open the source, at its beginning; `opened` will close it."""
-        self.container = opened.enter_context(open_source(self.source, self._piped))
-        self.stream = choose_video(self.container, self.name)
+        self.container = opened.enter_context(ffmpeg.open_source(self.source, self._piped))
+        self.stream = ffmpeg.choose_video(self.container, self.name)
         self._decoder = Decoder(self.container, self.stream, self.ledger, self.side.add)
         # Its threads log through Python; freed while one of them does, it would wait for that
         # thread and the thread for Python, for ever.
@@ -121,8 +108,8 @@ class VideoReader(Reader):
                 break
         if not pictures:
             reason = f" ({self.ledger.faults[0]})" if self.ledger.faults else ""
-            piped = self.source == PIPE and "mov" in self.container.format.name
-            hint = LATE_INDEX if piped else COMPLETE
+            piped = self.source == ffmpeg.PIPE and "mov" in self.container.format.name
+            hint = ffmpeg.LATE_INDEX if piped else ffmpeg.COMPLETE
             raise InputError(f"{self.name}: no picture could be decoded{reason}.", hint=hint)
         return pictures
 
@@ -301,7 +288,7 @@ class VideoReader(Reader):
         assert first is not None  # else none of them would be there
         if int(first.colorspace) == UNSPECIFIED:  # libvpx forgets what the container states
             first.colorspace = stream.codec_context.colorspace
-        facts = picture_facts(first)
+        facts = ffmpeg.picture_facts(first)
         size, path = (first.width, first.height), Path(self.source) if self._again else None
         known = stream.guessed_rate or stream.average_rate
         rate = Fraction(known) if known else None  # newer PyAV has rationals of its own
@@ -319,14 +306,14 @@ class VideoReader(Reader):
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         flagged = 2 * fields >= len(pictures)
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
-        single_fields = flagged and family_of(stream) == "hevc"
+        single_fields = flagged and ffmpeg.family_of(stream) == "hevc"
         flagged = flagged and not single_fields
         auto = self.options.fields == "auto" and not single_fields
-        scan = scan_of([p.frame for p in pictures if p.frame is not None]) if auto else ""
+        scan = ffmpeg.scan_of([p.frame for p in pictures if p.frame is not None]) if auto else ""
         codec, pixels = stream.codec_context.codec, read_planes(first)[0]
         by_codec = stream.codec_context.field_order not in _BOTTOM_FIRST
         layout, assumed = pixels.layout_tagged(facts.colour, first.height)
-        videos = [s for s in self.container.streams.video if not is_cover(s)]
+        videos = [s for s in self.container.streams.video if not ffmpeg.is_cover(s)]
         notes = {
             assumed or "": assumed is not None,
             f"the file has no time stamps; {float(1 / self._tick):g} frames/s assumed":
@@ -354,14 +341,14 @@ class VideoReader(Reader):
             notes=tuple(note for note, true in notes.items() if true),
         )  # fmt: skip
         said = replace(
-            facts, container=form, family=family_of(stream), stream=stream,
+            facts, container=form, family=ffmpeg.family_of(stream), stream=stream,
             profile=str(stream.codec_context.profile or ""), single_fields=single_fields,
             pixel_aspect=stream.sample_aspect_ratio or facts.pixel_aspect,
             container_tags=dict(self.container.metadata),
             chapters=tuple(self.container.chapters()),
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )  # fmt: skip
-        self.metadata = replace(said, **header_facts(path, form, stream.index, size))
+        self.metadata = replace(said, **ffmpeg.header_facts(path, form, stream.index, size))
         self._rotation = first.rotation or None
 
     def describe(self) -> list[dict[str, Any]]:
@@ -382,7 +369,7 @@ class VideoReader(Reader):
         return [stream_facts(s, own if s.index == denoised else {}) for s in self.container.streams]
 
     def paths(self) -> list[Path]:
-        return [] if self.source == PIPE else [Path(self.source)]
+        return [] if self.source == ffmpeg.PIPE else [Path(self.source)]
 
     def close(self) -> None:
         self._ahead = []
@@ -415,7 +402,7 @@ class VideoReader(Reader):
         if what is not None:
             missing = f"more may be missing after {last:.2f} s"
             ledger.remark(f"{what} does not say where it ends: {missing}")
-        elif trailer is not None and not ends_with(Path(self.source), trailer):
+        elif trailer is not None and not ffmpeg.ends_with(Path(self.source), trailer):
             ledger.fault(f"it breaks off after {last:.2f} s")
         if form == "yuv4mpegpipe" and (self._piped or self._again):
             size, read_to = decoder.read_to

@@ -265,13 +265,12 @@ def plan_streams(
     for stream in source.others:
         if _rebuilt(source, container, stream):
             continue
-        plan, reason = SideStream(stream=stream), None
-        if stream.type == "audio" and encoder and not container.only_pictures:
-            _check_sound(container, stream, encoder, f"audio_codec={codec!r}")
-            plan.encoder = encoder
-        else:
-            reason = refusal(container, stream)
+        plan = SideStream(stream=stream, encoder=encoder if stream.type == "audio" else "")
+        reason = refusal(container, stream, plan.encoder)
         if reason is not None:
+            if plan.encoder and not container.only_pictures:
+                hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
+                raise UsageError(f"audio_codec={codec!r}: {reason}.", hint=hint)
             if not container.only_pictures and not options.copy_only:
                 _refuse(container, stream)
             fates.append((stream_line(stream), reason))
@@ -303,18 +302,6 @@ def _refuse(container: Container, stream: Stream) -> None:
         raise UsageError(f"f2r cannot copy {stream_line(stream)} into {container.name}.", hint=hint)
 
 
-def _check_sound(container: Container, stream: Stream, encoder: str, asked: str) -> None:
-    """Raise UsageError for an encoder that a stream of sound cannot be sent through."""
-    if stream.codec_context is None:
-        why, hint = f"FFmpeg has no decoder for {stream_line(stream)}", "Leave it out."
-        raise UsageError(f"{asked}: {why}.", hint=hint)
-    name = av.Codec(encoder, "w").canonical_name
-    fits = name in container.only.get("audio", (name,))
-    if not fits or not _takes(container, lambda trial: trial.add_stream(encoder)):
-        hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
-        raise UsageError(f"{asked}: {container.name} cannot hold it.", hint=hint)
-
-
 def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
     """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
     if stream.type != "data" or not container.described:
@@ -325,11 +312,19 @@ def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bo
     return "timecode" in stream.metadata or (chapters > 0 and stream.frames == chapters)
 
 
-def refusal(container: Container, stream: Stream) -> str | None:
-    """The reason why a container cannot take a stream as it is; None if it can."""
+def refusal(container: Container, stream: Stream, encoder: str = "") -> str | None:
+    """The reason why a container cannot take a stream as it is, or sound as encoded; None if it
+    can."""
     family = family_of(stream)
     if container.only_pictures:
         return "it holds one picture stream and nothing else"
+    if encoder and stream.codec_context is None:
+        return f"FFmpeg has no decoder for {stream_line(stream)}"
+    if encoder:
+        name = av.Codec(encoder, "w").canonical_name
+        fits = name in container.only.get("audio", (name,))
+        fits = fits and _takes(container, lambda trial: trial.add_stream(encoder))
+        return None if fits else f"{container.name} cannot hold it"
     if is_cover(stream) and container.covers != "stream":
         return None if container.covers else f"{container.name} holds no cover art"
     if stream.type == "attachment" and container.covers != "attachment":

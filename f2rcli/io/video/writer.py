@@ -17,6 +17,7 @@ import av
 from av.container import OutputContainer
 from av.stream import Stream
 
+import f2rcli.io.video.streams as beside
 from f2rcli.errors import OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, shown_name
@@ -26,15 +27,6 @@ from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_sche
 from f2rcli.io.video.pixels import converted, filtered, make_frame, stays
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import PADDING, PIPE, STEREO, TOLERANT, ffmpeg_reason, write_display
-from f2rcli.io.video.streams import (
-    SidePackets,
-    SideStreams,
-    container_for,
-    described,
-    later,
-    plan_streams,
-    plan_tags,
-)
 from f2rcli.units import count
 
 _ERRORS = (av.FFmpegError, OSError)
@@ -47,14 +39,14 @@ _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg w
 
 def plan_video(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     source = reader.metadata
-    container = container_for(target, source.container, options.codec)
+    container = beside.container_for(target, source.container, options.codec)
     if target != PIPE:
         check_target(Path(target), reader.paths(), overwrite=options.overwrite)
     setup = choose_encoder(reader, container, options, piped=target == PIPE)
-    streams, fates = plan_streams(source, container, options)
+    streams, fates = beside.plan_streams(source, container, options)
     if isinstance(reader, VideoReader):  # whose first frame may be read before a writer is open
         reader.side.wanted = True
-    tags, container_options, more = plan_tags(source, container)
+    tags, container_options, more = beside.plan_tags(source, container)
     fates += [*more, *setup.fates()]
     if container.movie:  # without a time scale of their own, they round offsets and holds
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
@@ -90,7 +82,7 @@ class VideoWriter(Writer):
         self._first, self._last, self._end = 0, -1, 0
         self._lengths: set[int] = set()  # for which they are shown
         self._file: Y4mFile | None = None
-        self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
+        self._packets = reader.side if isinstance(reader, VideoReader) else beside.SidePackets()
         if plan.target != PIPE:
             self.part = PartFile(Path(plan.target), overwrite=plan.overwrite)
 
@@ -199,7 +191,8 @@ class VideoWriter(Writer):
             options["write_crc32"] = "0"  # of a header that will be changed
         url = "pipe:1" if self.part is None else f"file:{self.part.path}"
         if kind.only_pictures and self.source.pixel_aspect is not None:
-            self._file = Y4mFile(url, self.source.pixel_aspect)
+            place = 1 if self.part is None else self.part.path
+            self._file = Y4mFile(place, self.source.pixel_aspect)
         self._container = container = av.open(
             self._file or url, "w", format=kind.muxer, container_options=options
         )
@@ -207,7 +200,7 @@ class VideoWriter(Writer):
         provenance = self.plan.provenance_text()
         if provenance and kind.provenance:
             container.metadata[kind.provenance] = provenance
-        self._side = SideStreams(self._packets, container, kind)
+        self._side = beside.SideStreams(self._packets, container, kind)
         own = 0 if self.source.stream is None else self.source.stream.index
         self._side.add(plan for plan in streams if plan.stream.index < own)
         self._stream = self._add_video(container)
@@ -217,7 +210,7 @@ class VideoWriter(Writer):
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
         for said in (container.metadata, *(stream.metadata for stream in container.streams)):
             for key in {"timecode", "TIMECODE"} & {*said}:
-                said[key] = later(said[key], self._packets.shift, setup.rate)
+                said[key] = beside.later(said[key], self._packets.shift, setup.rate)
         self._side.attach()
 
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
@@ -243,7 +236,7 @@ class VideoWriter(Writer):
             self._encoder = context
         added.time_base = setup.time_base
         if self.source.stream is not None:
-            described(added, self.source.stream, container)
+            beside.described(added, self.source.stream, container)
         if not self.kind.holds_layout(STEREO, self.source.stereo):
             added.metadata.pop("stereo_mode", None)  # WebM refuses others
         if setup.display is not None:  # takes its place
@@ -313,15 +306,12 @@ class VideoWriter(Writer):
 class Y4mFile(io.BufferedWriter):
     """A y4m file or pipe, whose header gets the shape of pixels: PyAV has no call for it."""
 
-    def __init__(self, url: str, aspect: Fraction) -> None:
-        piped = url == "pipe:1"
-        super().__init__(io.FileIO(1 if piped else url.removeprefix("file:"), "wb", not piped))
+    def __init__(self, place: int | Path, aspect: Fraction) -> None:
+        super().__init__(io.FileIO(place, "wb", closefd=place != 1))
         self._aspect = f" A{aspect.numerator}:{aspect.denominator}".encode()
 
     def write(self, data: Any) -> int:
         """Write; the header is in what comes first."""
-        whole = bytes(data)
-        if self._aspect:
-            whole, self._aspect = whole.replace(b" A0:0", self._aspect, 1), b""
-        super().write(whole)
+        super().write(bytes(data).replace(b" A0:0", self._aspect, 1) if self._aspect else data)
+        self._aspect = b""
         return len(data)
