@@ -75,8 +75,6 @@ class Ledger:
 
 
 # --- Options, readers, plans, writers and receipts ------------------------------------------------
-
-
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
 _MARK = '{"f2r": '  # what a file's provenance begins with
 _SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s

@@ -64,8 +64,6 @@ def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> Outp
 
 
 # --- What libraries raise on damaged files --------------------------------------------------------
-
-
 class refusals(AbstractContextManager[object]):
     """Turn what a library raises in the block into InputError about `name`: damaged files make them
     raise anything. An error that a line of f2r itself raises is a mistake in f2r, or in its way to
@@ -113,8 +111,6 @@ def quiet(library: str = "tifffile") -> Iterator[None]:
 
 
 # --- Locks: one process at a time writes a target, works in a folder or on a clip -----------------
-
-
 RENAMES_OPEN = os.name == "posix"  # Windows neither renames nor removes a file that is open
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
@@ -175,8 +171,6 @@ def check_not_empty(path: Path) -> None:
 
 
 # --- SHA-256 of files and folders -----------------------------------------------------------------
-
-
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex. Raises OSError."""
     with path.open("rb") as file:
@@ -194,8 +188,6 @@ def digest(path: Path) -> str:
 
 
 # --- Targets: where the output goes by default, and whether it may be written there ---------------
-
-
 def with_a_name(place: str | Path) -> str | Path:
     """A path that ends in a name: the folders "." and ".." have none to be called by."""
     path = Path(place)
@@ -274,8 +266,6 @@ def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwr
 
 
 # --- Part files and folders beside a target, renamed onto it at the very end ----------------------
-
-
 FORGOTTEN = 86_400  # seconds without a write, after which a temporary file is nobody's
 
 

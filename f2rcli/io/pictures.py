@@ -67,8 +67,6 @@ def default_target(source: Path) -> Path:
 
 
 # --- Files, and what PNG and JPEG state ----------------------------------------------------------
-
-
 def find_pictures(source: str) -> list[Path]:
     """The files of a sequence in order; see `clip_files`. Raises InputError for names that count
     more than time, too: such pictures are no neighbours."""
@@ -151,8 +149,6 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 # --- Reading -------------------------------------------------------------------------------------
-
-
 def decode_picture(path: Path) -> av.VideoFrame:
     """The picture of a file, by a decoder of its own: FFmpeg's of PNG takes a second file for the
     next frame of an animation and adds it to the first. Raises InputError."""
@@ -216,8 +212,6 @@ class ImageReader(SequenceReader):
 
 
 # --- Writing, all pictures or none ---------------------------------------------------------------
-
-
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     folder, pattern, suffix = _places(reader, Path(target))
     options.refuse_encoding(f"{suffix} pictures", "pix_fmt")

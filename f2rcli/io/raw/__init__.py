@@ -24,8 +24,6 @@ from f2rcli.sensor import bayer_layout
 from f2rcli.units import count
 
 # --- Reading --------------------------------------------------------------------------------------
-
-
 BRACKETED = 1.5  # times; exposures of a burst that differ by less may be of changing light
 PROFILE_OFF = 2.0  # times, in standard deviations, that a NoiseProfile may be off to be believed
 
@@ -133,8 +131,6 @@ def check_belongs(exposure: Exposure, first: Exposure) -> None:
 
 
 # --- Writing --------------------------------------------------------------------------------------
-
-
 _EXIFTOOL = "exiftool -TagsFromFile SOURCE -ExifIFD:all -MakerNotes OUTPUT"
 
 

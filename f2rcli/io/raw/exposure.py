@@ -170,8 +170,6 @@ def packed(kind: int, value: Any) -> tuple[int, bytes]:
 
 
 # --- Metadata and samples, through LibRaw ---------------------------------------------------------
-
-
 Samples = NDArray[Any]  # (H, W) uint16 or uint8, the whole sensor, masked margins included
 
 # Dual ISO is a stop or more; the means of every other pair of rows of one exposure are the same.
@@ -408,8 +406,6 @@ def _no_bayer(name: str, what: str) -> InputError:
 
 
 # --- The file -------------------------------------------------------------------------------------
-
-
 PREVIEW = 1024  # pixels a side at most
 _COLOURS = "RGB"  # codes in CFAPattern
 _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ

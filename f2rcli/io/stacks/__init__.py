@@ -196,8 +196,6 @@ class StackReader(Reader):
 
 
 # --- Writing --------------------------------------------------------------------------------------
-
-
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     path, zarr = Path(target), Path(target).suffix.lower() == ZARR
     if not isinstance(reader, StackReader):

@@ -65,8 +65,6 @@ def refused(path: Path, what: str, hint: str) -> InputError:
 
 
 # --- Nikon ND2 ------------------------------------------------------------------------------------
-
-
 def nd2_images(file: Any, path: Path) -> list[Series]:
     """An image per position of an nd2.ND2File."""
     sizes = {str(axis): int(size) for axis, size in file.sizes.items()}
@@ -100,8 +98,6 @@ def _of_nd2(file: Any, xml: Callable[[], str], position: int, sizes: dict[str, i
 
 
 # --- Leica LIF ------------------------------------------------------------------------------------
-
-
 def lif_images(file: Any, path: Path) -> list[Series]:
     """An image per image of a liffile.LifFile, but for those of points, lines and other planes."""
     pictures = [one for one in file.images if {"Y", "X"} <= set(one.sizes)]

@@ -43,8 +43,6 @@ _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 
 
 # --- OME-Zarr -------------------------------------------------------------------------------------
-
-
 def is_zarr(path: Path) -> bool:
     """Whether a folder is a Zarr group or array, whatever its name."""
     return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
@@ -169,8 +167,6 @@ def _omero_channel(one: dict[str, Any]) -> Facts:
 
 
 # --- HDF5 -----------------------------------------------------------------------------------------
-
-
 def hdf5_images(file: Any, path: Path) -> list[Series]:
     """An image per array of pictures of an h5py.File."""
     every: list[Any] = []
@@ -240,8 +236,6 @@ def _array_metadata(array: Any) -> Metadata:
 
 
 # --- FITS -----------------------------------------------------------------------------------------
-
-
 def fits_images(file: Any, path: Path) -> list[Series]:
     """An image per array of pictures of astropy's HDUList."""
     found = [hdu for hdu in file if getattr(hdu, "is_image", False) and 2 <= len(hdu.shape) <= 4]
@@ -262,8 +256,6 @@ def _of_hdu(hdu: Any, number: int, path: Path) -> Series:
 
 
 # --- The table ------------------------------------------------------------------------------------
-
-
 class StackFormat(NamedTuple):
     """A format: its name, the package that reads it, and how."""
 

@@ -398,8 +398,6 @@ def _image_facts(said: Metadata) -> Facts:
 
 
 # --- OME-Zarr -------------------------------------------------------------------------------------
-
-
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
 _CHUNK = 1024  # pixels a side of a chunk at most
 _SMALLEST = 256  # pixels a side at most, of the last level

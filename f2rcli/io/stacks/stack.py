@@ -209,8 +209,6 @@ def lanes_along(pictures: Pictures, along: str) -> Iterator[Lane]:
 
 
 # --- The contract of their readers ----------------------------------------------------------------
-
-
 class Stack(ABC):
     """Files open for reading picture by picture, in any order: each is known by the number of its
     series and by its place among that series' pictures."""

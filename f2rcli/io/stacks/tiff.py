@@ -293,8 +293,6 @@ def resolution(page: Any) -> tuple[float, float] | None:
 
 
 # --- ScanImage: channels alternate page by page; then come frames of a slice, slices, volumes -----
-
-
 def _outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
     """Letters and sizes of the axes that count so many pages, slowest first."""
 
@@ -326,8 +324,6 @@ def _outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
 
 
 # --- Folders of pages, and folders that are one set -----------------------------------------------
-
-
 def tiff_files(folder: Path) -> list[Path]:
     """The TIFF files of a folder in natural order, without hidden ones."""
     return sorted(files_of(folder, TIFF), key=natural_key)

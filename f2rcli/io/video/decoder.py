@@ -87,8 +87,6 @@ def stated(lines: list[str]) -> float:
 
 
 # --- Packets --------------------------------------------------------------------------------------
-
-
 _HELD_BACK = 256  # more pictures than any decoder keeps, threads included
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)
 # Decoders that report damage only in their log, and how. They decode in the thread that asks them:

@@ -165,8 +165,6 @@ def family_of(stream: Stream) -> str:
 
 
 # --- What pictures state --------------------------------------------------------------------------
-
-
 SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
 _PROFILE = "ICC profile"  # FFmpeg's words
 DOLBY = "Dolby Vision metadata"
@@ -285,8 +283,6 @@ def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
 
 
 # --- What headers state beyond what FFmpeg hands on ----------------------------------------------
-
-
 # Of a track's name: DisplayWidth and DisplayHeight take 12 bytes, a Void at least 2.
 PADDING = " " * 16
 
@@ -318,8 +314,6 @@ def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]
 
 
 # --- Matroska -------------------------------------------------------------------------------------
-
-
 def _matroska_facts(path: Path, track: int, size: tuple[int, int]) -> dict[str, Any]:
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -406,8 +400,6 @@ def _element(ident: int, content: bytes) -> bytes:
 
 
 # --- MP4 and MOV ----------------------------------------------------------------------------------
-
-
 def _movie_facts(path: Path, size: tuple[int, int]) -> dict[str, Any]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found = ((at, end) for kind, at, end in _boxes(data) if kind == b"moov")

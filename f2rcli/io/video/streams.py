@@ -147,8 +147,6 @@ def is_encoder(name: str, kind: str = "video") -> bool:
 
 
 # --- Streams -------------------------------------------------------------------------------------
-
-
 _SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
 _PER_CHANNEL = 96_000  # bits a second: transparent or close to it
 

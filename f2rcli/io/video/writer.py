@@ -63,8 +63,6 @@ def plan_video(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 
 
 # --- Writing --------------------------------------------------------------------------------------
-
-
 class VideoWriter(Writer):
     """A video file or pipe open for writing. One frame is held back: the last one may need to be a
     key picture, and only `finish` knows which that is."""
