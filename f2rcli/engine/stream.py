@@ -50,7 +50,7 @@ def denoise_stream(
     if deepens:
         frames, stored = map(deepened, frames), opening
         opening = lambda: map(deepened, stored())  # noqa: E731
-    own = torch.get_num_threads()
+    own, marks = torch.get_num_threads(), marks or Marks()
     source = _each(frames, lambda: threads_given_back(own, engine.lent or engine.threads))
     restored = _lanes(source, info, engine, opening, marks)
     try:
@@ -77,9 +77,8 @@ def _each(
 
 
 def _lanes(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames,
-    marks: Marks | None,
-) -> Generator[Frame]:  # fmt: skip
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames, marks: Marks
+) -> Generator[Frame]:
     found = engine.found
     for found.lane, lane in groupby(frames, key=lambda frame: frame.lane):
         layout = None  # of no frame: a lane may hold context alone
@@ -94,7 +93,7 @@ def _lanes(
 
 def _denoise_lane(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames,
-    worker: Worker, marks: Marks | None,
+    worker: Worker, marks: Marks,
 ) -> Iterator[Frame]:  # fmt: skip
     if not info.interlaced or info.height < 4:
         yield from restore_stream(frames, engine, opening(), worker, marks)
@@ -126,7 +125,7 @@ def restore_stream(
     del whole, start, shown, opening  # which closes what was opened for it
     pictures = chain(emptied(waiting), pictures)
     if way.size == 1:
-        yield from _restored(pictures, engine, noise, worker, marks)
+        yield from _restored(pictures, engine, noise, worker, marks or Marks())
         return
     restore = _restore(engine, noise, worker)
     for copies in restored_in_sums(pictures, way, engine, noise, restore):
@@ -156,23 +155,17 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
             even = even._replace(noise=even.noise.scaled(factor))
         start = Opening(noise.planes.scaled(factor), noise.start.found, even=even)
         known = NoiseTracker(other, copies[0].layout, start, noise.low)
-        return _restored(chain([copies], source), other, known, worker)
+        return _restored(chain([copies], source), other, known, worker, Marks())
 
     return restore
 
 
 def _restored(
-    pictures: Iterator[Copies], engine: Engine, noise: NoiseTracker, worker: Worker,
-    marks: Marks | None = None,
-) -> Iterator[Frame]:  # fmt: skip
+    pictures: Iterator[Copies], engine: Engine, noise: NoiseTracker, worker: Worker, marks: Marks
+) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context."""
     clip = Restorer(engine, noise, worker)
-    if marks is not None:
-        yield from marks.restored(clip, pictures)
-    else:
-        for copies in clip.restored(clip.excerpt(clip.windows(pictures))):
-            yield from given(copies, engine.found.aside)
-    clip.end()
+    yield from marks.restored(clip, pictures)
     seen = clip.seen + sum(1 for _ in pictures)  # the reader goes on to its end
     if seen < clip.method.length:
         few = f"{seen} different frame{'s'[: seen != 1]}"

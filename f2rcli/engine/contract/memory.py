@@ -26,7 +26,6 @@ from f2rcli.engine.contract.limits import (
     left_by_box,
     limit_to_noise,
     small_things,
-    untouched,
 )
 from f2rcli.engine.planes_store import Groups
 from f2rcli.models.filters import bell, box, halved, here, least_around, resized
@@ -182,7 +181,7 @@ def _places_at_rest(motion: Sequence[Tensor]) -> Tensor:
 
 
 def lost(
-    memory: Memory, kind: int, removed: Tensor, variance: Tensor, left: Groups, terms: Terms
+    memory: Memory, kind: int, removed: Tensor, variance: Tensor, terms: Terms
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What of a group's `removed` is no noise but was lost, as what was removed before at the same
     places tells; and the mean of that, and its age (by cell), with this frame.
@@ -199,7 +198,7 @@ def lost(
         sure *= 1 - _used(memory, kind)
     frames, sure = (resized(one, removed.shape[-2:]) for one in (age, sure))
     mean = memory.removed[kind] + (removed - memory.removed[kind]) / frames
-    return _beyond_noise(mean, variance, frames, kind, left, terms) * sure, mean, age
+    return _beyond_noise(mean, variance, frames, kind, terms) * sure, mean, age
 
 
 def _proof(group: Tensor, result: Tensor) -> Tensor:
@@ -211,7 +210,7 @@ def _proof(group: Tensor, result: Tensor) -> Tensor:
 
 
 def nearer(
-    memory: Memory, kind: int, shown: Tensor, variance: Tensor, left: Groups, terms: Terms
+    memory: Memory, kind: int, shown: Tensor, variance: Tensor, terms: Terms
 ) -> tuple[Tensor, Tensor]:
     """What brings a restored group nearer to its mean: what is not the mean's own noise, and of the
     rest the share that later frames prove; and what they are to prove, see `Memory.results`."""
@@ -220,30 +219,25 @@ def nearer(
         return torch.zeros_like(shown), worth.new_zeros(3, *worth.shape)
     frames, used = (resized(one, shown.shape[-2:]) for one in (worth, used))
     apart = memory.means[kind] - shown
-    step = _beyond_noise(apart, variance, frames, kind, left, terms)
+    step = _beyond_noise(apart, variance, frames, kind, terms)
     rest = apart - step
     result = torch.stack([one[:, ::CELL, ::CELL] for one in (rest, shown + step, frames)])
     if memory.proofs:
         truth, noise = (box(one, OVER_CELLS).clamp_min_(0) for one in memory.proofs[kind])
         share = truth / (noise / worth).add_(truth).clamp_min_(LEAST)
-        for one in left:
-            share *= untouched(one, share.shape[-2:])
         step = step + rest * resized(share, rest.shape[-2:])
     return step * used, result
 
 
 def _beyond_noise(
-    mean: Tensor, variance: Tensor, frames: Tensor, kind: int, left: Groups, terms: Terms
+    mean: Tensor, variance: Tensor, frames: Tensor, kind: int, terms: Terms
 ) -> Tensor:
     """What a mean of so many frames holds besides noise."""
     lasting = terms.tolerance.lasting
     if terms.tolerance.repeats > 1:
         frames = (frames / terms.tolerance.repeats).clamp_min(1)
     of_mean = variance * (lasting + (1 - lasting) / frames) * ((1 + EARLY / frames) / TOLERANCE)
-    away = mean - limit_to_noise(mean, of_mean, terms, kind)
-    for one in left:  # what clipping shifted is no noise, and known less well than what is lost
-        away *= untouched(one, mean.shape[-2:])
-    return away
+    return mean - limit_to_noise(mean, of_mean, terms, kind)
 
 
 def _used(memory: Memory, kind: int) -> Tensor:

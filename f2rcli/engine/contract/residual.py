@@ -207,7 +207,7 @@ def _allowed(
         free = taken - shifts[kind] if shifts else taken
         if memory.means:
             alone = variance / terms.tolerance.chance
-            gone, mean, age = lost(memory, kind, free, alone, left, terms)
+            gone, mean, age = lost(memory, kind, free, alone, terms)
             free = free - gone
             means.append(mean)
             ages.append(age)
@@ -219,7 +219,7 @@ def _allowed(
         shown = group - stays
         if memory.means and terms.tolerance.averages[kind]:
             seen = shown + shifts[kind] if shifts else shown  # frames hold what clipping shifted
-            step, result = nearer(memory, kind, seen, alone, left, terms)
+            step, result = nearer(memory, kind, seen, alone, terms)
             shown = shown + step
             results.append(result)
         changes.append(shown - group)
