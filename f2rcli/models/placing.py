@@ -85,10 +85,7 @@ def placed(
 MOST = 32.0  # frames a cell may be worth: what changes too slowly to be seen must still fade
 FEWEST = 0.001  # of a picture's places (a small logo) that must stand still to be looked at there
 RESAMPLED = 0.15  # process noise where the memory moved, in units of the noise: interpolation blurs
-SIDE, NARROW = 5, 3  # cells, of the windows that a match is judged over, and of low frequencies
-# What the noise alone leaves after a box filter of NARROW, as a share of its variance: white noise
-# of luma 1 / 36, noise that neighbouring pixels share (demosaicking, codecs) several times that.
-LOW_SHARE = 0.3
+SIDE = 5  # cells, of the window that a match is judged over
 SLACK = 1.5  # times what the noise explains, before a mismatch counts
 COARSE_SLACK = 5.0  # times the frame's median, of coarse frames
 COARSE_WEIGHT = 3.0  # their mismatch is no noise, and stays from frame to frame
@@ -122,7 +119,7 @@ class Memory(NamedTuple):
         resting = (squared(flow) < STILL**2).to(noisy.device)
         on_device = not here(flow)  # asking how much rests there would make a GPU wait
         if on_device or resting.float().mean() >= FEWEST:
-            excess = _excess(layout, old, fresh, variance, count)
+            excess = _excess(old, fresh, variance, count)
             resting = resting & (excess < RESAMPLED)
         else:
             resting = torch.zeros_like(resting)
@@ -130,7 +127,7 @@ class Memory(NamedTuple):
             moves = flow * ~resting[:, 0, ..., None].to(flow.device)
             old = warped(layout, old, moves)
             count = warped(MAPS, [count], moves)[0].clamp(1, MOST)
-            there = _excess(layout, old, fresh, variance, count) + RESAMPLED
+            there = _excess(old, fresh, variance, count) + RESAMPLED
             excess = there if excess is None else torch.where(resting, excess, there)
         worth = 1 / (1 / count + excess)
         share = 1 / (1 + worth)
@@ -141,28 +138,18 @@ class Memory(NamedTuple):
 def _variance(layout: Layout, told: Tensor) -> Tensor:
     """Of a sample, the mean over a cell's, (1, 1, h, w)."""
     noise, errors = told.square().chunk(2, 1)
-    return _weighted(layout, noise + errors).clamp_min(LEAST_VARIANCE)
+    shares = [(part.stop - part.start) / layout.channels for part in layout.slices]
+    planes = zip(shares, torch.split(noise + errors, 1, 1), strict=True)
+    return torch.as_tensor(sum(share * plane for share, plane in planes)).clamp_min(LEAST_VARIANCE)
 
 
-def _excess(
-    layout: Layout, old: list[Tensor], new: list[Tensor], variance: Tensor, count: Tensor
-) -> Tensor:
+def _excess(old: list[Tensor], new: list[Tensor], variance: Tensor, count: Tensor) -> Tensor:
     """How far the old and the new, noisy and coarse, differ beyond what noise explains, (1, 1, h,
-    w), in units of the noise's variance: judged on the frames, on their low frequencies, and on the
-    coarse frames, which hold far less noise."""
-    apart, rough = (a - b for a, b in zip(old, new, strict=True))
-    expected = variance * (1 + 1 / count)
-    fine = box(apart.square().mean(1), SIDE).unsqueeze(1) - SLACK * expected
-    lows = box(torch.cat([apart[:, p].mean(1) for p in layout.slices]), NARROW)
-    low = box(_weighted(layout, lows.square()[None])[0], SIDE)[None] - SLACK * LOW_SHARE * expected
-    rough = box(rough.square().mean(1), SIDE).unsqueeze(1)
-    rough = rough - COARSE_SLACK * median(rough[..., ::2, ::2].flatten())
-    total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
-    return total / variance
-
-
-def _weighted(layout: Layout, planes: Tensor) -> Tensor:
-    """The mean over a cell's samples of maps of its planes, (1, P, h, w) -> (1, 1, h, w)."""
-    counts = [part.stop - part.start for part in layout.slices]
-    parts = zip(counts, torch.split(planes, 1, 1), strict=True)
-    return torch.as_tensor(sum(count / layout.channels * part for count, part in parts))
+    w), in units of the noise's variance: judged on the frames, and on the coarse frames, which hold
+    far less noise."""
+    fine, rough = (
+        box((a - b).square().mean(1), SIDE).unsqueeze(1) for a, b in zip(old, new, strict=True)
+    )
+    fine -= SLACK * variance * (1 + 1 / count)
+    rough -= COARSE_SLACK * median(rough[..., ::2, ::2].flatten())
+    return (fine.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)) / variance
