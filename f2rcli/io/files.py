@@ -45,21 +45,17 @@ def misread_error(name: str, what: str = "differs when it is read back") -> Outp
 
 def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> OutputError:
     """A file system's error as one that says what to do; elsewhere: how to name another place."""
-    match error.errno:
-        case full if full in FULL:
-            why, hint = "the disk is full", f"Free some space, or {elsewhere}."
-        case errno.EFBIG:
-            why, hint = "the file grew beyond the size limit", "Raise the limit (ulimit -f)."
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            why, hint = "no permission to write there", f"{elsewhere[0].upper()}{elsewhere[1:]}."
-        case errno.EPIPE:
-            why, hint = "the pipe was closed by its reader", "Check the program after the pipe."
-        case errno.EBADF:
-            why, hint = "it is closed", "Send it to a file or a pipe."
-        case errno.ENAMETOOLONG:
-            why, hint = "the name is too long", "Choose a shorter one with output=."
-        case _:
-            why, hint = error.strerror or str(error), "Check the disk and the path."
+    denied = "no permission to write there", f"{elsewhere[0].upper()}{elsewhere[1:]}."
+    known: dict[int | None, tuple[str, str]] = {
+        **dict.fromkeys(FULL, ("the disk is full", f"Free some space, or {elsewhere}.")),
+        **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), denied),
+        errno.EFBIG: ("the file grew beyond the size limit", "Raise the limit (ulimit -f)."),
+        errno.EPIPE: ("the pipe was closed by its reader", "Check the program after the pipe."),
+        errno.EBADF: ("it is closed", "Send it to a file or a pipe."),
+        errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter one with output=."),
+    }
+    other = error.strerror or str(error), "Check the disk and the path."
+    why, hint = known.get(error.errno, other)
     return OutputError(f"{target.name}: cannot be written: {why}.", hint=hint)
 
 

@@ -17,17 +17,10 @@ import av
 import numpy as np
 from av.packet import Packet
 
+import f2rcli.io.files as disk
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family, Frame, Matrix, Plane
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.files import (
-    PartFile,
-    PartFolder,
-    check_folder,
-    check_not_empty,
-    default_folder,
-    write_file,
-)
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch, tell_missing
@@ -60,7 +53,7 @@ _DAMAGE = re.compile(r"EOI missing|overread|error count|error y=|bad vlc")
 def default_target(source: Path) -> Path:
     """`frames_f2r` beside `frames`, `frames_f2r/%05d.png` for a pattern, `a_f2r.png` for one."""
     suffix = source.suffix if source.suffix.lower() in WRITTEN_PICTURES else ".png"
-    folder = default_folder(source)
+    folder = disk.default_folder(source)
     if folder is None:
         return source.with_name(f"{source.stem}_f2r{suffix}")
     return folder if source.is_dir() else folder / f"{source.stem}{suffix}"
@@ -156,7 +149,7 @@ def decode_picture(path: Path) -> av.VideoFrame:
     context = av.Codec(PICTURES.get(path.suffix.lower(), "png"), "r").create("video")
     context.thread_count = 1
     context.options = BOUNDED.copy()
-    check_not_empty(path)
+    disk.check_not_empty(path)
     frames, why = list[av.VideoFrame](), "it holds none"
     try:
         with overheard(av.logging.WARNING) as said:
@@ -226,7 +219,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     matrix = Matrix.BT601 if codec == "mjpeg" else layout.matrix
     siting = 0.5, 0.5  # where JPEG has its chroma
     coding = replace(form.samples, full_range=True, matrix=matrix, siting=siting)
-    check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
+    disk.check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
     source, none = reader.metadata, "pictures hold none"
     dropped = losses(form.samples, layout)
     dropped += [f"{stream_line(one)} ({none})" for one in source.others]
@@ -282,7 +275,7 @@ def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None =
 class ImageWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
-    part: PartFile
+    part: disk.PartFile
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         super().__init__(reader, plan)
@@ -292,8 +285,8 @@ class ImageWriter(Writer):
             own = dict(found := matching(reader.source))
             self._numbers = {path: n for n, path in found} if len(own) == len(found) else {}
         alone = self._pattern and not is_pattern(self._pattern)
-        begin, where = (PartFile, folder / self._pattern) if alone else (PartFolder, folder)
-        self.part = begin(where, overwrite=plan.overwrite)
+        kind = disk.PartFile if alone else disk.PartFolder
+        self.part = kind(folder / self._pattern if alone else folder, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         codec = self.plan.encoder
@@ -333,7 +326,7 @@ def write_preview(
     turns = round(float(video.get("rotation") or 0) / 90) % 4
     codes = np.concatenate([_upright(frame, turns) for frame in (after.source, after)], axis=1)
     picture = encode_picture(av.VideoFrame.from_ndarray(codes, format="rgb24"), "png")
-    write_file(path, picture, overwrite=write.overwrite)
+    disk.write_file(path, picture, overwrite=write.overwrite)
     return Receipt(path=target, frames=1, seconds=0.0, bytes=len(picture), codec="png")
 
 

@@ -130,12 +130,11 @@ def read_tags(path: Path) -> RawTags:
         exif = {code: entry for code, entry in every.items() if code in _OF_SHOT}
         exif |= _entries(_below(merged.get(CODES["ExifTag"])))
         return RawTags(
-            every=every,
-            exif={code: entry for code, entry in exif.items() if code not in _NOTES},
+            every=every, exif={code: entry for code, entry in exif.items() if code not in _NOTES},
             gps=_entries(_below(merged.get(CODES["GPSTag"]))),
             missing_bytes=max(0, max(ends, default=0) - path.stat().st_size),
             private=not _PRIVATE.isdisjoint(merged.keys() | exif.keys()),
-        )
+        )  # fmt: skip
     return RawTags()
 
 
@@ -323,17 +322,13 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
     sizes, iso = raw.sizes, int(tags.number("ISOSpeedRatings") or raw.other.iso_speed) or None
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
     return Exposure(
-        path=path,
-        shape=(sizes.raw_height, sizes.raw_width),
+        path=path, shape=(sizes.raw_height, sizes.raw_width), iso=iso, noise=tags.noise,
         active=(sizes.top_margin, sizes.left_margin, sizes.height, sizes.width),
-        shown=_shown(sizes, tags),
-        mosaic=_mosaic(raw, path.name),
-        iso=iso,
+        shown=_shown(sizes, tags), mosaic=_mosaic(raw, path.name),
         orientation=int(tags.number("Orientation")) or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
-        noise=tags.noise,
         tags=replace(tags, exif=_shot(raw, iso) | tags.exif),  # of the file, else by LibRaw
-    )
+    )  # fmt: skip
 
 
 def _shot(raw: Any, iso: int | None) -> Directory:

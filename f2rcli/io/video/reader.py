@@ -236,17 +236,14 @@ class VideoReader(Reader):
                 changes = f"the shape of pixels changes from {self._aspect} to {aspect}{when}"
                 self.ledger.remark(f"{changes}; the output keeps the first")
             self._aspect = aspect
+        # PNG has no step, and perhaps a profile; see `side_data`.
+        own8 = "png" not in self.metadata.family and step8(decoded, info.layout.bits)
         return Frame(
-            planes=planes,
-            layout=info.layout,
+            planes=planes, layout=info.layout, time_base=self._tick, corrupt=picture.corrupt,
             pts=None if self._untimed else picture.pts,
             duration=None if self._untimed else picture.duration or None,
-            time_base=self._tick,
-            corrupt=picture.corrupt,
-            # PNG has none, and perhaps a profile; see `side_data`.
-            quantiser8=("png" not in self.metadata.family and step8(decoded, info.layout.bits))
-            or self._first_steps8[not decoded.key_frame],
-        )
+            quantiser8=own8 or self._first_steps8[not decoded.key_frame],
+        )  # fmt: skip
 
     def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
         """The frames of the excerpt, moved to begin when their source did, and their context; then
