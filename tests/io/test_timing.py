@@ -58,6 +58,8 @@ def test_start_offsets_survive(tools, tmp_path: Path, suffix: str, offset: int) 
     # MPEG-TS holds no time before zero, decoding times included; the receipt owns up to a move.
     assert abs(moved) <= slack or offset < 0 or (suffix, offset) == (".ts", 0)
     assert (abs(moved) <= slack) is any("last frame at" in line for line in receipt.verified)
+    with open_reader(target) as reader:  # whose header may count from zero
+        assert reader.info.duration == pytest.approx(8 / 25, abs=0.01)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])

@@ -382,7 +382,8 @@ class VideoReader(Reader):
         if self._end is not None:
             ends.append(self._end - self._first_time)
         elif self.container.duration:
-            ends.append(Fraction(self.container.duration, av.time_base))
+            before = self._first_time * self._from_zero
+            ends.append(Fraction(self.container.duration, av.time_base) - before)
         if asked.frames is not None and rate:
             ends.append(asked.begins + Fraction(asked.frames) / rate)
         ends += [] if asked.ends is None else [asked.ends]
