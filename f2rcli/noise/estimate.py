@@ -573,7 +573,8 @@ def _told(looks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _tails(apart: Singles) -> Singles:
-    power, fourth = (mean(apart**n, BLOCK) for n in (2, 4))
+    squares = np.square(apart)
+    power, fourth = mean(squares, BLOCK), mean(np.square(squares), BLOCK)
     return np.asarray(fourth / np.maximum(3 * power**2, np.float32(1e-20)), np.float32)
 
 
