@@ -110,9 +110,10 @@ class Compression:
 
     def words(self) -> str:
         """Its meaning, for people."""
-        if self.edges8 is None:
-            return f"compression left errors of about {self.sigma8:.1f} of 255, removed as noise"
-        return f"{edges_in_words(self.edges8)}, removed as noise of {self.sigma8:.1f}"
+        told = f"compression left errors of about {self.sigma8:.1f} of 255, removed as noise"
+        if self.edges8 is not None:
+            told = f"{edges_in_words(self.edges8)}, removed as noise of {self.sigma8:.1f}"
+        return f"{told}; encoding again may cost what that gains, --lossless does not"
 
 
 @lru_cache(maxsize=8)  # asked for at every frame, and changes with a look at most

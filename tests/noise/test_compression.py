@@ -161,6 +161,7 @@ def test_errors_of_compression_are_taken_out_and_gray_stays_gray(
     assert engine.found.compression is not None
     assert mean_sigma8(engine.found.noise) == pytest.approx(engine.found.compression.sigma8)
     assert engine.found.compression.words() in engine.found.notes
+    assert "--lossless" in engine.found.compression.words()  # keeps what that gains
     assert luma_psnr(restored, truth) - luma_psnr(frames, truth) > gain
     for one, other in zip(restored, frames, strict=True):
         for plane in (1, 2):
