@@ -97,7 +97,7 @@ def stated(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for plane in one.planes:
                     plane.update(np.random.default_rng(5).bytes(plane.buffer_size))
                 one.time_base = Fraction(1, 25)
-                picture = filtered(one, "setfield", "tff")
+                (picture,) = filtered("setfield", "tff", one)
                 picture.pts = None
                 target.mux(video.encode(picture))
         target.mux(video.encode(None))
