@@ -271,10 +271,10 @@ def verdict(result: TrainResult) -> str:
     elif math.isfinite(result.start_db):
         gained = result.best_db - result.start_db
         best = f"{result.start_db:.2f} -> {best} ({gained:+.2f})"
-    else:
-        best += "" if config.clean else f" ({word(result.best_db)})"
+    elif not config.clean:
+        best += f" ({word(result.best_db)})"
     more = ""
-    if not config.clean:  # what is left is told by taking the noise as measured from the error
+    if not config.clean:  # the noise as measured was taken from the error
         least = -10 * math.log10(10 ** (-result.best_db / 10) + 2 * MISREAD)
         more = f"; {least:.1f} if sigma is {100 * MISREAD:.0f} % lower than measured"
     if result.fell is not None:

@@ -78,7 +78,7 @@ def _until(deadline: float, report: OnEvent) -> OnEvent:
 
 
 def _too_late(result: TrainResult) -> TrainResult:
-    result.why_not = "the time limit came before the first step: pass a longer one"
+    result.why_not = "the time limit came before the first step: f2r train takes a longer one"
     result.stopped, result.for_time = TIME_UP, True
     return result
 
