@@ -105,11 +105,6 @@ class Terms:
         """Of every plane of a group, the share of its variance in each band."""
         return self.shares[self.parts[kind]]
 
-    def small_things(self, kind: int) -> bool:
-        """Whether small things are looked for in what is removed of a group: not in chroma, whose
-        noise is as coarse, nor among counts, whose noise has longer tails."""
-        return not kind and not self.layout.counts_light
-
     def allowed(self, kind: int) -> float:
         """The factor of a group's variance that was asked for."""
         return self.allowance[min(kind, len(self.allowance) - 1)] ** 2
@@ -190,7 +185,8 @@ def limit_to_noise(removed: Tensor, variance: Tensor, terms: Terms, kind: int) -
     """
     shares = terms.band_shares(kind)
     kept = _of_all_bands(removed, variance, shares)
-    if terms.small_things(kind):
+    # Neither is chroma's noise any finer, nor are tails of counts as short.
+    if not kind and not terms.layout.counts_light:
         mean = bell(kept)  # as a light is, noise less so; sharpened by what a mean blurs
         kept -= small_things(mean, variance, shares) * (2 * mean - bell(mean))
     most = variance.sqrt().mul_(4.0)  # more at one sample is not noise
