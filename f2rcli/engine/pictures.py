@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.cuts import look_of, same_shot
-from f2rcli.engine.worker import HERE, Worker
 from f2rcli.frames import ClipInfo, Frame, Singles, is_even, same_samples
 from f2rcli.noise.bound import BLOCK, bent, mean
 from f2rcli.samples.defects import SetAside, all_aside, put_back, searches
@@ -28,16 +27,14 @@ AROUND = 3  # frames on either side of a copy that tell their noise
 PART = 4  # rows of blocks, of which one is looked at: only of copies the rest
 
 
-def unique(
-    frames: Iterable[Frame], worker: Worker = HERE, *, prompt: bool = False
-) -> Iterator[Copies]:
+def unique(frames: Iterable[Frame], *, prompt: bool = False) -> Iterator[Copies]:
     """Runs of frames that show the same picture, as lists: with the same samples or, unless results
     may not wait, with what a codec made of the same. A copy has its original's noise: it teaches
     nothing as a neighbour, and gets its original's result. So does a frame of a stack in which
     nothing was recorded, but that it comes back as stored: a channel may have been taken at every
-    second time point. Invalid samples are set aside, by the worker."""
-    run, found = list[Frame](), worker.done(searches(frames))
-    for frame, copied in zip(found, repeat(False)) if prompt else with_copies(found):
+    second time point. Invalid samples have been set aside."""
+    run = list[Frame]()
+    for frame, copied in zip(frames, repeat(False)) if prompt else with_copies(frames):
         if run and len(run) < LONGEST_REPEAT:
             same = copied or same_samples(run[0], frame)
             if same or (frame.layout.levels is not None and all(map(is_even, frame.planes))):
@@ -125,7 +122,7 @@ def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[Copies]:
     _, lane = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
         lane = map(partial(one_field, 0), lane)
-    return unique(lane)
+    return unique(search() for search in searches(lane))
 
 
 def wanted(copies: Copies) -> Iterator[Frame]:

@@ -19,9 +19,9 @@ from f2rcli.engine.pictures import Copies, given, one_field, to_measure, unique,
 from f2rcli.engine.resuming import Marks
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings, changes_nothing
-from f2rcli.engine.window_loop import Restorer
-from f2rcli.engine.worker import HERE, Worker, network_worker
+from f2rcli.engine.window_loop import HERE, Restorer, Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame
+from f2rcli.samples.defects import searches
 from f2rcli.system import give_memory_back
 from f2rcli.window import emptied, tee_releasing
 from f2rcli.yuv import deepened
@@ -112,8 +112,8 @@ def restore_stream(
     marks: Marks | None = None,
 ) -> Iterator[Frame]:  # fmt: skip
     """Every frame restored that is not context. See `denoise_stream`; worker: runs networks."""
-    whole = begun(unique(opening), engine)
-    start = begun(unique(frames, worker, prompt=engine.prompt), engine, whole)
+    whole = begun(unique(HERE.done(searches(opening))), engine)
+    start = begun(unique(worker.done(searches(frames)), prompt=engine.prompt), engine, whole)
     waiting, pictures, *_ = start
     if not waiting:
         return

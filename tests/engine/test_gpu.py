@@ -11,7 +11,6 @@ import torch
 
 from f2rcli import yuv
 from f2rcli.engine import settings, stream, window_loop
-from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.models import filters, flow, placing
 from f2rcli.models.recorded import CudaRecorder, Graphs
@@ -22,7 +21,7 @@ from tests.models.test_recorded import Tape
 
 EngineSettings = settings.EngineSettings
 denoise_stream = stream.denoise_stream
-network_worker = worker_room.network_worker
+network_worker = window_loop.network_worker
 KNOTS = model_room.KNOTS
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from f2rcli.engine import stream as stream_room
-from f2rcli.engine import worker
+from f2rcli.engine import window_loop
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
 from f2rcli.methods.f2r import F2R
@@ -19,7 +19,7 @@ from tests.engine.conftest import engine_for, info_of, noisy_clip
 
 Engine = stream_room.Engine
 denoise_stream = stream_room.denoise_stream
-network_worker = worker.network_worker
+network_worker = window_loop.network_worker
 set_aside = defects_room.set_aside
 
 SMALL = {"height": 24, "width": 32}
