@@ -153,7 +153,7 @@ def _of_photons(
     that, something else than photons comes and goes."""
     first = len(shots_of(pictures)[0])  # too short to count in it is none: noise parts few photons
     shown = [picture.planes for picture in pictures[: first if first >= SHORTEST else None]]
-    counted = counted_model(shown, law, sure=sure)
+    counted = counted_model(shown, law, known=sure)
     if counted is None:
         return law
     expected = [

@@ -4,8 +4,7 @@ Counts have a variance of gain * (code - zero): a line. Blocks of a picture are 
 own brightness has noise, and that of counts goes with the difference, so slopes are those of both
 variance and own brightness against the brightness in other frames (an instrumental variable): what
 has moved or lies at another depth there makes the line no flatter. Where light is even there is no
-line to see, and the shape of the noise tells: cumulants of Poisson's law are powers of the gain
-times the light, read noise has none beyond the second.
+line to see.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Singles, in_cells
 from f2rcli.noise.model import NoiseModel
 from f2rcli.samples.impulses import robust_sigma
-
-Gain = tuple[float, float]  # and its standard error
 
 BLOCK = 8  # pixels a side of blocks
 FEWEST = 64  # blocks
@@ -29,8 +25,8 @@ DARKEST = 0.01  # of the blocks: light may begin there; no variance is below the
 LEAST_SPREAD = 0.1  # of the brightness of blocks, that other frames share
 NO_READ = 0.04  # electrons squared of read noise: the quietest sensors have twice as much
 FEW = 3.0  # photons: of fewer, what frames differ by tells less than counting does
-# Of fewer codes an electron rounding hides the noise's shape, and adds to its variance or takes
-# from it as light lies between two codes or on one: the gain may be anything below.
+# Of fewer codes an electron rounding adds to the noise's variance or takes from it as light lies
+# between two codes or on one: the gain may be anything below.
 ROUNDED, ANY_BELOW = 1.75, 3**-0.5
 
 
@@ -44,7 +40,6 @@ class PhotonLine:
     level: float  # variance there
     dark: float  # brightness of the darkest places
     step: float  # between codes
-    denied: bool = False  # by the shape of the noise
 
     @property
     def unsure(self) -> float:
@@ -71,9 +66,8 @@ def photon_line(frames: Sequence[Singles]) -> PhotonLine | None:
     few = None if line is None or line.photons >= FEW else _line(frames, few=True)
     if line is None or few is None:
         return line
-    # Of few photons all bands tell more than the finest, unless something moves: shapes show less.
-    moved = abs(few.gain - line.gain) > 2 * np.hypot(few.error, line.error)
-    return line if moved and (few.denied or not line.denied) else few
+    # Of few photons all bands tell more than the finest, unless something moves.
+    return line if abs(few.gain - line.gain) > 2 * np.hypot(few.error, line.error) else few
 
 
 def _line(frames: Sequence[Singles], *, few: bool) -> PhotonLine | None:
@@ -97,30 +91,20 @@ def _line(frames: Sequence[Singles], *, few: bool) -> PhotonLine | None:
         if not fair.any():
             return None
         weight = fair / at**2
-    stack = np.asarray(frames, np.float64)
-    stack -= stack.mean((1, 2), keepdims=True)
-    dark = float(np.quantile(every[2], DARKEST))
-    step = float(np.diff(np.unique(frames[0])).min(initial=np.inf))
-    shape = cumulant_gain(stack, step)
-    if not _uneven(others, mean / ((len(frames) - 2) * BLOCK**2), others.size // (len(frames) - 1)):
-        if shape is None:
-            return None
-        level, middle = float(stack.var(0, ddof=1).mean()), float(others.mean())
-        return PhotonLine(*shape, middle, level, max(dark, middle - level / shape[0]), step)
-    parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)[lit]
+    pairs, noise = len(frames) - 1, mean / ((len(frames) - 2) * BLOCK**2)
+    seen = float(others.var())
+    if seen - noise <= SURE * seen * (2 / (others.size // pairs)) ** 0.5:
+        return None  # blocks vary in brightness by no more than its noise
+    rows, columns = (np.arange(n // BLOCK) * PARTS // (n // BLOCK) for n in frames[0].shape)
+    parts = np.tile((PARTS * rows[:, None] + columns).ravel(), pairs)[lit]
     each = [
         _fitted(*(one[parts != part] for one in (bright, variance, others, weight)))[0]
         for part in np.unique(parts)
     ]
-    line = PhotonLine(gain, jackknife(np.array(each)), middle, level, dark, step)
-    if shape is None:
-        return line
-    # A line's error is as large as its gain, which may be low by chance.
-    error = line.error * float(np.clip(shape[0] / gain, 1.0, 1.5))
-    if abs(gain - shape[0]) > SURE * np.hypot(error, shape[1]):
-        return replace(line, denied=True)
-    gain, error = pooled([(gain, error), shape])
-    return replace(line, gain=gain, error=error)
+    error = float(np.std(each)) * (len(each) - 1) ** 0.5  # jackknife
+    dark = float(np.quantile(every[2], DARKEST))
+    step = float(np.diff(np.unique(frames[0])).min(initial=np.inf))
+    return PhotonLine(gain, error, middle, level, dark, step)
 
 
 def _blocks(frames: Sequence[Singles], few: bool) -> Iterator[tuple[Floats, Floats, Floats]]:
@@ -151,77 +135,6 @@ def _fitted(x: Floats, y: Floats, z: Floats, weight: Floats) -> tuple[float, ...
     return gain, level, middle
 
 
-def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
-    """Whether blocks vary in brightness by more than its noise (a variance): a line needs it."""
-    seen = float(np.square(bright - bright.mean()).mean())
-    return bool(seen - noise > SURE * seen * (2 / blocks) ** 0.5)
-
-
-def _parts_of_blocks(shape: tuple[int, ...], pairs: int) -> NDArray[np.intp]:
-    """Which part of a picture (H, W) every block of every pair is in."""
-    rows, columns = (np.arange(size // BLOCK) * PARTS // (size // BLOCK) for size in shape)
-    return np.tile((PARTS * rows[:, None] + columns).ravel(), pairs)
-
-
-def cumulant_gain(stack: Floats, step: float) -> Gain | None:
-    """The gain of frames (T, H, W) from cumulants, which of Poisson's law are powers of it times
-    the light; read noise has none beyond the second. None where the fourth over the third tells
-    nothing. step: between codes.
-
-    Frames without the mean of all, and without their own, have none of what stands still or is
-    brighter in one of them. The gain is at least what the third has over the second, which read
-    noise adds to. Where it does so, few codes an electron tell nothing, nor does noise narrower
-    than a code: read noise that is rounded has a fourth.
-    """
-    count = len(stack)
-    if count < 6:  # frames whose noise has a shape to see
-        return None
-    apart = stack - stack.mean(0)
-    square = apart * apart
-    two, three, four = (one.sum(0) for one in (square, square * apart, square * square))
-    weights = np.eye(count) - 1 / count  # of frames, in the rest of each
-    of_two, of_three, of_four = ((weights[0] ** n).sum() for n in (2, 3, 4))
-    # In pairs of frames, so that places that differ in variance do not look like a wide shape.
-    pairs = (two**2 - four) / (count * (count - 1))
-    share = 3 / (1 + 2 / (count - 1) ** 2)
-    both = float((weights[0] ** 2 * weights[1] ** 2).sum())
-    second, third = _parts(two) / (count * of_two), _parts(three) / (count * of_three)
-    fourth = _parts(four / count - share * pairs) / (of_four - share * both)
-    if third.sum() <= SURE * third.std() * third.size**0.5:
-        return None
-    gain, error = _ratio(fourth, third)
-    least = _ratio(third, second)[0]
-    # Rounding hides cumulants of a third of a squared code and less, too.
-    coarse = gain < ROUNDED * step or second.mean() < step**2 / 3
-    if gain < SURE * error or (coarse and least < 0.8 * gain):
-        return None
-    return max(gain, least), error
-
-
-def _parts(x: Floats) -> Floats:
-    """Means over PARTS x PARTS parts of a picture (H, W)."""
-    height, width = (size // PARTS for size in x.shape)
-    cells = x[: height * PARTS, : width * PARTS].reshape(PARTS, height, PARTS, width)
-    return cells.mean((1, 3)).ravel()
-
-
-def _ratio(over: Floats, under: Floats) -> Gain:
-    """Of sums, and its standard error."""
-    each = (over.sum() - over) / (under.sum() - under)
-    return float(over.sum() / under.sum()), jackknife(each)
-
-
-def jackknife(each: Floats) -> float:
-    """Standard error of what is found with parts left out one by one (jackknife)."""
-    return float(np.sqrt(np.square(each - each.mean()).sum() * (each.size - 1) / each.size))
-
-
-def pooled(gains: Sequence[Gain]) -> Gain:
-    """Gains as one, each counted by how sure it is."""
-    values, errors = np.array(gains).T
-    return float(np.average(values, weights=errors**-2.0)), float((errors**-2.0).sum() ** -0.5)
-
-
 SYSTEMATIC = 0.05  # of a gain, that statistics does not tell of the planes of one sensor
 # Photons: of fewer, counting tells more of a known law than what frames that are matched by motion
 # differ by (gains of cells of 0.3: 2 and 20 % off; ten filmed mosaics of 1 to 3: 12 and 4).
@@ -229,12 +142,12 @@ FAINT = 1.0
 
 
 def counted_model(
-    frames: Sequence[Sequence[Singles]], model: NoiseModel, *, sure: bool = False
+    frames: Sequence[Sequence[Singles]], model: NoiseModel, *, known: bool = False
 ) -> NoiseModel | None:
     """The law of photon counts where they tell more than blocks' noise did (`model`): in light of a
     few photons, and where that found no line. None elsewhere.
 
-    frames: of one shot, the planes (H, W) of each; sure: whether blocks tell their noise.
+    frames: of one shot, the planes (H, W) of each; known: whether blocks tell their noise.
     """
     lines = [photon_line([planes[index] for planes in frames]) for index in range(len(frames[0]))]
     found = [line for line in lines if line is not None]
@@ -242,9 +155,10 @@ def counted_model(
         return None
     if model.curve is None and all(model.gain):  # blocks found a line
         photons = min((s / g) ** 2 for s, g in zip(model.sigma, model.gain, strict=True))
-        if min(line.photons for line in found) >= FEW or (sure and photons >= FAINT):
+        if min(line.photons for line in found) >= FEW or (known and photons >= FAINT):
             return None
-    gain, error = pooled([(line.gain, line.error) for line in found])
+    sure = np.array([line.error for line in found]) ** -2.0
+    gain, error = float(np.average([line.gain for line in found], weights=sure)), sure.sum() ** -0.5
     if gain < SURE * error:
         return None
     errors = [np.hypot(line.error, SYSTEMATIC * gain) for line in found]
