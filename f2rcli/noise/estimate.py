@@ -87,10 +87,6 @@ class PlaneMap:
         level, variance, worth = self._told()
         if not level.size:
             return NoiseModel.gaussian(0.0, 1)
-        if clipped:
-            inside = self._whole(level, variance, worth)
-            if inside.sum() >= 0.2 * level.size:  # a fifth of the blocks speaks for the picture
-                level, variance, worth = level[inside], variance[inside], worth[inside]
         levels, powers = binned(level, variance, worth)
         powers = undo_clipping(levels, powers) if clipped else powers
         levels, powers = _to_the_ends(levels, powers)
