@@ -11,7 +11,7 @@ import torch
 
 from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame, PlaneLayout, Singles
-from f2rcli.noise.bound import CELL
+from f2rcli.noise.bound import BLOCK, CELL
 from f2rcli.noise.coding import Compression, compression_of, find_edges
 from f2rcli.noise.estimate import (
     CHANCE,
@@ -19,7 +19,6 @@ from f2rcli.noise.estimate import (
     NoiseMap,
     PlaneMap,
     estimate,
-    single_frame_law,
     single_frame_map,
     single_frame_sigma,
     squares_of,
@@ -82,12 +81,13 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
 
 def _of_one(picture: FramePlanes, *, counts: bool) -> NoiseModel:
     """White noise of every plane, from one picture; counts: of light, whose law is a line."""
-    planes = picture.planes
-    if counts:
-        laws = [NoiseModel.gaussian(single_frame_sigma(plane), 1) for plane in planes]
-        return side_by_side(laws)
-    lights = [picture.luma] * len(planes) if picture.chroma else planes
-    return side_by_side(list(map(single_frame_law, planes, lights)))
+    laws = []
+    for plane in picture.planes:
+        light = picture.luma if picture.chroma else plane
+        seen = None if counts else single_frame_map(plane, BLOCK, light)
+        rough = NoiseModel.gaussian(single_frame_sigma(plane), 1)
+        laws.append(rough if seen is None else seen.law())
+    return side_by_side(laws)
 
 
 def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> Opening:
@@ -99,7 +99,7 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     """
     most = max(float(plane.max()) for one in pictures for plane in one.planes)
     if seen.found is None:
-        law = _alone(pictures[0], most, CELL, dark=dark) or seen.planes.model
+        law = _alone(pictures[0], most, dark=dark) or seen.planes.model
         return Opening(replace(seen.planes, model=_of_photons(pictures, law)), None)
     found = whole = NoiseMap(tuple(plane.whole for plane in seen.found.planes))
     low = lowest([torch.from_numpy(one.planes[0]) for one in pictures]) if dark else None
@@ -118,8 +118,7 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     if even is None or new:  # as photons are, in every sample
         tails = [plane.sparse for plane in whole.planes]
         law = _of_photons(pictures, blocks, tails, sure=even is not None)
-    # Small cells hold less of what differs within them, and tell fine texture less from noise.
-    alone = _alone(pictures[0], most, CELL // 2, dark=dark)
+    alone = _alone(pictures[0], most, dark=dark)
     if alone is not None and any(alone.sigma):
         apart = fmean(law.sigma) / fmean(alone.sigma)
         if apart < LEAST_APART or (apart > MOST_APART and found.unsure > CHANCE / 2):
@@ -137,9 +136,9 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
 LEAST_APART, MOST_APART = 0.25, 2.2
 
 
-def _alone(picture: FramePlanes, most: float, cell: int, *, dark: bool) -> NoiseModel | None:
-    """A picture's own law, of white noise; None: too much texture. cell: see `single_frame_map`."""
-    maps = tuple(m for plane in picture.planes if (m := single_frame_map(plane, cell)))
+def _alone(picture: FramePlanes, most: float, *, dark: bool) -> NoiseModel | None:
+    """A picture's own law, of white noise; None: too few pixels."""
+    maps = tuple(m for plane in picture.planes if (m := single_frame_map(plane, CELL // 2)))
     told = len(maps) == len(picture.planes)
     return NoiseMap(maps).lines(most, dark=dark) if told else None
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from f2rcli import weights
 from f2rcli.frames import Floats, Mask, Plane, Singles, in_cells
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.bound import BLOCK, CELL, LOOKS, RAIL, SAME, Share, enlarged, evidence, mean
+from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, SAME, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
     HARDLY_ANY,
     KNOTS,
@@ -31,7 +31,7 @@ from f2rcli.noise.model import (
     undo_clipping,
     white_shares,
 )
-from f2rcli.samples.impulses import MAD_TO_SIGMA, robust_sigma
+from f2rcli.samples.impulses import robust_sigma
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
@@ -57,9 +57,7 @@ BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which n
 # Times the fourth moment of most blocks, from where on what frames differ by is not noise alone
 # there: molecules that blink have 2 and more, chance makes 1.2 of 256 samples.
 SPARSE = 1.5
-# Share of a picture's blocks that show noise rather than texture; the power of white noise in the
-# noisiest of so few, over its mean, by chance of (BLOCK / 2)^2 samples; and in the noisiest of all.
-QUIETEST, QUIET, UNEVEN = 0.02, 0.671, 1.5
+QUIETEST, QUIET = 0.02, 2.05  # share of a picture's cells without texture; their normal deviate
 
 Square = tuple[slice, slice]  # rows and columns of luma: multiples of 2 * BLOCK
 
@@ -606,64 +604,37 @@ def single_frame_sigma(plane: Singles) -> float:
     return robust_sigma(diagonal(plane)) if shows_noise(plane) else 0.0
 
 
-def single_frame_law(plane: Singles, light: Singles) -> NoiseModel:
-    """White noise of a plane by brightness, from one frame: that of the quietest blocks, to which
-    texture adds least. light: luma (H, W), or the plane itself.
+def single_frame_map(plane: Singles, cell: int, light: Singles | None = None) -> PlaneMap | None:
+    """White noise of a plane (H, W) in one frame, in cells of so many pixels a side: in those that
+    differ from the quietest that are as bright by no more than chance, to which texture adds least.
+    light: a picture's luma, whose brightness counts, away from black and white. None: too few.
 
     Median detail is texture in pictures full of leaves and gravel: of a camera's nine it made 6.2
     codes of luma at ISO 64, this makes 0.8.
     """
-    rough = single_frame_sigma(plane)
-    size = plane.shape[::-1]
-    seen = in_cells(cv2.resize(light, size, interpolation=cv2.INTER_AREA), BLOCK).mean((1, 3))
-    fine = np.square(in_cells(diagonal(plane), BLOCK // 2)).mean((1, 3))
-    margin = 2 * single_frame_sigma(light)  # nearer to black and white, noise is cut off
-    whole = (seen > margin) & (seen < 1 - margin)
-    if whole.sum() < LEAST_BIN:
-        return NoiseModel.gaussian(rough, 1)
-    bright, fine = seen[whole], fine[whole]
-    bins = _bins(bright, 4 * LEAST_BIN)
-    levels, powers = np.array([[bright[b].mean(), _quiet(fine[b])] for b in bins]).T
-    powers = np.minimum(powers, FARTHER * min(powers.min(), rough**2))
-    curve = np.interp(np.linspace(0, 1, KNOTS), levels, np.sqrt(powers))
-    over_all = np.sqrt(np.interp(seen.ravel(), levels, powers).mean(keepdims=True))
-    return NoiseModel.of_curves(curve[None], over_all, plane.size)
-
-
-def _quiet(powers: Singles) -> float:
-    """The power of white noise among that of blocks: the mean of those that differ from the
-    quietest by no more than chance, or than compression makes noise uneven."""
-    return float(powers[powers <= UNEVEN / QUIET * np.quantile(powers, QUIETEST)].mean())
-
-
-def single_frame_map(plane: Singles, cell: int = CELL) -> PlaneMap | None:
-    """The same by brightness, for counts: a bin of cells as bright, of so many pixels a side, is a
-    block of the map. None: too few pixels, or texture, whose tails are longer than those of noise.
-    """
-    level = in_cells(plane, cell).mean((1, 3)).ravel()
+    fine = np.square(in_cells(diagonal(plane), cell // 2)).mean((1, 3)).ravel()
+    bright = plane
+    if light is not None:
+        size = plane.shape[::-1]
+        bright = np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_AREA), np.float32)
+    level = in_cells(bright, cell).mean((1, 3)).ravel()
+    if light is not None:  # nearer to black and white, noise is cut off
+        margin = 2 * single_frame_sigma(light)
+        inside = (level > margin) & (level < 1 - margin)
+        level, fine = level[inside], fine[inside]
     if level.size < 2 * LEAST_BIN:
         return None
-    fine = in_cells(diagonal(plane), cell // 2).swapaxes(1, 2).reshape(level.size, -1)
-    bins = _bins(level, LEAST_BIN)
-    bright, power, bound = np.array(
-        [
-            [level[one].mean(), np.square(fine[one]).mean(), _quartiles(fine[one]) ** 2]
-            for one in bins
-        ],
-        np.float32,
-    ).T[:, None]
-    tails = power / np.maximum(bound, 1e-12)
-    if not power.any() or np.median(tails[power > 0]) > SPARSE:
-        return None
-    both, none = np.stack([bound, bound]), np.zeros((2, *bound.shape), np.float32)
-    return PlaneMap(bright, both, none + 1, none, white_shares(), none, none[0] > 0, tails)
-
-
-def _quartiles(samples: Singles) -> float:
-    """The standard deviation by quartiles, between codes where there are few."""
-    codes, number = np.unique(samples, return_counts=True)
-    low, high = np.interp([0.25, 0.75], (number.cumsum() - number / 2) / number.sum(), codes)
-    return float(high - low) * MAD_TO_SIGMA / 2
+    spread = 2 / 9 / (cell // 2) ** 2  # of the cube root of a cell's power (Wilson & Hilferty 1931)
+    most = ((1 - spread + QUIET * spread**0.5) / (1 - spread - QUIET * spread**0.5)) ** 3
+    least = LEAST_BIN if light is None else 4 * LEAST_BIN  # the noise of counts goes by their light
+    bins = [np.stack([fine[b], level[b]]) for b in _bins(level, least)]
+    bins = [one[:, one[0] <= most * np.quantile(one[0], QUIETEST)] for one in bins]
+    if light is not None:  # leaves may fill all that is as bright
+        far = FARTHER * min(single_frame_sigma(plane) ** 2, *(one[0].mean() for one in bins))
+        bins = [np.minimum(one, np.array([[far], [np.inf]])) for one in bins]
+    fine, level = np.concatenate(bins, 1)[:, None].astype(np.float32)
+    both, none = np.stack([fine, fine]), np.zeros((2, *fine.shape), np.float32)
+    return PlaneMap(level, both, none + 1, none, white_shares(), none, none[0] > 0, none[0] + 1)
 
 
 def diagonal(plane: Singles) -> Singles:
