@@ -242,12 +242,9 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     if spectrum is not None:
         yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
         yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
-    moving, fixed = report.temporal
-    shared = "too few frames to compare adjacent ones"
-    if moving is not None:
-        shared = f"{moving:.3f} with the next frame at the same point of the scene"
-        shared += "" if fixed is None else f"; {fixed:.3f} at the same pixel"
-    yield f"time      {shared}"
+    kept, fixed = report.temporal
+    pixel = "" if fixed is None else f"; {fixed:.3f} at the same pixel"
+    yield f"time      {kept:.3f} with the next frame at the same point of the scene{pixel}"
     yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"
     reasons = "".join(f"; {reason}" for reason in report.confidence.reasons)
     yield f"sure      {report.confidence.word}, +-{report.confidence.percent:.0f} %{reasons}"

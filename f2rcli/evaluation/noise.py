@@ -22,7 +22,7 @@ from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import FramePlanes, PlaneNoise, side_by_side
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
+from f2rcli.noise.spectrum import Differences, Temporal, fixed_pattern, spectrum_of
 
 FRAMES = 10  # unique frames that a report looks at
 WINDOWS = 3  # of them, that are compared with their neighbours
@@ -96,13 +96,13 @@ def described(
     law = side_by_side([plane.law(clipped=clipped) for plane in found.planes])
     by_frame = tuple(fmean(p.law(clipped=clipped).sigma[0] for p in one.planes) for one in maps)
     each = zip(shown, flows, maps, strict=True)
-    patches = [Differences.of(three, to, law).patches(one) for three, to, one in each]
-    spectrum = spectrum_of(np.concatenate(patches))
-    temporal = Temporal(None, None)
+    patches = [Differences.of(one[0], one[2], to[1], law).patches(seen) for one, to, seen in each]
+    spectrum, fixed = spectrum_of(np.concatenate(patches)), None
     if (first := next((i for i in inner if i + 1 in inner), None)) is not None:
-        groups = [[pictures[first + n] for n in which] for which in ((0, -1, 1), (1, 2, -1))]
-        pair = (Differences.of(group, _flows(group, soft=SOFT), law) for group in groups)
-        temporal = temporal_correlation(*pair)
+        pairs = [(pictures[first + n], pictures[first + m]) for n, m in ((0, -1), (1, 2))]
+        apart = [Differences.of(*two, _flows(two, SOFT)[0], law) for two in pairs]
+        fixed = fixed_pattern(*apart)
+    temporal = Temporal(1 - 1 / max(plane.kept for plane in found.planes), fixed)
     black, rail = _rails(pictures, counts=counts)
     points = tuple(plane.points() for plane in found.planes)
     cut = black + rail if clipped else 0.0

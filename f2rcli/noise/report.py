@@ -89,14 +89,8 @@ class NoiseReport:
 
     @property
     def noisy(self) -> bool:
-        """Whether there is noise worth taking out, of its own in every frame or shared."""
-        return max(*self.model.sigma, self.shared / 2) >= CLEAN
-
-    @property
-    def shared(self) -> float:
-        """Standard deviation that adjacent frames share and their neighbours do not; 0: unknown."""
-        share = self.temporal.compensated or 0.0
-        return self._deviation(share / (1 - share))
+        """Whether there is noise worth taking out."""
+        return max(self.model.sigma) >= CLEAN
 
     @property
     def white(self) -> bool:
@@ -121,7 +115,7 @@ class NoiseReport:
     @property
     def independent(self) -> bool:
         """Whether adjacent frames have noise of their own, as far as it could be seen."""
-        return self.temporal.independent is not False
+        return self.temporal.independent
 
     def _deviation(self, share: float) -> float:
         """The standard deviation of a share of the noise's variance, mean of the channels."""
@@ -170,9 +164,7 @@ class NoiseReport:
             )
         elif self.spectrum is not None and not self.separate:
             yield "channels share noise, as in video stored as luma and chroma."
-        if self.temporal.independent is None:
-            yield "whether frames share noise could not be measured."
-        elif self.independent and self.channels_share <= PROCESSED:
+        if self.independent and self.channels_share <= PROCESSED:
             yield "frames are independent: training on this clip alone is sound."
         elif self.independent:
             yield "frames are independent."

@@ -4,7 +4,6 @@ All of it is read from what matched frames differ by in flat places, in units of
 of the scene, hardly anything is left in that.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -111,47 +110,41 @@ class Spectrum:
 
 
 class Temporal(NamedTuple):
-    """Correlation of adjacent frames' noise. None: too little that moves, or too few places."""
+    """Correlation of adjacent frames' noise."""
 
-    # At the same point of the scene, beyond that of frames two apart: temporal filters, codecs.
-    compensated: float | None
-    fixed: float | None  # at the same pixel: fixed pattern
+    compensated: float  # as temporal filters leave it, see `PlaneMap.kept`
+    fixed: float | None  # at the same pixel: fixed pattern; None: too little that moves
 
     @property
-    def independent(self) -> bool | None:
-        """Whether both are small; None if nothing is known. Below 0 they are the flow's: it places
-        neighbours between their pixels, which evens out part of their noise."""
-        known = [rho for rho in self if rho is not None]
-        return max(known) < COUNTS if known else None
+    def independent(self) -> bool:
+        """Whether both are small."""
+        return max(self.compensated, self.fixed or 0.0) < COUNTS
 
 
 class Differences(NamedTuple):
-    """A frame beside its two neighbours: how it differs from each, in units of the noise."""
+    """How a frame differs from another, in units of the noise."""
 
-    before: Singles  # (C, H, W)
-    after: Singles
-    back: Singles  # (H, W, 2), into the frame before
+    apart: Singles  # (C, H, W)
+    flow: Singles  # (H, W, 2), into the other
     flat: Mask  # (H, W): smooth places away from black and white
 
     @classmethod
     def of(
-        cls, frames: Sequence[FramePlanes], flows: Sequence[Flow], law: NoiseModel
+        cls, frame: FramePlanes, other: FramePlanes, flow: Flow, law: NoiseModel
     ) -> "Differences":
-        """frames: the frame, the one before and the one after, of channels on one grid."""
-        centre = np.stack([whole(plane) for plane in frames[0].planes])
+        """frame, other: of channels on one grid."""
+        centre = np.stack([whole(plane) for plane in frame.planes])
         signal = np.stack([smooth(plane) for plane in centre])
         level = law.level(torch.from_numpy(signal)[None])[0].numpy()
-        apart = []
-        for other, flow in zip(frames[1:], flows, strict=True):
-            landing = Landing.of(flow, other.luma.shape)
-            moved = np.stack([landing.fetched(plane) for plane in other.planes])
-            apart.append((moved - centre) / np.maximum(level, 1e-4))  # keeps clean clips finite
+        landing = Landing.of(flow, other.luma.shape)
+        moved = np.stack([landing.fetched(plane) for plane in other.planes])
         room = np.minimum(signal, 1 - signal).min(0) > 2 * level.max(0)
         flat = _flattest(signal.mean(0)) & room
-        return cls(apart[0], apart[1], whole(flows[0][0].numpy()), flat)
+        apart = (moved - centre) / np.maximum(level, 1e-4)  # keeps clean clips finite
+        return cls(apart, whole(flow[0].numpy()), flat)
 
     def patches(self, seen: NoiseMap) -> Singles:
-        """(P, C, SIZE, SIZE): the flattest of the difference to the frame after where noise, the
+        """(P, C, SIZE, SIZE): the flattest of the difference where noise, the
         frame's `seen`, is most of it; of the variance of one frame."""
         trusted = np.min([one.share[FULL] for one in seen.planes], 0) > MOSTLY
         noisy = self.flat & enlarged(np.asarray(trusted), BLOCK)
@@ -159,7 +152,7 @@ class Differences(NamedTuple):
             np.lib.stride_tricks.sliding_window_view(one, (SIZE, SIZE), (-2, -1))[
                 ..., ::STRIDE, ::STRIDE, :, :
             ]
-            for one in (self.after, noisy)
+            for one in (self.apart, noisy)
         )
         share = flat.mean((2, 3)).ravel()
         wanted = min(max(FEWEST_PATCHES, int(FLAT_SHARE * len(share))), MOST_PATCHES)
@@ -183,30 +176,21 @@ def spectrum_of(patches: Singles) -> Spectrum | None:
     )
 
 
-def temporal_correlation(second: Differences, third: Differences) -> Temporal:
-    """Correlation of the noise of adjacent frames, by a fine band alone, where little of the scene
-    is that moves. If adjacent frames share noise, those two apart differ by more.
-
-    Of four frames the second, beside the first, and the third, beside the fourth and then the
-    first. No frame is in both pairs: coarse noise is like itself a few pixels on, where a frame
-    lies once it has moved. And flows follow coarse noise, so every difference has one of its own:
-    that of two frames by way of one between had more noise, and grain that is new in every frame
-    seemed shared by 0.06 to 0.32 (2 pixels wide, ten filmed clips; now by 0.15 at most).
-    """
-    past, future, apart = _fine(second.before), _fine(third.before), _fine(third.after)
-    flat = second.flat & third.flat
-    one = _mean((past**2 + future**2) / 2, flat)
-    two = _mean(apart**2, flat)
-    shared = None if one is None or two is None else 1 - max(one, LEAST) / max(two, LEAST)
+def fixed_pattern(second: Differences, third: Differences) -> float | None:
+    """Correlation of the noise of frames at the same pixel, by a fine band alone, where little of
+    the scene is that moves. Of four frames the second, beside the first, and the third, beside the
+    fourth: no frame is in both, or grain that is new in every frame would seem shared."""
+    past, future = (
+        np.stack([filtered(plane, STEP, STEP) for plane in one.apart]) for one in (second, third)
+    )
     # Slower, a fixed pattern cannot be told from the scene.
-    moving = flat & (np.abs(second.back).max(2) > 1.5)
+    moving = second.flat & third.flat & (np.abs(second.flow).max(2) > 1.5)
     fixed = _mean(past * future, moving)
     every = _mean((past**2 + future**2) / 4, moving)
     if fixed is None or every is None:
-        return Temporal(shared, None)
+        return None
     found = min(fixed / max(every, LEAST), 1.0)
-    unsure = max(found, COUNTS) < DOUBT / moving.sum() ** 0.5
-    return Temporal(shared, None if unsure else found)
+    return None if max(found, COUNTS) < DOUBT / moving.sum() ** 0.5 else found
 
 
 def _flattest(luma: Singles) -> Mask:
@@ -214,11 +198,6 @@ def _flattest(luma: Singles) -> Mask:
     steps = np.gradient(smooth(luma))
     power = mean(np.asarray(steps[0] ** 2 + steps[1] ** 2, np.float32), BLOCK)
     return enlarged(np.asarray(power <= np.quantile(power, FLAT)), BLOCK)
-
-
-def _fine(planes: Singles) -> Singles:
-    """A fine band, whose noise shares nothing with that two pixels on."""
-    return np.stack([filtered(plane, STEP, STEP) for plane in planes])
 
 
 def _mean(product: Floats | Singles, chosen: Mask) -> float | None:
