@@ -112,8 +112,9 @@ class PlaneMap:
         if law.sigma[0] < HARDLY_ANY or not level.size:
             return np.ones(shape)
         known = worth * (variance > 0)
-        if clipped:
-            known *= self._whole(level, variance, worth)
+        if clipped:  # nearer to black and white than two deviations, cut off noise is hard to undo
+            margin = 2 * float(np.average(variance, weights=worth)) ** 0.5
+            known *= (level > margin) & (level < 1 - margin)
         seen = self._seen()
         rows, columns = (self.where[:, seen].T * shape).astype(int).T
         bound = self.kept * self._as_white(self.bound)[seen]
@@ -151,12 +152,6 @@ class PlaneMap:
         rows, columns = (one * n - 0.5 for one, n in zip(self.where, grid.shape, strict=True))
         factor = cv2.remap(grid, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return replace(self, bound=np.asarray(self.bound / np.square(factor), np.float32))
-
-    @staticmethod
-    def _whole(level: Floats, variance: Floats, worth: Floats) -> Mask:
-        """Where black and white, two deviations away, cut no noise off, which is hard to undo."""
-        rough = float(np.average(variance, weights=worth)) ** 0.5
-        return np.asarray((level > 2 * rough) & (level < 1 - 2 * rough))
 
     def points(self) -> tuple[tuple[float, float], ...]:
         """Brightness and standard deviation of the bins behind the law."""
