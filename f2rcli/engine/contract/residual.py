@@ -190,9 +190,7 @@ def _allowed(
     removed = [-one for one in change]
     if tables:
         variances = variances_by(law, without(groups, removed), terms)
-        stood = zip(memory.worths, removed, strict=False)
-        still: list[Tensor | None] = [resized(worth, one.shape[-2:]) for worth, one in stood]
-        removed = list(map(shrunk, removed, variances, tables, still or [None] * len(removed)))
+        removed = list(map(shrunk, removed, variances, tables))
     quiet = _quiet(groups, near, terms)
     if quiet:  # bands would spread what networks guess of bars around them
         removed = [taken * (changes > 0) for taken, changes in zip(removed, quiet, strict=True)]

@@ -77,19 +77,14 @@ class NoiseShares:
         return [as_constant(part, like).view(-1, STEPS) for part in parts]
 
 
-def shrunk(removed: Tensor, variance: Tensor, table: Tensor, still: Tensor | None) -> Tensor:
-    """The part of what is removed from a group that follows noise of this variance.
-
-    table (P, STEPS): see `NoiseShares.tables`; still: how many frames places have stood still for:
-    what they lose shows in all of these, and is given back as such.
-    """
+def shrunk(removed: Tensor, variance: Tensor, table: Tensor) -> Tensor:
+    """The part of what is removed from a group that follows noise of this variance; table (P,
+    STEPS): see `NoiseShares.tables`."""
     steep = NEARLY + (table - NEARLY) * ((1 - NEARLY) / (WHOLE - NEARLY))
     table = torch.maximum(table, steep).clamp_max_(1)
     place = box(removed.square(), WINDOW) / box(variance, WINDOW).clamp_min_(LEAST)
     place = place.mul_((STEPS - 1) / MIDDLES[-1]).clamp_(0, STEPS - 1).long()
-    share = box(table.gather(1, place.flatten(1)).view_as(removed), WINDOW)
-    less = share * removed
-    return less if still is None else removed + (less - removed) / still
+    return box(table.gather(1, place.flatten(1)).view_as(removed), WINDOW) * removed
 
 
 def _shares_of(removed: Floats, again: Floats, added: Floats, variance: Floats) -> Floats:
