@@ -34,11 +34,11 @@ SMALLER = 4  # times, each way: at half or twice of that blotches lose 0.2 to 2 
 CELL = 2 * SMALLER  # pixels of luma a side, that hold a sample of colour of small pictures
 BITS = 16  # of small pictures: their means are finer than codes
 # Of 255, that noise of small pictures is at least, two standard errors below what is read: of 65
-# clean clips two are read up to 1.9 there, of which `SPARSE` tells.
+# clean clips two are read up to 1.9 there, of which `GAUSSIAN` tells.
 LEAST8 = 1.6
-# Fourth moment of what small pictures differ by, of Gaussian noise 1: coarse noise has up to 1.3,
-# waves, traffic and drawn snow 1.6 to 3.1.
-SPARSE = 1.5
+# Fourth moment of what small pictures differ by, of Gaussian noise 1: coarse noise has 0.94 to 1.5,
+# waves, traffic and drawn snow 1.6 to 3.1, light that changes places as wholes 0.3 to 0.9.
+GAUSSIAN = 0.9, 1.5
 # Times the deviation of white noise as strong, from which on noise is coarse. At 2.3 times networks
 # alone come nearer (0.2 dB at sigma 30, ten filmed clips), at 2.7 this does (0.4 to 2 dB).
 MORE = 2.5
@@ -150,7 +150,10 @@ def _shares(small: NoiseMap, own: Sequence[float]) -> tuple[float, ...]:
     found = []
     for plane, white in zip(small.planes, own, strict=True):
         sigma = plane.law().sigma[0]
-        sure = sigma * np.exp(-2 * plane.unsure) > LEAST8 / 255 and plane.sparse < SPARSE
+        sure = (
+            sigma * np.exp(-2 * plane.unsure) > LEAST8 / 255
+            and GAUSSIAN[0] < plane.sparse < GAUSSIAN[1]
+        )
         coarse = sure and sigma > MORE / SMALLER * white
         found.append(1 - white / (SMALLER * sigma) if coarse else 0.0)
     return tuple(found)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from f2rcli.engine.coarse import coarse_noise
 from f2rcli.engine.stream import Engine
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -88,6 +89,17 @@ def test_snow_is_no_coarse_noise() -> None:
             cv2.circle(luma, (int(x), int(y)), 1, 220, -1)
         snow.append(Frame(planes=(luma, *frame.planes[1:]), layout=YUV, pts=frame.pts))
     assert not run(snow)[1].found.coarse8
+
+
+def test_light_that_changes_is_no_coarse_noise() -> None:
+    rng, (rows, columns) = np.random.default_rng(0), np.mgrid[:HEIGHT, :WIDTH]
+    hills, colour, lit = 60 * np.sin(columns / 40), 40 * np.sin(columns[::2, ::2] / 40), []
+    for light in (0.5, 1.5, 0.5):
+        luma = light * (130 + hills * np.sin(rows / 30)) + rng.normal(0, 0.5, hills.shape)
+        planes = (luma, 128 + light * colour, 128 + colour)
+        codes = (np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes)
+        lit.append(Frame(planes=tuple(codes), layout=YUV))
+    assert coarse_noise(lit, coded=False) is None
 
 
 def test_shots_without_coarse_noise_beside_one_with_it_stay() -> None:
