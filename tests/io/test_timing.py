@@ -179,6 +179,15 @@ def test_a_transport_stream_that_starts_again_goes_on_without_a_break(tools, tmp
     assert len(sound) == 2 * len(tools.packets_of(part, "audio"))
 
 
+def test_a_picture_long_after_its_sound_promises_nothing(tools, tmp_path: Path) -> None:
+    """FFmpeg looks five seconds far, and takes the clock of what it has not seen for its rate."""
+    source = tools.film(tmp_path / "in.ts", pts=range(750, 758), audio=True)
+    with open_reader(source) as reader:
+        assert reader.info.rate is reader.info.expected_frames is None
+        assert len(list(reader)) == 8
+        assert not reader.ledger.damaged
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("suffix", [".ts", ".m2ts"])
 def test_short_transport_streams_are_known(tools, tmp_path: Path, suffix: str, count: int) -> None:

@@ -287,7 +287,10 @@ class VideoReader(Reader):
             first.colorspace = stream.codec_context.colorspace
         facts = ffmpeg.picture_facts(first)
         size, path = (first.width, first.height), Path(self.source) if self._again else None
-        known = stream.guessed_rate or stream.average_rate
+        known, clock = stream.guessed_rate, stream.time_base
+        if known and clock and known * clock == 1:  # of what FFmpeg saw no picture it knows no rate
+            known = None
+        known = known or stream.average_rate
         rate = Fraction(known) if known else None  # newer PyAV has rationals of its own
         self._untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (rate or Fraction(25))
@@ -298,7 +301,7 @@ class VideoReader(Reader):
         # Whether durations count from zero, and not from the first frame.
         self._from_zero = form in (MATROSKA, "nut", "asf")
         # When the video ends by how long the container says it lasts; seconds, container time.
-        timed = bool(stream.duration) and not (self._untimed or self._from_zero)
+        timed = bool(stream.duration and rate) and not (self._untimed or self._from_zero)
         self._end = (self._first_pts + (stream.duration or 0)) * self._tick if timed else None
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         flagged = 2 * fields >= len(pictures)
