@@ -123,8 +123,8 @@ def test_a_gradient_reaches_all_three_networks(made: Made, kind: TargetKind) -> 
         found = [
             p.grad
             for n, p in getattr(method.networks, name).named_parameters()
-            if not n.startswith(("firsts", "second"))
-        ]  # before a layer that begins at zero
+            if not n.startswith(("firsts", "second", "logits.bias"))
+        ]  # before a layer that begins at zero; and what weights of neighbours share tells nothing
         assert all(grad is not None and grad.abs().sum() > 0 for grad in found), name
 
 
