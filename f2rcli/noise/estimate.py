@@ -627,7 +627,7 @@ def single_frame_map(plane: Singles, cell: int, light: Singles | None = None) ->
     if light is not None:  # leaves may fill all that is as bright
         far = FARTHER * min(single_frame_sigma(plane) ** 2, *(one[0].mean() for one in bins))
         bins = [np.minimum(one, np.array([[far], [np.inf]])) for one in bins]
-    fine, level = np.concatenate(bins, 1)[:, None].astype(np.float32)
+    fine, level = np.concatenate(bins, 1)[..., None].astype(np.float32)  # planes keep other counts
     both, none = np.stack([fine, fine]), np.zeros((2, *fine.shape), np.float32)
     return PlaneMap(level, both, none + 1, none, white_shares(), none, none[0] > 0, none[0] + 1)
 

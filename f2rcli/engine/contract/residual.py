@@ -319,8 +319,10 @@ def _mean_kept(
         return change
     ends = np.iinfo(plane.dtype)
     codes = plane + change * np.float64(span)
-    for _ in range(8):  # each leaves as much of what clipping adds as samples are clipped
-        codes += before.mean() - np.clip(codes[own], ends.min, ends.max).mean()
+    for _ in range(8):  # by Newton: only what lies within the range moves the mean
+        seen = np.clip(codes[own], ends.min, ends.max)
+        within = ((seen > ends.min) & (seen < ends.max)).sum()
+        codes += (before.sum() - seen.sum()) / max(within, 1)
     np.clip(codes, ends.min, ends.max, out=codes)
     whole = np.floor(codes)
     # Of each 4x4 samples those that are nearest to the next code are rounded up, as many as keep
