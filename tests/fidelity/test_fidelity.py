@@ -27,11 +27,12 @@ SIZES = {
 }
 # Both clips run the same lines of these cases.
 ALIKE = {"clean": ["sky"], "lattice": ["sky"], "static": ["leaves"]}
-# Bars that `full` misses at this size, and what it reaches: a guard, not a goal; and what of these
-# `lite` does less well.
+# Bars that `full` misses at this size, and what it reaches in float32 or bfloat16: a guard, not a
+# goal; and what of these `lite` does less well.
 REACHED = {
     "patches sigma 4: noise left in the worst patch": 0.65,
-    "patches sigma 17: worst shift of a patch's mean": 1.65,  # 0.6 at full size
+    "patches sigma 4: worst shift of a patch's mean": 0.55,
+    "patches sigma 17: worst shift of a patch's mean": 1.75,  # 0.6 at full size
     "dark worst bias of a step of 4 codes": 0.86,
     # 0.009 of the ten filmed clips
     "lattice flat places of coded clips: 2-pixel pattern added": 0.11,
@@ -39,7 +40,8 @@ REACHED = {
 LITE = REACHED | {
     "patches sigma 4: noise left in the worst patch": 0.8,
     "patches sigma 4: worst shift of a patch's mean": 0.75,  # 0.14 at full size
-    "patches sigma 17: worst shift of a patch's mean": 2.4,  # 0.8 at full size
+    "patches sigma 17: worst shift of a patch's mean": 2.4,  # 0.9 at full size
+    "patches sigma 17: noise left in the worst patch": 2.25,  # 1.3 at full size
     "static sigma 5: worst clip's detail kept": 0.885,
     # 0.007 of the ten filmed clips
     "lattice flat places of coded clips: 2-pixel pattern added": 0.095,
