@@ -158,10 +158,10 @@ class EncoderSetup:
     @cached_property
     def display(self) -> tuple[int, int] | None:
         """The display size to write into a finished Matroska file: for pixels that are not square,
-        for cropping that comes over with the template, for stereoscopy that states one."""
+        for cropping that comes over with the template, for stereoscopy."""
         source, info = self.source, self.info
         cropped = any(source.crop) and self.template is not None
-        stated = cropped or source.shaped or (STEREO in source.extras and source.sized)
+        stated = cropped or source.shaped or STEREO in source.extras
         if self.piped or not self.container.matroska or not stated:
             return None
         left_out = source.crop if cropped else (0, 0)

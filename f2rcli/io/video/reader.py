@@ -286,7 +286,6 @@ class VideoReader(Reader):
         if int(first.colorspace) == UNSPECIFIED:  # libvpx forgets what the container states
             first.colorspace = stream.codec_context.colorspace
         facts = ffmpeg.picture_facts(first)
-        size, path = (first.width, first.height), Path(self.source) if self._again else None
         known, clock = stream.guessed_rate, stream.time_base
         if known and clock and known * clock == 1:  # of what FFmpeg saw no picture it knows no rate
             known = None
@@ -340,15 +339,17 @@ class VideoReader(Reader):
             coded=bool(codec.lossy) and not codec.intra_only,
             notes=tuple(note for note, true in notes.items() if true),
         )  # fmt: skip
-        said = replace(
+        aspect = stream.sample_aspect_ratio or facts.pixel_aspect
+        if aspect and form == MATROSKA and facts.stereo:
+            aspect /= ffmpeg.WIDENED.get(facts.stereo[0], 1)
+        self.metadata = replace(
             facts, container=form, family=ffmpeg.family_of(stream), stream=stream,
             profile=str(stream.codec_context.profile or ""), single_fields=single_fields,
-            pixel_aspect=stream.sample_aspect_ratio or facts.pixel_aspect,
+            pixel_aspect=aspect, crop=ffmpeg.hidden(self.container, stream.index),
             container_tags=dict(self.container.metadata),
             chapters=tuple(self.container.chapters()),
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )  # fmt: skip
-        self.metadata = replace(said, **ffmpeg.header_facts(path, form, stream.index, size))
         self._rotation = first.rotation or None
 
     def describe(self) -> list[dict[str, Any]]:

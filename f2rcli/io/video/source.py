@@ -6,7 +6,6 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -166,6 +165,9 @@ def family_of(stream: Stream) -> str:
 
 # --- What pictures state --------------------------------------------------------------------------
 SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
+# By which FFmpeg widens the pixels of Matroska's layouts, whose display size is that of one eye in
+# the standard and of both in files: side by side, top and bottom, rows and columns.
+WIDENED = {1: Fraction(2), 2: Fraction(1, 2), 6: Fraction(1, 2), 7: Fraction(2)}
 _PROFILE = "ICC profile"  # FFmpeg's words
 DOLBY = "Dolby Vision metadata"
 _EXTRAS = {
@@ -218,10 +220,7 @@ class SourceMetadata:
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
     extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
     stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
-    # Of the file's header:
-    sized: bool = False  # it says at which size it is to be shown
-    crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
-    lost: tuple[tuple[str, str], ...] = ()  # what FFmpeg reads none of, in words, and why
+    crop: tuple[int, int] = (0, 0)  # columns and rows that the file's header says to hide
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
     chapters: tuple[Mapping[str, Any], ...] = ()
@@ -276,65 +275,31 @@ def _mastering(frame: av.VideoFrame) -> Mastering | None:
     return Mastering(display=tuple(display), light=(light[0], light[1]) if light else None)
 
 
+def hidden(container: InputContainer, index: int) -> tuple[int, int]:
+    """Columns and rows of a stream's pictures that the file's header says to hide."""
+    with overheard(av.logging.INFO):  # else FFmpeg keeps it to itself
+        text: str = container.dumps_format()  # type: ignore[attr-defined]  # no stub of it
+    streams = text.split("Stream #0:")[1:]
+    own = next((one for one in streams if re.match(rf"{index}\b", one)), "")
+    sides = re.search(r"Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)", own)
+    left, right, top, bottom = map(int, sides.groups()) if sides else (0, 0, 0, 0)
+    return left + right, top + bottom
+
+
 def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
     """The first numbers of a picture's side data, as `struct` takes them; () where it has none."""
     data = side_data(frame, kind)
     return () if data is None else struct.unpack_from(form, data)
 
 
-# --- What headers state beyond what FFmpeg hands on ----------------------------------------------
+# --- Matroska's display size, which PyAV has no call for ------------------------------------------
 # Of a track's name: DisplayWidth and DisplayHeight take 12 bytes, a Void at least 2.
 PADDING = " " * 16
-
-# Identifiers of Matroska's elements (RFC 9559).
+# Identifiers of elements (RFC 9559).
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _NAME, _CLUSTER, _VOID = 0x536E, 0x1F43B675, 0xEC
-_DISPLAY = _WIDTH, _HEIGHT, _UNIT = 0x54B0, 0x54BA, 0x54B2
-_CROP = 0x54BB, 0x54AA, 0x54CC, 0x54DD  # top, bottom, left, right
-_CHAPTERS, _EDITION, _ATOM, _HIDDEN, _TITLE = 0x1043A770, 0x45B9, 0xB6, 0x98, 0x80
-_LANGUAGE, _BCP47 = 0x437C, 0x22B59D
+_DISPLAY = 0x54B0, 0x54BA, 0x54B2  # width, height, unit
 _HEAD = 1 << 20  # bytes; tracks are described within the first of them
-_MOST = 1 << 24  # bytes of a movie header that are looked at
-# Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
-_ORDINARY = {
-    "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
-    "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv ", "free", "skip",
-}  # fmt: skip
-
-
-def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]) -> dict[str, Any]:
-    """Fields of SourceMetadata, as far as a header of FFmpeg's format `form` can be read (of a pipe
-    none); track: the picture's, from 0."""
-    with suppress(OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
-        if path is not None and "matroska" in form:
-            return _matroska_facts(path, track, size)
-        if path is not None and form.startswith("mov"):
-            return _movie_facts(path, size)
-    return {}
-
-
-# --- Matroska -------------------------------------------------------------------------------------
-def _matroska_facts(path: Path, track: int, size: tuple[int, int]) -> dict[str, Any]:
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    tracks = _all(head, _SEGMENT, _TRACKS, _TRACK)
-    (video,) = _all(tracks[track], _VIDEO)
-    numbers = {ident: int.from_bytes(content, "big") for ident, _, content in _elements(video)}
-    shown = numbers.get(_WIDTH, 0), numbers.get(_HEIGHT, 0)
-    top, bottom, left, right = (numbers.get(ident, 0) for ident in _CROP)
-    odd = len(_all(head, _SEGMENT, _CHAPTERS, _EDITION)) > 1
-    for atom in _all(head, _SEGMENT, _CHAPTERS, _EDITION, _ATOM):
-        odd |= len(_all(atom, _TITLE)) > 1 or bool(_all(atom, _ATOM))
-        odd |= any(map(any, _all(atom, _HIDDEN)))
-        odd |= not {b"und", b"eng"}.issuperset(_all(atom, _TITLE, _LANGUAGE))
-    spoken = [str(name, "latin-1") for one in tracks for name in _all(one, _BCP47)]
-    long = ", ".join(name for name in spoken if "-" in name)  # pt-BR
-    lost = [("levels, languages and flags of chapters", "f2r writes a flat list")] * odd
-    lost += [(f"languages {long}", "f2r writes three letters")] if long else []
-    facts = {"crop": (left + right, top + bottom), "lost": tuple(lost), "sized": all(shown)}
-    seen = size[0] - left - right, size[1] - top - bottom
-    aspect = Fraction(*shown) * Fraction(*seen[::-1]) if all(shown) and min(seen) > 0 else None
-    return facts | ({"pixel_aspect": aspect} if aspect else {})
 
 
 def write_display(path: Path, track: int, shown: tuple[int, int]) -> None:
@@ -397,36 +362,3 @@ def _element(ident: int, content: bytes) -> bytes:
     length = next(n for n in range(1, 9) if size < (1 << 7 * n) - 1)
     coded = (size | 1 << 7 * length).to_bytes(length, "big")
     return ident.to_bytes((ident.bit_length() + 7) // 8, "big") + coded + content
-
-
-# --- MP4 and MOV ----------------------------------------------------------------------------------
-def _movie_facts(path: Path, size: tuple[int, int]) -> dict[str, Any]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        found = ((at, end) for kind, at, end in _boxes(data) if kind == b"moov")
-        begin, end = next(found, (0, 0))
-        moov = data[begin : min(end, begin + _MOST)]
-    place = moov.find(b"clap") + 4  # the clean aperture's width and height, as fractions
-    crop = 0, 0
-    if place > 4:
-        shown = (Fraction(*struct.unpack_from(">2I", moov, place + at)) for at in (0, 8))
-        wide, high = (round(whole - part) for whole, part in zip(size, shown, strict=True))
-        crop = wide, high
-    beside = (moov[body:end] for kind, body, end in _boxes(moov) if kind == b"udta")
-    names = [str(kind, "latin-1").strip() for udta in beside for kind, _, _ in _boxes(udta)]
-    own = [name for name in names if name.isalnum() and name.isascii() and name not in _ORDINARY]
-    lost = f"the camera's own data {', '.join(dict.fromkeys(own))}", "f2r cannot carry it"
-    return {"crop": crop, "lost": (lost,) if own else ()}
-
-
-def _boxes(data: bytes | mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes in a box: their names, and where their contents begin and end."""
-    place = 0
-    while place + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
-        head = 16 if length == 1 else 8
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", data, place + 8)
-        if length < head:
-            return
-        yield kind, place + head, place + length
-        place += length
