@@ -268,16 +268,18 @@ class NoiseModel:
         return self.level(signal)[0, channel].numpy().reshape(bright.shape)
 
 
-def interpolated(curves: Iterable[Tensor], bright: Tensor) -> Tensor:
+def interpolated(curves: Sequence[Tensor] | Tensor, bright: Tensor) -> Tensor:
     """(C, ...): curves (N,) of C channels from black to white, each where its own channel, or the
     only one, of `bright` is so bright."""
+    steps = len(curves[0]) - 1
+    share = bright.clamp(0, 1).mul_(steps)
+    below = share.int().clamp_max_(steps - 1)
+    share.sub_(below)
     found = []
     for channel, curve in enumerate(curves):
-        place = bright[channel % len(bright)].clamp(0, 1) * (len(curve) - 1)
-        below = place.int().clamp_max(len(curve) - 2)
-        index, share = below.flatten(), (place - below).flatten()
-        low, step = (part.index_select(0, index) for part in (curve[:-1], curve.diff()))
-        found.append(torch.addcmul(low, share, step).view(place.shape))
+        index, rest = (part[channel % len(bright)] for part in (below, share))
+        low, step = (part.index_select(0, index.flatten()) for part in (curve[:-1], curve.diff()))
+        found.append(torch.addcmul(low, rest.flatten(), step).view(rest.shape))
     return torch.stack(found)
 
 
@@ -401,7 +403,7 @@ class PlaneNoise:
         if layout.rotated:
             bright = torch.einsum("pc,bphw->bchw", rotation, bright)
         elif layout.name != "mosaic":  # whose colours are each as bright as themselves
-            bright = bright[:, :1].expand_as(bright)
+            bright = bright[:, :1]
         found = self.model.level(bright)
         if self.places:
             found = found * resized(factors(self.places, found), found.shape[-2:])

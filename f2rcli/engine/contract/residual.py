@@ -188,13 +188,12 @@ def _allowed(
 ) -> tuple[Groups, Memory, Tensor]:
     """The changes that are allowed, the memory with them, and this frame's part of the sums."""
     removed = [-one for one in change]
+    by_law = variances_by(law, without(groups, removed), terms)
     if tables:
-        variances = variances_by(law, without(groups, removed), terms)
-        removed = list(map(shrunk, removed, variances, tables))
+        removed = list(map(shrunk, removed, by_law, tables))
     quiet = _quiet(groups, near, terms)
     if quiet:  # bands would spread what networks guess of bars around them
         removed = [taken * (changes > 0) for taken, changes in zip(removed, quiet, strict=True)]
-    by_law = variances_by(law, without(groups, removed), terms)
     if terms.coloured:
         removed = _calmed(groups, removed, by_law, terms)
     shifts, left = shifts_removed(groups, removed, by_law, quiet, terms)
