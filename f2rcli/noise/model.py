@@ -5,7 +5,7 @@ A law is a line in variance, or a curve where no line fits.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
