@@ -76,7 +76,6 @@ class NoiseTracker:
         self.declared = engine.settings.sigma is not None or engine.stated is not None
         self.lately = SeenLately()
         self.space: VarianceStabiliser | None = None
-        self.rough = False  # whether a stack's codes are coarse beside what is left of its noise
         self.know(start.compression)
         engine.found.noise, engine.found.compression = self.measured, self.errors  # of all the run
 
@@ -94,15 +93,18 @@ class NoiseTracker:
             start = opening_noise(frames, coded=engine.coded)
             if sigma is not None:
                 start = Opening(_declared(sigma, start, engine, layout), None)
+        if layout.levels is not None and not layout.float_samples:
+            levels = start.planes.model.at(planes_of(frames[0])[0])
+            start = start._replace(cost=cost_of_codes(levels, layout))
         noise = cls(engine, layout, start, low)
         if not noise.declared:
             noise.say(frames)
-        if layout.levels is not None and not layout.float_samples:
-            cost = cost_of_codes(start.planes.model.at(planes_of(frames[0])[0]), layout)
-            noise.rough = cost > ROUGH
-            if cost > 1 and noise.sensor and not noise.declared:
-                engine.found.note(BETWEEN_CODES)
         return noise
+
+    @property
+    def rough(self) -> bool:
+        """Whether a stack's codes are coarse beside what is left of its noise."""
+        return self.start.cost > ROUGH
 
     @property
     def dark(self) -> bool:
@@ -195,6 +197,8 @@ class NoiseTracker:
             self.engine.found.note(NOTHING_TO_DO)
         if methods.load(self.engine.settings.method).wants_sigma:
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
+        if self.sensor and found.cost > 1:
+            self.engine.found.note(BETWEEN_CODES)
 
     def follow_codec(self, index: int, frames: Sequence[Frame]) -> None:
         """Ask anew now and then how strong the codec's errors are. frames: of the window around

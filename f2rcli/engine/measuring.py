@@ -55,6 +55,7 @@ class Opening(NamedTuple):
     edges8: float | None = None  # of blocks, that compression left
     compression: Compression | None = None  # its errors, not in `planes`; None: hardly any
     even: Even | None = None  # what looks see counts in
+    cost: float = 0.0  # dB, of whole codes, see `cost_of_codes`
 
 
 def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:

@@ -190,7 +190,7 @@ class NoiseReport:
             "channel_correlation": None if spectrum is None else spectrum.mixed.tolist(),
             "power_spectrum": None if spectrum is None else spectrum.power.tolist(),
             "temporal": {
-                "compensated": self.temporal.compensated,
+                "kept": self.temporal.kept,
                 "fixed": fixed,
                 # Of the part that stays at its pixel; None where nothing moves.
                 "fixed_pattern8": None if fixed is None else 255 * self._deviation(fixed),

@@ -112,13 +112,13 @@ class Spectrum:
 class Temporal(NamedTuple):
     """Correlation of adjacent frames' noise."""
 
-    compensated: float  # as temporal filters leave it, see `PlaneMap.kept`
+    kept: float  # as temporal filters leave it, see `PlaneMap.kept`
     fixed: float | None  # at the same pixel: fixed pattern; None: too little that moves
 
     @property
     def independent(self) -> bool:
         """Whether both are small."""
-        return max(self.compensated, self.fixed or 0.0) < COUNTS
+        return max(self.kept, self.fixed or 0.0) < COUNTS
 
 
 class Differences(NamedTuple):

@@ -134,7 +134,7 @@ def test_what_few_places_share_by_chance_is_not_told() -> None:
 
 @pytest.mark.parametrize(("rho", "independent"), [(-0.15, True), (0.05, True), (0.15, False)])
 def test_frames_that_differ_share_none(report: NoiseReport, rho: float, independent: bool) -> None:
-    found = replace(report, temporal=report.temporal._replace(compensated=rho))
+    found = replace(report, temporal=report.temporal._replace(kept=rho))
     assert found.independent is independent
     assert any("share noise" in one for one in found.meaning()) is not independent
 
