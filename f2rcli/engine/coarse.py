@@ -22,7 +22,7 @@ from f2rcli.engine.measuring import PREROLL, map_of, shots_of
 from f2rcli.engine.pictures import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.bound import mean
-from f2rcli.noise.estimate import NoiseMap, Square, diagonal, part_of
+from f2rcli.noise.estimate import NoiseMap, diagonal
 from f2rcli.noise.model import picture_of
 from f2rcli.noise.report import coarse_words
 from f2rcli.window import with_next
@@ -49,7 +49,7 @@ class Coarse(NamedTuple):
 
     shares: tuple[float, ...]  # by plane, of what small pictures lose: what frames do
     sigma8: float  # of the plane that holds most of it
-    part: Square  # of luma: all but bars
+    part: tuple[slice, slice]  # of luma: all but bars
 
 
 # Restores small pictures, one for one, whose noise is measured on others.
@@ -112,7 +112,7 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
     part = _between_bars(frames[0].planes[0])
     if not frames[0].planes[0][part].size:
         return None
-    frames = [_cut(frame, part) for frame in frames]
+    frames = [replace(one, planes=_cut(one.planes, part)) for one in frames]
     pictures = [picture_of(shrunk(frame)) for frame in frames]
     small = map_of(pictures, coded=coded) if len(shots_of(pictures)[0]) > 1 else None
     if small is None or small.planes[0].level.size < FEWEST:
@@ -127,7 +127,7 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
     return Coarse(shares, 255 * sigma, part) if sigma else None
 
 
-def _between_bars(luma: Plane) -> Square:
+def _between_bars(luma: Plane) -> tuple[slice, slice]:
     """A plane without the rows and columns at its edges that are flat: blocks of small pictures are
     large, and noise beside bars is as sparse in them as snow."""
     part = []
@@ -138,10 +138,14 @@ def _between_bars(luma: Plane) -> Square:
     return part[0], part[1]
 
 
-def _cut(frame: Frame, part: Square) -> Frame:
-    """A part of a frame."""
-    planes = (plane[part_of(plane, frame.planes[0], part)] for plane in frame.planes)
-    return replace(frame, planes=tuple(planes))
+def _cut(planes: Sequence[Plane], part: tuple[slice, slice]) -> tuple[Plane, ...]:
+    """Views of a part of planes, the first of which is luma; of coarser ones what shows it, too."""
+    found = []
+    for plane in planes:
+        finer = (round(n / m) for n, m in zip(planes[0].shape, plane.shape, strict=True))
+        both = zip(part, finer, strict=True)
+        found.append(plane[tuple(slice(s.start // n, -(-s.stop // n)) for s, n in both)])
+    return tuple(found)
 
 
 def _shares(small: NoiseMap, own: Sequence[float]) -> tuple[float, ...]:
@@ -169,7 +173,7 @@ def _small(seen: tuple[Copies, Coarse | None]) -> Frame:
     """A small picture; its `source` is what it is of, and itself."""
     copies, coarse = seen
     assert coarse is not None  # as `corrected` saw to
-    small = shrunk(_cut(copies[0], coarse.part))
+    small = shrunk(replace(copies[0], planes=_cut(copies[0].planes, coarse.part)))
     return replace(small, source=(*seen, small))
 
 
@@ -180,8 +184,7 @@ def _less(small: Frame) -> Copies:
     both = zip(planes_of(before), planes_of(small), coarse.shares, strict=True)
     lost = [np.float32(share) * (after - whole) for whole, after, share in both]
     changes = [np.zeros(plane.shape, np.float32) for plane in frame.planes[: len(lost)]]
-    for one, change in zip(lost, changes, strict=True):
-        inside = change[part_of(change, frame.planes[0], coarse.part)]
+    for one, inside in zip(lost, _cut(changes, coarse.part), strict=True):
         cv2.resize(one, inside.shape[::-1], inside, interpolation=cv2.INTER_CUBIC)
         there = np.asarray(one != 0, np.uint8)  # what stands still stays as it is
         inside *= cv2.resize(there, inside.shape[::-1], interpolation=cv2.INTER_NEAREST)

@@ -18,16 +18,17 @@ from f2rcli.noise.estimate import (
     COLOURED,
     NoiseMap,
     PlaneMap,
+    cut_off,
     estimate,
+    part_of,
     single_frame_map,
     single_frame_sigma,
-    squares_of,
 )
 from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of, side_by_side
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
-from f2rcli.yuv import matrices
+from f2rcli.yuv import to_rgb
 
 PREROLL = 6  # frames, no two alike, that the noise is measured on
 SHORTEST = 3  # frames of a shot whose photons are counted
@@ -72,8 +73,8 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
         places = () if layout.counts_light else None  # their law says what noise goes by
         planes = found.noise(chroma=pictures[0].chroma, clipped=clipped, places=places)
         if clipped and pictures[0].chroma:
-            matrix = matrices(layout.matrix)[0]
-            planes = replace(planes, gamut=found.colours_cut_off(pictures[0], matrix))
+            sigma = planes.picture(layout, 3).sigma
+            planes = replace(planes, gamut=cut_off(list(to_rgb(frames[0])), sigma))
     if layout.counts_light:
         return of_counts(pictures, Opening(planes, found), dark=layout.levels is not None)
     edges8 = find_edges([one.luma for one in pictures])
@@ -174,8 +175,8 @@ def map_of(
     shots = shots_of(like or pictures)
     inner = between(shots)
     begins = next(shot for shot in shots if len(shot) > 1)
-    squares = squares_of(pictures[begins[0]].luma)
-    wanted = 1 if squares and whole else CENTRES  # a large one tells as much
+    part = part_of(pictures[begins[0]].luma)
+    wanted = 1 if part is not None and whole else CENTRES  # a large one tells as much
     # codecs make frames of film more and less grainy, and their noise is one
     grains = [1.0 if whole else grain(one) for one in like or pictures]
     centres = spread(inner, wanted)
@@ -184,8 +185,8 @@ def map_of(
         centres[-1] = other[0]
     groups = [_alike(i, shots, grains) for i in centres] or [begins]
     shown = ([pictures[place] for place in places] for places in groups)
-    parts = () if whole else squares
-    maps = [estimate(one, [None] * (len(one) - 1), parts, coded=coded) for one in shown]
+    part = None if whole else part
+    maps = [estimate(one, [None] * (len(one) - 1), part, coded=coded) for one in shown]
     return NoiseMap.joined(maps)
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli import weights
-from f2rcli.frames import Floats, Mask, Plane, Singles, in_cells
+from f2rcli.frames import Floats, Mask, Singles, in_cells
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, SAME, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
@@ -53,13 +53,15 @@ CHANCE, SURELY = 0.12, 0.35
 # Along each side of a picture, that are told apart, at most and at least; and blocks in each.
 PLACES, FEWEST, CELL_BLOCKS = 24, 3, 2
 NEAR = np.outer(*[np.array([0.25, 0.75, 1, 0.75, 0.25])] * 2)  # weights of the places around one
-BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
+# Of all samples, and of those of noise that nothing cuts off, half a deviation beyond the range.
+BEYOND, CUT_SHARE = 5e-4, 0.5
+TINY = 1e-6  # of white: a difference that is none
 # Times the fourth moment of most blocks, from where on what frames differ by is not noise alone
 # there: molecules that blink have 2 and more, chance makes 1.2 of 256 samples.
 SPARSE = 1.5
 QUIETEST, QUIET = 0.02, 2.05  # share of a picture's cells without texture; their normal deviate
 
-Square = tuple[slice, slice]  # rows and columns of luma: multiples of 2 * BLOCK
+Part = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns of luma, 2 * BLOCK at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +264,6 @@ class PlaneMap:
         full, fine = bands.astype(np.float64)
         return np.asarray((1 - by_fine) * full + by_fine * fine, np.float64)
 
-    def beyond(self) -> float:
-        """Share of samples that noise which nothing cuts off has half its standard deviation
-        beyond black and white: none of bars."""
-        each = _beyond(self.level, self.sigma[FULL]) * self._seen()
-        return float(each.mean()) if each.size else 0.0
-
     def _seen(self) -> Mask:
         """Blocks that can tell: not those that black or white has filled, nor graphics that stand
         still, where the other blocks are sure."""
@@ -292,12 +288,6 @@ def _moving(power: Singles) -> Mask:
     return np.asarray(power * power.size > STILL * power.sum())
 
 
-def _beyond(level: Singles, sigma: Singles | float) -> Singles:
-    """See `PlaneMap.beyond`, at every place."""
-    ends = torch.from_numpy(np.stack([level, 1 - level]) / np.maximum(sigma, 1e-6))
-    return np.asarray(torch.special.ndtr(-ends - 0.5).sum(0).numpy())
-
-
 @dataclass(frozen=True, slots=True)
 class NoiseMap:
     """The noise of every plane of a frame; a mosaic counts as four."""
@@ -309,14 +299,6 @@ class NoiseMap:
         """Maps of frames of one shot as one, one below the other: what all of them tell."""
         columns = zip(*(each.planes for each in maps), strict=True)
         return cls(tuple(_stacked(column) for column in columns))
-
-    def placed(self, part: Square, shape: tuple[int, ...]) -> "NoiseMap":
-        """That of a part of a picture (H, W)."""
-        sides = zip(part, shape, strict=True)
-        ends = np.array([(one.start / n, one.stop / n) for one, n in sides], np.float32)
-        begin, end = ends.T[:, :, None, None]
-        moved = (replace(p, where=begin + (end - begin) * p.where) for p in self.planes)
-        return NoiseMap(tuple(moved))
 
     def scaled(self, factor: float) -> "NoiseMap":
         """That of noise with `factor` times the power."""
@@ -374,28 +356,22 @@ class NoiseMap:
         return side_by_side([plane.line(most, dark=dark) for plane in planes])
 
     def cut_off(self, pictures: Sequence[FramePlanes]) -> bool:
-        """Whether black and white cut the noise off before the file was made, as far as the first
-        plane of pictures shows: coding may carry some of it beyond again."""
-        luma = np.stack([one.planes[0][::2, ::2] for one in pictures])
-        margin = self.planes[0].law().sigma[0] / 2
-        found = float(((luma < -margin) | (luma > 1 + margin)).mean())
-        return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
+        """Whether black and white cut the noise off, as the first plane of pictures shows."""
+        return cut_off([one.planes[0] for one in pictures], self.planes[0].law().sigma)
 
-    def colours_cut_off(self, picture: FramePlanes, matrix: Singles) -> bool:
-        """The same of red, green and blue, on the grid of chroma. matrix: from Y'CbCr to these.
-        Noise that came later, as a tape's, takes them as far beyond as it is strong."""
-        luma, *chroma = picture.planes
-        size = chroma[0].shape[::-1]
-        planes = np.stack([cv2.resize(luma, size, interpolation=cv2.INTER_AREA), *chroma])
-        power = np.square([plane.law().sigma[0] for plane in self.planes])
-        power[0] *= chroma[0].size / luma.size
-        found, expected = 0.0, 0.0
-        for row in matrix:
-            colour, sigma = np.tensordot(row, planes, 1), float(np.square(row) @ power) ** 0.5
-            found += float((np.abs(colour - 0.5) > 0.5 + sigma / 2).mean())
-            light = np.asarray(cv2.blur(colour, (9, 9)), np.float32)
-            expected += float(_beyond(light, sigma).mean())
-        return expected < BEYOND or found < CUT_SHARE * expected
+
+def cut_off(planes: Sequence[Singles], sigma: Sequence[float]) -> bool:
+    """Whether black and white cut noise off before the file was made, as far as planes (H, W) show
+    that have these standard deviations, or all of them one: coding may carry some of it beyond
+    again, and what came later, as a tape's, goes as far beyond as it is strong."""
+    found, expected = 0.0, 0.0
+    for plane, one in zip(planes, np.resize(sigma, len(planes)), strict=True):
+        seen = np.stack([plane, cv2.blur(plane, (9, 9))])[:, ::2, ::2]
+        live = np.abs(seen[0] - seen[1]) > TINY  # not in bars
+        found += float((np.abs(seen[0] - 0.5) > 0.5 + one / 2).mean())
+        ends = torch.from_numpy((0.5 - np.abs(seen[1] - 0.5)) / max(one, TINY))
+        expected += float((torch.special.ndtr(-ends - 0.5).numpy() * live).mean())
+    return found < BEYOND * len(planes) or found < CUT_SHARE * expected
 
 
 def _around(apart: Floats, worth: Floats) -> Floats:
@@ -451,31 +427,25 @@ def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
 def estimate(
     frames: Sequence[FramePlanes],
     flows: Sequence[Flow | None],
-    squares: Sequence[Square] = (),
+    part: Part | None = None,
     *,
     coded: bool = False,
 ) -> NoiseMap:
     """The noise of a frame, frames[0], beside one or two neighbours of its shot.
 
-    flows: from its luma into that of each neighbour, (1, H, W, 2); None: to be found. squares:
-    parts to look at alone, as large frames want, whose maps are then one below the other; none: all
-    of the frame. coded: whether a codec wrote the file: where luma is noisy, so is what changes in
-    its colours.
+    flows: from its luma into that of each neighbour, (1, H, W, 2); None: to be found. part: to be
+    looked at alone, see `part_of`; None: all of it. coded: whether a codec wrote the file: where
+    luma is noisy, so is what changes in its colours.
     Planes smaller than a block have maps without blocks.
     """
+    shape = frames[0].luma.shape
+    if part is not None:
+        rows, columns = part
+        frames = [cut_out(one, part) for one in frames]
+        flows = [None if flow is None else flow[:, rows[:, None], columns] for flow in flows]
     centre, *others = frames
     if not 0 < len(others) == len(flows) < 3:
         raise ValueError(f"{len(others)} neighbours and {len(flows)} flows: one of each, or two.")
-    if squares:
-        parts = [
-            estimate(
-                [cut_out(one, part) for one in frames],
-                [None if flow is None else flow[:, *part] for flow in flows],
-                coded=coded,
-            ).placed(part, centre.luma.shape)
-            for part in squares
-        ]
-        return NoiseMap.joined(parts)
     found = [
         DISFlow()(centre.luma, one.luma) if flow is None else flow
         for one, flow in zip(others, flows, strict=True)
@@ -484,38 +454,37 @@ def estimate(
     planes = [_plane_map(centre, *both, 0)]
     like = planes[0] if coded and centre.chroma else None
     planes += [_plane_map(centre, *both, index, like) for index in range(1, len(centre.planes))]
+    if part is not None:  # of the whole picture's sides
+        for index, one in enumerate(planes):
+            sides = zip(one.where, part, shape, strict=True)
+            where = [line[(place * len(line)).astype(int)] / size for place, line, size in sides]
+            planes[index] = replace(one, where=np.array(where, np.float32))
     return NoiseMap(tuple(planes))
 
 
-def squares_of(luma: Singles) -> list[Square]:
-    """Four squares of a large picture (H, W), in the middle of its quarters; none of a small one:
-    four tell as much of its law as all of it."""
+def part_of(luma: Singles) -> Part | None:
+    """Four squares of a large picture (H, W), in the middle of its quarters, which are looked at as
+    one picture; None of a small one: four tell as much of its law as all of it."""
     cell = 2 * BLOCK
-    rows, columns = (size // cell // 2 for size in luma.shape)  # of a quarter
-    if luma.size <= 4 * SIDE**2 or not rows or not columns:
-        return []
-    high = min(SIDE // cell, rows)
-    wide = min((SIDE // cell) ** 2 // high, columns)
-    top, left = (rows - high) // 2, (columns - wide) // 2
-    return [
-        (slice(row * cell, (row + high) * cell), slice(column * cell, (column + wide) * cell))
-        for row in (top, top + rows)
-        for column in (left, left + columns)
-    ]
-
-
-def cut_out(frame: FramePlanes, part: Square) -> FramePlanes:
-    """A part of a frame; of coarser planes, the part that shows the same."""
-    own = (plane[part_of(plane, frame.luma, part)] for plane in frame.planes)
-    planes = [np.ascontiguousarray(one) for one in own]
-    return FramePlanes(planes, np.ascontiguousarray(frame.luma[part]), frame.chroma)
-
-
-def part_of(plane: Plane, luma: Plane, part: Square) -> Square:
-    """The part of a plane, which may be coarser, that shows what a part of luma does."""
-    finer = (round(n / m) for n, m in zip(luma.shape, plane.shape, strict=True))
-    rows, columns = (slice(s.start // n, -(-s.stop // n)) for s, n in zip(part, finer, strict=True))
+    quarter = [size // cell // 2 for size in luma.shape]
+    if luma.size <= 4 * SIDE**2 or not all(quarter):
+        return None
+    high = min(SIDE // cell, quarter[0])
+    wide = min((SIDE // cell) ** 2 // high, quarter[1])
+    rows, columns = (
+        np.add.outer(((n - own) // 2 + np.array([0, n])) * cell, np.arange(own * cell)).ravel()
+        for n, own in zip(quarter, (high, wide), strict=True)
+    )
     return rows, columns
+
+
+def cut_out(frame: FramePlanes, part: Part) -> FramePlanes:
+    """A part of a frame; of coarser planes, the part that shows the same."""
+    found = []
+    for plane in (frame.luma, *frame.planes):
+        finer = (round(n / m) for n, m in zip(frame.luma.shape, plane.shape, strict=True))
+        found.append(plane[np.ix_(*(line[::n] // n for line, n in zip(part, finer, strict=True)))])
+    return frame._replace(luma=found[0], planes=found[1:])
 
 
 def _plane_map(

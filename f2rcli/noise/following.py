@@ -14,12 +14,12 @@ from f2rcli.noise.estimate import (
     FEWEST,
     SURELY,
     NoiseMap,
-    Square,
+    Part,
     diagonal,
     estimate,
+    part_of,
     shows_noise,
     single_frame_sigma,
-    squares_of,
 )
 from f2rcli.noise.model import HARDLY_ANY, FramePlanes, Grid, PlaneNoise, blend, white_shares
 
@@ -43,11 +43,11 @@ def followed(
         return start
     if len(shown) == 1:
         return _alone(start, shown[0])
-    parts = () if whole else squares_of(shown[0].luma)
-    found = _found(shown, flows, grains, parts, coded=coded)
+    part = None if whole else part_of(shown[0].luma)
+    found = _found(shown, flows, grains, part, coded=coded)
     if start.clipped and not found.cut_off(shown[:1]):  # while it was weaker, it did not get there
         start = replace(start, clipped=False)
-    places = () if counts else _places(start, found, parts=bool(parts))
+    places = () if counts else _places(start, found, parts=part is not None)
     seen = found.noise(chroma=shown[0].chroma, clipped=start.clipped, places=places)
     if places and places != start.places:
         return replace(start, model=seen.model, places=places, kept=seen.kept)
@@ -91,14 +91,14 @@ def _places(start: PlaneNoise, found: NoiseMap, *, parts: bool) -> tuple[Grid, .
 
 def _found(
     shown: Sequence[FramePlanes], flows: Sequence[Flow | None], grains: Sequence[float],
-    parts: Sequence[Square], *, coded: bool,
+    part: Part | None, *, coded: bool,
 ) -> NoiseMap:  # fmt: skip
     """What a frame shows beside its neighbours, by preference those that are as grainy."""
     near = list(zip(shown[1:], flows, grains[1:], strict=True))
     near = [one for one in near if as_grainy(one[2], grains[0])] or near
     frames = [shown[0], *(frame for frame, _, _ in near)]
     moves = [flow for _, flow, _ in near]
-    found = estimate(frames, moves, parts, coded=coded)
+    found = estimate(frames, moves, part, coded=coded)
     own, theirs = grains[0], fmean(one for _, _, one in near)
     if as_grainy(own, theirs):
         return found
