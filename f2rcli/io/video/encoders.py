@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from f2rcli.errors import UsageError, closest
+from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
@@ -32,8 +32,6 @@ _ALIASES = {
     "avc": "h264", "x264": "h264", "h265": "hevc", "x265": "hevc", "svtav1": "av1",
     "vp09": "vp9", "raw": "rawvideo", "y4m": "rawvideo", "jpeg": "mjpeg",
 }  # fmt: skip
-_LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "png", "apng",
-             "gif", "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg")  # fmt: skip
 # Alternatives where the family's own encoders cannot hold the samples or do not exist.
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "rawvideo")  # fmt: skip
@@ -45,7 +43,6 @@ _CRF = {"libx264": 14, "libx264rgb": 14, "libx265": 15, "libsvtav1": 12, "libvpx
 # encoders put back as much error. x264 begins at -2 (psy-rd), both at 6 more in 4:4:4, x265 only
 # where it is given no number. SVT-AV1's offsets (4.1) help no colour, libvpx's FFmpeg has not.
 _CHROMA_QP = {"libx264": (-4, -4, -6), "libx265": (2, -4, -8)}
-_WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "4"}
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444",
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
@@ -55,9 +52,8 @@ _MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that ho
 # Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
 _MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
 # Raw video is whatever its container says; these are what y4m says.
-_RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv422p10le",
-        "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "gray10le", "gray12le",
-        "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le"]  # fmt: skip
+_RAW = ["yuv411p", *(f"{kind}{bits}" for bits in ("", "10le", "12le", "16le")
+                     for kind in ("yuv420p", "yuv422p", "yuv444p", "gray"))]  # fmt: skip
 # Encoders whose streams never say that they are full range; not every container says it for them.
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
 _IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
@@ -243,22 +239,14 @@ class EncoderSetup:
         except (av.FFmpegError, ValueError) as error:
             said = [text.strip() for _, _, text in lines if text.strip()]
             return said[0].rstrip(".") if said else str(error)
-        doubts = [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
+        doubts = [f"it has no option {name}" for name in context.options]  # which FFmpeg left there
+        doubts += [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
         return doubts[0].rstrip(".") if doubts else None
 
     @cached_property
     def options(self) -> dict[str, str]:
-        """What it is opened with; the user's wishes come last and win. Raises UsageError for one
-        that the encoder does not know."""
+        """What it is opened with; the user's wishes come last and win."""
         encoder, wanted = self.encoder, self.wishes.crf
-        every = av.Codec(encoder, "w").create("video").supported_options
-        known = {option.name for option in (*every.generic, *every.private)}
-        worst = _WORST_CRF.get(encoder, 63)
-        if wanted is not None and ("crf" not in known or wanted > worst):
-            what, hint = "has no crf", f"ffmpeg -h encoder={encoder} lists its encoder_options=."
-            if "crf" in known:
-                what, hint = f"takes 0 to {worst}", "Lower is better and larger; 14 to 23 is usual."
-            raise UsageError(f"crf={wanted:g}: {encoder} {what}.", hint=hint)
         crf = _CRF.get(encoder) if wanted is None else wanted
         chosen = {} if crf is None else {"crf": f"{crf:g}"}
         if encoder in _PRESET:
@@ -270,9 +258,6 @@ class EncoderSetup:
         if location and self.form.samples.log2_chroma != (0, 0) and encoder != "mjpeg":
             chosen["chroma_sample_location"] = location
         for name, value in self.wishes.encoder_options:
-            if name not in known:
-                hint = closest(name, known) or f"See ffmpeg -h encoder={encoder}."
-                raise UsageError(f"encoder option {name}: {encoder} has no such option.", hint=hint)
             joined = name.endswith("-params") and name in chosen
             chosen[name] = f"{chosen[name]}:{value}" if joined else value
         return chosen
@@ -371,8 +356,8 @@ def choose_encoder(
         reason = setup.trial()
         if reason is None:
             return setup
-        if options.encoder_options:  # which are this encoder's
-            hint = "Check encoder_options=, or leave them out."
+        if options.encoder_options or options.crf is not None:  # which are this encoder's
+            hint = f"ffmpeg -h encoder={encoder} lists crf= and encoder_options=."
             raise UsageError(f"{encoder} refuses its options: {reason}.", hint=hint)
         refused = refused or f"{encoder}: {reason}"
     what = f"cannot be encoded for {container.name}: {refused or 'no encoder fits'}"
@@ -385,7 +370,7 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     the input's own, and others. Raises UsageError for wishes that exclude all."""
     codec, family = options.codec, reader.metadata.family
     if codec is None:
-        lossless = ("ffv1",) * (family in _LOSSLESS)
+        lossless = ("ffv1",) * (not av.Codec(family, "r").lossy)
         names = tuple(filter(is_encoder, dict.fromkeys((*_ENCODERS.get(family, ()), *(
             name for name in lossless + _OTHERS
             if not reader.info.interlaced or says_fields(container, name)
@@ -404,8 +389,7 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     if names:
         hint = f"{container.name} holds {', '.join(container.families)}; .mkv holds most."
         raise UsageError(f"codec={codec!r}: {container.name} files cannot hold {codec}.", hint=hint)
-    known = sorted({*_ENCODERS, *_ALIASES, "libx264", "libx265", "libsvtav1"})
-    hint = closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1."
+    hint = "Try h264, hevc, av1, vp9, prores, ffv1."
     raise UsageError(f"codec={codec!r}: this FFmpeg has no such video encoder.", hint=hint)
 
 
