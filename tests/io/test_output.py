@@ -247,7 +247,7 @@ def test_a_file_that_reads_back_wrong_is_not_published(
     ("source", "target"),
     [("a.mp4", "a_f2r.mp4"), ("b.MOV", "b_f2r.MOV"), ("c.mkv", "c_f2r.mkv"),
      ("d.webm", "d_f2r.webm"), ("e.ts", "e_f2r.ts"), ("f.avi", "f_f2r.mkv"),
-     ("g.mpg", "g_f2r.mkv"), ("h.h264", "h_f2r.mp4"),
+     ("g.mpg", "g_f2r.mkv"), ("h.h264", "h_f2r.mkv"),
      ("i.gif", "i_f2r.mkv"), ("j.dv", "j_f2r.mkv"), ("k.y4m", "k_f2r.y4m"), ("l.png", "l_f2r.png"),
      ("-", "-"), ("p/%05d.png", "p_f2r/%05d.png"), ("m", "m_f2r.mkv"),
      # with a codec, which their own container may not hold

@@ -6,7 +6,7 @@ Packets are copied; sound is encoded again where that is asked for.
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -110,11 +110,6 @@ CONTAINERS = (
     ),
 )  # fmt: skip
 
-# What to write for inputs whose own container f2r does not write; else .mkv, which holds most.
-_STAND_INS = {".3gp": ".mov", ".3g2": ".mov", ".f4v": ".mp4", ".m2t": ".ts"} | dict.fromkeys(
-    (".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu"), ".mp4"
-)
-
 
 def container_for(target: str, source_container: str, codec: str | None) -> Container:
     """A target's container by its suffix; for standard output y4m or mkv. Raises UsageError."""
@@ -131,11 +126,9 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
 
 
 def default_target(source: Path) -> Path:
-    """`clip_f2r.mp4` beside `clip.mp4`; for a suffix f2r does not write one that holds as much."""
-    suffix = source.suffix.lower()
-    written = any(suffix in container.suffixes for container in CONTAINERS)
-    suffix = source.suffix if written else _STAND_INS.get(suffix, ".mkv")
-    return source.parent / f"{source.stem}_f2r{suffix}"
+    """`clip_f2r.mp4` beside `clip.mp4`; .mkv, which holds most, for a suffix f2r does not write."""
+    written = any(source.suffix.lower() in container.suffixes for container in CONTAINERS)
+    return source.parent / f"{source.stem}_f2r{source.suffix if written else '.mkv'}"
 
 
 def is_encoder(name: str, kind: str = "video") -> bool:
@@ -264,14 +257,14 @@ def plan_streams(
         if _rebuilt(source, container, stream):
             continue
         plan = SideStream(stream=stream, encoder=encoder if stream.type == "audio" else "")
-        reason = refusal(container, stream, plan.encoder)
-        if reason is not None:
+        if not holds(container, stream, plan.encoder):
             if plan.encoder and not container.only_pictures:
+                what = f"{container.name} cannot hold it, or FFmpeg decode no {stream_line(stream)}"
                 hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
-                raise UsageError(f"audio_codec={codec!r}: {reason}.", hint=hint)
+                raise UsageError(f"audio_codec={codec!r}: {what}.", hint=hint)
             if not container.only_pictures and not options.copy_only:
                 _refuse(container, stream)
-            fates.append((stream_line(stream), reason))
+            fates.append((stream_line(stream), f"f2r cannot copy it into {container.name}"))
             continue
         plans.append(plan)
         fates.append((plan.words, ""))
@@ -290,7 +283,7 @@ def _refuse(container: Container, stream: Stream) -> None:
     if stream.type not in ("audio", "subtitle"):
         return
     ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
-    holder = next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), "")
+    holder = next((c.suffixes[0] for c in ordered if holds(c, stream)), "")
     ways = [f"name {'an' if holder == '.mkv' else 'a'} {holder} file with output="] * bool(holder)
     if stream.type == "audio" and stream.codec_context is not None:
         ways.append("pass audio_codec= to encode it again")
@@ -310,40 +303,27 @@ def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bo
     return "timecode" in stream.metadata or (chapters > 0 and stream.frames == chapters)
 
 
-def refusal(container: Container, stream: Stream, encoder: str = "") -> str | None:
-    """The reason why a container cannot take a stream as it is, or sound as encoded; None if it
-    can."""
-    family = family_of(stream)
-    if container.only_pictures:
-        return "it holds one picture stream and nothing else"
-    if encoder and stream.codec_context is None:
-        return f"FFmpeg has no decoder for {stream_line(stream)}"
-    if encoder:
-        name = av.Codec(encoder, "w").canonical_name
-        fits = name in container.only.get("audio", (name,))
-        fits = fits and _takes(container, lambda trial: trial.add_stream(encoder))
-        return None if fits else f"{container.name} cannot hold it"
-    if is_cover(stream) and container.covers != "stream":
-        return None if container.covers else f"{container.name} holds no cover art"
-    if stream.type == "attachment" and container.covers != "attachment":
-        return f"{container.name} holds no attachments"
-    if stream.type == "data" and family == "unknown":
-        return "f2r knows nothing of its kind"  # under another name nobody would find it
+def holds(container: Container, stream: Stream, encoder: str = "") -> bool:
+    """Whether a container takes a stream as it is, or sound as encoded. Most muxers say so only at
+    the header, so one is written to memory."""
+    family, cover, unread = family_of(stream), is_cover(stream), stream.codec_context is None
+    if cover and container.covers == "attachment":
+        return True
+    # Data of unknown kinds would come under another name, where nobody would find it.
+    nameless = stream.type == "data" and family == "unknown"
+    if container.only_pictures or nameless or (cover and not container.covers):
+        return False
+    if (encoder and unread) or (stream.type == "attachment" and container.covers != "attachment"):
+        return False
+    family = av.Codec(encoder, "w").canonical_name if encoder else family
     # Its own kind of file holds what sound it held, whatever players make of it.
-    own = stream.type == "audio" and container.muxer in stream.container.format.name.split(",")
-    allowed = None if own or is_cover(stream) else container.only.get(stream.type)
-    fits = allowed is None or family in allowed
-    if fits and _takes(container, lambda trial: copy_stream(trial, stream)):
-        return None
-    return f"f2r cannot copy it into {container.name}"
-
-
-def _takes(container: Container, add: Callable[[OutputContainer], object]) -> bool:
-    """Whether a container's muxer takes a stream that is added to it. Most say so only at the
-    header or the first packet, so a header is written to memory."""
+    came = container.muxer in stream.container.format.name.split(",") and not encoder
+    own = cover or (stream.type == "audio" and came)
+    if not own and family not in container.only.get(stream.type, (family,)):
+        return False
     try:
         trial = av.open(io.BytesIO(), "w", format=container.muxer)
-        add(trial)
+        trial.add_stream(encoder) if encoder else copy_stream(trial, stream)
         trial.start_encoding()
         trial.close()
     except (av.FFmpegError, ValueError, OSError):
