@@ -97,10 +97,8 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
         if piped and not piped.size:
             empty = "is empty", "The program before the pipe wrote nothing."
             what, hint = ("is a terminal", "Pipe a clip into it.") if os.isatty(0) else empty
-        elif "moov atom not found" in reason:
-            what = "truncated or damaged, its index (moov) is missing"
-            cut = "The recording was cut off before its index was written, or it is not an MP4."
-            hint = LATE_INDEX if piped else cut
+        elif piped and "moov atom not found" in reason:
+            hint = LATE_INDEX
         elif "whitelist" in reason:  # of playlists, too, which may point to the network
             what = "is not a video"
             others = "pictures, stacks and camera raw need their suffixes: .png, .tif, .dng, ..."
