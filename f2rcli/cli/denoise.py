@@ -129,9 +129,11 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     if job.preview is not None:
         raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
     part, output = _part(job.shard), _output(sources, job.output)
-    if job.jobs is not None and not job.jobs.isdigit():
-        batch.dask_library(job.jobs)
-    elif job.jobs is not None and int(job.jobs) < 1:
+    cluster = not (job.jobs or "1").isdigit()
+    at_once = 1 if cluster else int(job.jobs or 1)  # how many a cluster does nobody knows here
+    if cluster:
+        batch.dask_library(str(job.jobs))
+    elif at_once < 1:
         raise UsageError("--jobs 0: must be 1 or more.")
     every, remarks = batch.find_clips(sources, output, job.write.codec, recursive=job.recursive)
     say.warning(*remarks)
@@ -148,12 +150,12 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     began, started, outcomes = datetime.now(UTC), time.monotonic(), dict[str, Outcome]()
     sizes = {c.place: os.path.getsize(c.source) for c in clips if os.path.exists(c.source)}
     try:  # several at a time have no bars of their own
-        with Meter(say if job.jobs not in (None, "1") else Console(quiet=True)) as meter:
-            pace = f", {job.jobs} at a time" if str(job.jobs).isdigit() else ""
-            meter.add(count(len(clips), "clip") + pace)
+        with Meter(say if cluster or at_once > 1 else Console(quiet=True)) as meter:
+            meter.add(count(len(clips), "clip") + f", {at_once} at a time" * (at_once > 1))
             for outcome in _outcomes(job, clips, records, say):
                 outcomes[outcome.place] = outcome
-                left = _time_left(sizes, outcomes, time.monotonic() - started)
+                now = time.monotonic() - started
+                left = _time_left(sizes, outcomes, now, min(at_once, len(clips)))
                 _tell(outcome, len(outcomes), len(clips), left, say)
     finally:
         ends = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
@@ -246,11 +248,16 @@ class ClipConsole(Console):
         self.reason, self.hint = (plain(self.spelled(text or "")) for text in (message, hint))
 
 
-def _time_left(sizes: dict[str, int], ended: dict[str, Outcome], elapsed: float) -> float | None:
-    """Seconds to go, by the bytes of the clips that were denoised; None before one was."""
-    done = sum(sizes.get(o.place, 0) for o in ended.values() if o.status in ("done", "damaged"))
+def _time_left(
+    sizes: dict[str, int], ended: dict[str, Outcome], elapsed: float, jobs: int
+) -> float | None:
+    """Seconds to go, by the bytes of the clips that were denoised; None before one was. Others of
+    those that are denoised at once are partly done by now."""
+    made = [one for one in ended.values() if one.status in ("done", "damaged")]
+    done = sum(sizes.get(one.place, 0) for one in made)
     rest = sum(size for place, size in sizes.items() if place not in ended)
-    return elapsed * rest / done if done else None
+    taken = sum(one.seconds for one in made) / jobs if jobs > 1 else elapsed
+    return max(taken * (done + rest) / done - elapsed, 0.0) if done else None
 
 
 def _tell(outcome: Outcome, number: int, total: int, left: float | None, console: Console) -> None:

@@ -3,7 +3,8 @@ take on this machine, told before its wait.
 
 That goes by the last run of its kind and size, which a file in the user's cache folder remembers,
 or roughly by one of another size. A machine on which f2r has not run yet gets a guess by how fast
-its processor multiplies, and is told that it is one.
+its processor multiplies, and is told that it is one. All of it is kept as without other programs,
+and told as beside those of the moment.
 """
 
 import json
@@ -12,8 +13,10 @@ import platform
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -82,6 +85,9 @@ FRAME = 48_000
 # The matrices that are multiplied to learn how fast this machine is: so small that BLAS begins no
 # threads, whose waiting beside busy programs made this guess seven times too long.
 SIDE, STACK, ROUNDS = 64, 64, 4
+# Of Linux: the nanoseconds that this thread ran, and that it waited for a processor.
+SCHEDULED = Path("/proc/thread-self/schedstat")
+TOLD = 1.15  # times as long: estimates are to be true to 15 %
 
 
 class Estimate(NamedTuple):
@@ -146,6 +152,9 @@ def estimated(
     if rough := taken is None or not exact:  # small pictures tell little of memory
         room = ALONE_PIXEL * pixels if alone else max(room, PER_PIXEL * pixels)
         opening = OPENING[0] + (0.0 if alone else OPENING[1] * (pace or 0.0))
+    slow = slowdown(settings)
+    pace, opening = pace and slow * pace, slow * opening
+    basis += f"; other programs make it {slow:.2g} times as long" * (slow > TOLD)
     led = LEAD_IN if info.rate is None else min(LEAD_IN, round(read.begins * info.rate))
     led *= len(info.lanes) if read.begins else 0
     return Estimate(info.expected_frames, pace, opening, BASE + room, basis, rough, led)
@@ -168,7 +177,8 @@ def remember(
     if most_bytes is not None:
         room = max((most_bytes - BASE) / pixels, 1)
     opening = OPENING[0] if alone else max(meter.opening - meter.led / pace, 1.0)
-    taken = [1 / pace / pixels, opening / pixels, room]
+    slow = slowdown(settings)
+    taken = [1 / pace / pixels / slow, opening / pixels / slow, room]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         runs = [*known.items()][1 - KEPT :]
@@ -237,6 +247,16 @@ def _elsewhere(settings: EngineSettings) -> bool:
     """Whether a run may be on a GPU, as far as can be told without loading torch."""
     there = sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
     return settings.device not in ("auto", "cpu") or (settings.device == "auto" and there)
+
+
+def slowdown(settings: EngineSettings) -> float:
+    """How many times as long as without other programs this thread has taken so far; 1 where
+    nothing counts that, or a GPU does the work."""
+    ran, waited = 1, 0
+    if not _elsewhere(settings):
+        with suppress(OSError, ValueError):
+            ran, waited, _ = map(int, SCHEDULED.read_text().split())
+    return 1 + waited / max(ran, 1)
 
 
 @cache

@@ -184,7 +184,8 @@ class Run:
         entry = Adaptation(job.engine, job.source, job.read)
         known = entry.known
         if not known:
-            console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")
+            name = Path(job.source).name
+            console.note(f"adapting to {name} for a minute; Ctrl-C leaves everything as it was")
             with StepMeter(console) as meter:
                 entry.fit(meter)
         if entry.trouble is not None:

@@ -27,8 +27,8 @@ class MismatchError(InputError):
 
 
 def mismatch(name: str, own: str, others: str) -> MismatchError:
-    each = f"or name its files (*{Path(name).suffix}), each of which is one"
-    hint = f"A clip has one size, kind and setting: denoise its parts, {each}."
+    each = f"name the files (*{Path(name).suffix}), each of which is one then"
+    hint = f"A clip has one size, kind and setting: put the others elsewhere, or {each}."
     return MismatchError(f"{name}: {own}, the pictures before are {others}.", hint=hint)
 
 

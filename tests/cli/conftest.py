@@ -1,5 +1,6 @@
 """The command line, run in this process with the real engine on clips of a few thousand pixels."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +60,7 @@ def _own_cache(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.delenv("F2R_DEBUG", raising=False)
+    monkeypatch.setattr("f2rcli.cli.engine.SCHEDULED", Path(os.devnull))  # no other programs
 
 
 @pytest.fixture

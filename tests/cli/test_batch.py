@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from f2rcli import batch
+from f2rcli.batch import Clip, Outcome
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from tests.cli.conftest import Done, Run, rgb, write_clip
 from tests.io.raw_files import write_burst
@@ -276,19 +279,34 @@ def test_ctrl_c_leaves_whole_results_and_no_parts(tree: Path, jobs: int) -> None
     assert not list(out.glob(".*part*"))
 
 
-@pytest.mark.parametrize(("jobs", "said"), [(2, "2 clips, 2 at a time"), ("tcp://a:1", "2 clips ")])
-def test_several_at_a_time_have_one_bar(
-    f2r: Run, tree: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | str, said: str
+@pytest.mark.parametrize(
+    ("jobs", "said", "left"), [(2, "4 clips, 2 at a time", 80), ("tcp://a:1", "4 clips ", 240)]
+)
+def test_several_at_a_time_have_one_bar_and_time_to_go(
+    f2r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | str, said: str, left: int
 ) -> None:
-    """There was no sign of life before the first of them was done."""
+    """There was no sign of life before the first of them was done, then three minutes for one."""
+    now = [0.0]
+
+    def ended(clips: Sequence[Clip], *_: object) -> Iterator[Outcome]:
+        for clip in clips:
+            now[0] += 80.0
+            yield Outcome.of(clip, "done", seconds=80.0)
+
+    (takes := tmp_path / "takes").mkdir()
+    for name in "abcd":
+        (takes / f"{name}.mkv").write_bytes(bytes(9))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(batch, "dask_library", str)
+    monkeypatch.setattr("f2rcli.cli.denoise.time", SimpleNamespace(monotonic=lambda: now[0]))
     for way in ("run_in_processes", "run_on_dask"):
-        monkeypatch.setattr(batch, way, lambda clips, work, jobs: map(work, clips))
-    shown = f2r("denoise", tree, "-j", jobs, *STILL).err
+        monkeypatch.setattr(batch, way, ended)
+    shown = f2r("denoise", takes, "-j", jobs).err
     assert said in shown
     assert "tcp" not in shown
+    told = events(f2r("denoise", takes, "-j", jobs, "--json"), "clip")
+    assert [one["eta"] for one in told][:1] == [left]
 
 
 def test_a_dask_cluster_takes_the_clips(f2r: Run, tree: Path) -> None:
