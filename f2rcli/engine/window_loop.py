@@ -161,6 +161,7 @@ class Started(NamedTuple):
     view: Window[Prepared]
     context: Callable[[], FrameContext]  # with the motion, which takes time
     restored: Callable[[], Tensor]  # waits
+    asked: list[Any]  # what the method began, where it is to be asked on more noise; else nothing
 
 
 @dataclass
@@ -268,12 +269,14 @@ class Restorer:
         method = self.method
         if isinstance(method, Following):
             view, begun, motions = self._begun(window, method.follow)
+            shares = self.past.shares
+            asked = begun.copy() if shares is not None and shares.due(view) else []
             work = partial(method.finish, view, self.noise.told, begun.pop())
             restored = self.worker.start(work)
         else:
             view, begun, motions = self._begun(window, method.restore)
-            restored = begun.pop
-        return Started(window.centre.copies, view, self._context(window, motions), restored)
+            restored, asked = begun.pop, []
+        return Started(window.centre.copies, view, self._context(window, motions), restored, asked)
 
     def _begun(
         self, window: Window[PreparedPicture], begin: Callable[[Window[Prepared], PlaneNoise], Any]
@@ -301,9 +304,8 @@ class Restorer:
         self.engine.contract.watch(frame, context)
         changes = self._changes(self.engine.store.planes(frame), refined)
         del refined
-        shares = self.past.shares
-        if shares is not None and shares.due(view):
-            self._probe(shares, frame, view, changes)
+        if started.asked:
+            self._probe(frame, view, started.asked.pop(), changes)
         done = self.engine.contract.to_frame(frame, changes, context)
         first = view.items[0].index
         self._told = {index: told for index, told in self._told.items() if index >= first}
@@ -345,8 +347,7 @@ class Restorer:
     def _may_wait(self, last: Started) -> int:
         """How many windows may be begun and not finished: the next is not begun before the method
         has been asked on the last."""
-        shares = self.past.shares
-        probes = not self.worker.first_out and shares is not None and shares.due(last.view)
+        probes = not self.worker.first_out and last.asked
         return 0 if self.hurry or probes else self.worker.ahead
 
     # Excerpts: pictures before and after are looked at, so that it shows the whole run's pixels.
@@ -381,12 +382,14 @@ class Restorer:
     # Where the noise is faint, the method is asked how it answers to more of it.
 
     def _probe(
-        self, shares: NoiseShares, frame: Frame, view: Window[Prepared], changes: list[Tensor]
+        self, frame: Frame, view: Window[Prepared], begun: Any, changes: list[Tensor]
     ) -> None:
-        """Learn from a window's centre, the `frame`, and changes of its planes."""
-        method, store = self.method, self.engine.store
+        """Learn from a window's centre, the `frame`, what was begun of it, and changes of its
+        planes. Some more noise moves nothing: the motion stays."""
+        method, store, shares = self.method, self.engine.store, self.past.shares
         told, noise = self.noise.told, self.noise.planes
         assert isinstance(method, Following)
+        assert shares is not None  # see `start`
         layout, shown = frame.layout, store.groups(frame)
         terms = Terms(layout, noise.shares, noise.clipped)
         removed = [-group for group in grouped_planes(changes, layout)]
@@ -395,8 +398,7 @@ class Restorer:
         levels = [variance.sqrt() for each in variances for variance in each]
         seen = [_noisier(*one, rng) for one in zip(planes, levels, noise.shares, strict=True)]
         centre = method.prepare(view.centre.index, self._packed(seen), told)
-        again = Window(centre, view.before, view.after)
-        restored = method.finish(again, told, method.follow(again, told))
+        restored = method.finish(Window(centre, view.before, view.after), told, begun)
         after = grouped_planes(self._changes(seen, restored), layout)
         added = without(grouped_planes(seen, layout), shown)
         shares.learn(removed, [-group for group in after], added, variances)
