@@ -21,7 +21,7 @@ from f2rcli.frames import Family, Floats, Frame, PlaneLayout, Singles
 from f2rcli.models.filters import bands, inner_mean, resized
 from f2rcli.models.flow import Luma
 from f2rcli.models.planar import NEAR
-from f2rcli.models.recorded import as_constant
+from f2rcli.models.recorded import as_constant, constant
 from f2rcli.planes import ROTATION, Layout
 from f2rcli.units import noise_level, scale_of
 
@@ -315,10 +315,10 @@ class FramePlanes(NamedTuple):
 Grid = tuple[tuple[float, ...], ...]  # rows from above
 
 
-def factors(places: Sequence[Grid], like: Tensor) -> Tensor:
+@constant(16)  # of the shots that are near
+def factors(places: tuple[Grid, ...], device: torch.device) -> Tensor:
     """Grids of planes as a tensor (P, R, C)."""
-    flat = tuple(factor for grid in places for row in grid for factor in row)
-    return as_constant(flat, like).view(len(places), len(places[0]), -1)
+    return torch.tensor(places, device=device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +406,7 @@ class PlaneNoise:
             bright = bright[:, :1]
         found = self.model.level(bright)
         if self.places:
-            found = found * resized(factors(self.places, found), found.shape[-2:])
+            found = found * resized(factors(self.places, found.device), found.shape[-2:])
         if layout.rotated:  # the noise of R, G and B is taken to be independent
             found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
         if not self.errors:

@@ -132,7 +132,7 @@ def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
     tables = _made(noise.model, terms, groups[0].device, torch.is_inference_mode_enabled())
     if not noise.places:
         return Law(tables, [])
-    found = factors(noise.places, groups[0]).square()
+    found = factors(noise.places, groups[0].device).square()
     return Law(tables, [found[part] for part in terms.parts])
 
 
