@@ -44,8 +44,6 @@ _CRF = {"libx264": 14, "libx264rgb": 14, "libx265": 15, "libsvtav1": 12, "libvpx
 # where it is given no number. SVT-AV1's offsets (4.1) help no colour, libvpx's FFmpeg has not.
 _CHROMA_QP = {"libx264": (-4, -4, -6), "libx265": (2, -4, -8)}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "4"}
-_PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444",
-           "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
 _MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
@@ -58,8 +56,6 @@ _RAW = ["yuv411p", *(f"{kind}{bits}" for bits in ("", "10le", "12le", "16le")
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
 _IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
 _MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
-# Families whose stream in the file may begin as a copy of the source's, side data included.
-_ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
@@ -145,7 +141,7 @@ class EncoderSetup:
         layouts = (self.container.holds_layout(extra, source.stereo) for extra in source.extras)
         stated = source.mastering or any(source.crop) or any(layouts)
         same = source.pix_fmt.replace("yuvj", "yuv") == self.form.name
-        alike = same and self.family == source.family and self.family in _ALIKE
+        alike = same and self.family == source.family
         # A layer of Dolby Vision is not written.
         if not (stated and alike and self.container.described) or DOLBY in source.extras:
             return None
@@ -208,16 +204,13 @@ class EncoderSetup:
 
     def notes(self) -> Iterator[str]:
         """What else is to be known of it before a run."""
-        source, container, layout = self.source, self.container, self.info.layout
+        source, container = self.source, self.container
         ours = {container.muxer for container in CONTAINERS}
         if source.container and not ours & {*source.container.split(",")}:
             yield f"written as {container.name}: f2r does not write {source.container}"
         if source.family not in ("", self.family) and not self.wishes.codec:
             fits = f"fits {container.name} and these pictures"
             yield f"written as {self.family}: no encoder of {source.family} that f2r uses {fits}"
-        finer = any(a < b for a, b in zip(self.coding.log2_chroma, layout.log2_chroma, strict=True))
-        if self.coding.family is layout.family and finer and not self.losses():
-            yield f"stored as {self.form.name}, which holds every sample of the input"
         if self.one_rate and source.container != "yuv4mpegpipe":
             what = container.name if container.only_pictures else self.encoder
             yield f"{what} has one frame rate, {float(self.rate):g}: frame times are rounded"
@@ -297,10 +290,7 @@ class EncoderSetup:
             case "ffv1":
                 return {"level": "3", "slicecrc": "1", "g": "1"}
             case "prores_ks":
-                best = "4444" if whole_chroma else "hq"
-                named = _PRORES.get(source.profile, best)
-                fits = named.startswith("4444") == best.startswith("4444")
-                return {"profile": named if fits else best, "vendor": "apl0"}
+                return {"vendor": "apl0"}
             case "mjpeg":
                 unusual = {} if info.layout.full_range else {"strict": "-1"}
                 return unusual | {"flags": "+qscale", "global_quality": str(LAMBDA), "qmin": "1"}

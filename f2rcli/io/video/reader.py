@@ -344,10 +344,9 @@ class VideoReader(Reader):
             aspect /= ffmpeg.WIDENED.get(facts.stereo[0], 1)
         self.metadata = replace(
             facts, container=form, family=ffmpeg.family_of(stream), stream=stream,
-            profile=str(stream.codec_context.profile or ""), single_fields=single_fields,
-            pixel_aspect=aspect, crop=ffmpeg.hidden(self.container, stream.index),
-            container_tags=dict(self.container.metadata),
-            chapters=tuple(self.container.chapters()),
+            single_fields=single_fields, pixel_aspect=aspect,
+            crop=ffmpeg.hidden(self.container, stream.index),
+            container_tags=dict(self.container.metadata), chapters=tuple(self.container.chapters()),
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )  # fmt: skip
         self._rotation = first.rotation or None
@@ -356,7 +355,7 @@ class VideoReader(Reader):
         info, metadata, mastering = self.info, self.metadata, self.metadata.mastering
         order = "top field first" if info.top_field_first else "bottom field first"
         own = {
-            "denoised": True, "profile": metadata.profile, "width": info.width,
+            "denoised": True, "profile": self.stream.profile, "width": info.width,
             "height": info.height, "pixel_format": metadata.pix_fmt, "bits": info.layout.bits,
             "frames": self.stream.frames or None, "rate": info.rate and float(info.rate),
             "pixel_aspect": metadata.pixel_aspect and str(metadata.pixel_aspect),

@@ -209,7 +209,6 @@ class SourceMetadata:
 
     container: str = ""  # FFmpeg's name of the demuxer; "" for none
     family: str = ""  # h264, hevc, av1, vp9, prores, ffv1, ...
-    profile: str = ""
     pix_fmt: str = ""
     pixel_aspect: Fraction | None = None
     colour: ColourTags
