@@ -249,7 +249,7 @@ class Run:
 
         stopper, path = self.console.stopper, Path(self.plan.target)
         identity = identity_of(self.engine, self.job.read, self.info)
-        record = RunRecord(path, self.engine, identity, meter.total, self.console.remark)
+        record = RunRecord(path, self.engine, identity, self.console.remark)
         record.open()
         record.stopped = lambda: stopper.error is not None
         record.stop, record.warn = stopper.check, self.console.warning

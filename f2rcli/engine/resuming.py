@@ -48,35 +48,26 @@ AT_ONCE = 4  # frames that wait to be packed
 
 
 class FrameLog:
-    """Frames of one run, in order; packed beside the run, they wait in memory for `write`."""
+    """Frames of one run in a file, in order; packed beside the run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.frames = self.size = 0  # of all that is packed; size in bytes
-        self.waiting = 0  # bytes that are not written
-        self._entries: list[bytes] = []
+        self.frames = self.size = 0  # of all that is written; size in bytes
         self._packing: deque[Future[bytes]] = deque()
         self._packer = ThreadPoolExecutor(1)
 
     def add(self, frame: Frame, source: str) -> None:
-        """Take in the next frame; source: the digest of what it was made of."""
+        """Take in the next frame; source: the digest of what it was made of. Raises OSError."""
         self._packing.append(self._packer.submit(_entry, frame, source))
         self.settle(AT_ONCE)
 
     def settle(self, most: int = 0) -> None:
-        """Wait until all frames but the last few are packed."""
-        while len(self._packing) > most:
-            entry = self._packing.popleft().result()
-            self._entries.append(entry)
-            self.frames, self.size = self.frames + 1, self.size + len(entry)
-            self.waiting += len(entry)
-
-    def write(self, *, sync: bool = False) -> None:
-        """Write what is packed; sync: down to the disk. Raises OSError."""
+        """Write all frames but the last few; all of them down to the disk. Raises OSError."""
         with self.path.open("ab") as file:
-            file.writelines(self._entries)
-            self._entries, self.waiting = [], 0
-            if sync:
+            while len(self._packing) > most:
+                entry = self._packing.popleft().result()
+                self.frames, self.size = self.frames + 1, self.size + file.write(entry)
+            if not most:
                 file.flush()
                 os.fsync(file.fileno())
 
@@ -225,11 +216,9 @@ class Marks:
         return [] if waits else whole
 
 
-FIRST = 60.0  # seconds of a run before anything is kept
+FIRST = 60.0  # seconds of a run before another can go on with it
 SHARE = 0.02  # of the time since, that keeping a state may take
-WAITING = 32 << 20  # bytes of frames that wait in memory
-LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
-MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
+LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk, and as much as it takes
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
 
 
@@ -242,14 +231,12 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         target: Path,
         engine: Engine,
         identity: dict[str, Any],
-        total: int | None,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """identity: JSON values that runs must share to have the same frames; see `identity_of`.
-        total: frames to come, where that is known."""
+        """identity: JSON values that runs must share to have the same frames; see `identity_of`."""
         self.folder = record_folder(target)
-        self.engine, self.identity, self.total = engine, identity, total
+        self.engine, self.identity = engine, identity
         self.say, self.warn, self.clock = say, say, clock
         self.log, self._state = FrameLog(self.folder / "frames"), self.folder / "state"
         self.marks: Marks | None = None  # where the streams stand, see `open`
@@ -276,7 +263,8 @@ class RunRecord(AbstractContextManager["RunRecord"]):
     def open(self) -> None:
         """See where the streams begin: where an earlier run of the same stopped, if one did."""
         self.marks = Marks()
-        if not self.folder.exists():
+        if not self._state.exists():  # a run that was killed before it kept any leaves frames alone
+            self.remove()
             return
         try:
             before = RunState.load(self._state, self.engine.torch_device)
@@ -318,13 +306,12 @@ class RunRecord(AbstractContextManager["RunRecord"]):
             self.engine.contract.sums, self.engine.found.aside = before.sums, before.aside
         for done, frame in enumerate(frames, start=self.begun + 1):
             self._going = True
-            if not self.given_up:
-                self.log.add(frame, self._sources.popleft())
             yield frame
-            try:
-                self._look()
-            except (OSError, RuntimeError) as error:  # a disk that takes no record ends no run
-                self.give_up(getattr(error, "strerror", None) or str(error))
+            if not self.given_up:
+                try:
+                    self._add(frame)
+                except (OSError, RuntimeError) as error:  # a disk that takes no record ends no run
+                    self.give_up(getattr(error, "strerror", None) or str(error))
             if self.stopped() and (self.kept == done or not self.can_keep):
                 self.stop()
 
@@ -334,53 +321,35 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         lasted, marks = self.clock() - self._began >= FIRST, self.marks
         return lasted and self._going and marks is not None and marks.begun
 
-    def _look(self) -> None:
-        """See whether something is to be written."""
-        if not self.given_up and (self.clock() >= self._due or (self.stopped() and self.can_keep)):
+    def _add(self, frame: Frame) -> None:
+        """Take in a frame that has been written; keep the state, if it is time to."""
+        free = shutil.disk_usage(self.folder.parent).free
+        if free < max(LEAST_FREE, self.log.size):
+            self.give_up(f"its record takes {size(self.log.size)}, and {size(free)} are free")
+            return
+        self.folder.mkdir(exist_ok=True)
+        self.log.add(frame, self._sources.popleft())
+        if self.clock() >= self._due or (self.stopped() and self.can_keep):
             self._keep()
-        if not self.given_up and self.log.waiting > WAITING and self._fits():
-            self.log.write()
 
     def _keep(self) -> None:
-        """Keep the state, where the streams can be left and the disk has room."""
+        """Keep the state, where the streams can be left."""
         engine, began = self.engine, self.clock()
         streams = [] if self.marks is None else self.marks.taken()
         if not streams:
             return
         self.log.settle()
-        if not self._fits():
-            return
-        self.log.write(sync=True)
         RunState(
             self.identity, self.log.frames, self.log.size, list(self._sources), streams,
             engine.contract.sums, engine.found.aside,
         ).save(self._state)  # fmt: skip
         if not self.kept:
-            self._announce()
+            self.say(
+                f"finished frames are kept in {self.folder.name} until the run ends "
+                f"({size(self._size())} now), so that the same command continues after a kill"
+            )
         self.kept = self.log.frames
         self._due = self.clock() + max(FIRST, (self.clock() - began) / SHARE)
-
-    def _fits(self) -> bool:
-        """Make the folder, unless the record would take too much of the disk: then give it up."""
-        free = shutil.disk_usage(self.folder.parent).free
-        to_come = self._to_come()
-        if free < LEAST_FREE or to_come > MOST_OF_FREE * free:
-            self.give_up(f"it would take about {size(self.log.size + to_come)} of {size(free)}")
-            return False
-        self.folder.mkdir(exist_ok=True)
-        return True
-
-    def _to_come(self) -> float:
-        """Bytes of frames to come, as far as their number is known."""
-        return max((self.total or 0) / max(self.log.frames, 1) - 1, 0) * self.log.size
-
-    def _announce(self) -> None:
-        now = self._size()
-        whole = f", about {size(now + self._to_come())} at the end" if self.total else ""
-        self.say(
-            f"finished frames are kept in {self.folder.name} until the run ends ({size(now)} now"
-            f"{whole}), so that the same command continues after a kill"
-        )
 
     def _size(self) -> int:
         """Bytes on the disk: frames, and the state that is several times a frame."""
