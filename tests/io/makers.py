@@ -145,10 +145,10 @@ def write_lif(path: Path, array: Array) -> None:
     path.write_bytes(head + blocks)
 
 
-def write_ndtiff(folder: Path, array: Array) -> None:
-    """(T, C, Y, X) as Micro-Manager 2 writes it: pages, here the last moment's first, that an index
-    beside them puts in order."""
-    folder.mkdir()
+def write_ndtiff(folder: Path, array: Array, names: tuple[str, str] = ("time", "channel")) -> None:
+    """(T, C, Y, X), or of other names, as Micro-Manager 2 writes it: pages, here the last moment's
+    first, that an index beside them puts in order. Pictures of zeros alone are missing."""
+    folder.mkdir(parents=True)
     (moments, channels, height, width), name = array.shape, "NDTiffStack.tif"
     summary = b'{"PixelSize_um": 0.108, "Interval_ms": 500}'
     head = struct.pack("<5I", 483729, 3, 3, 2355492, len(summary)) + summary
@@ -156,6 +156,8 @@ def write_ndtiff(folder: Path, array: Array) -> None:
     data, index = b"II*\0" + struct.pack("<I", 8 + len(head + told)) + head + told, b""
     for t, c in product(range(moments)[::-1], range(channels)):
         page = array[t, c]
+        if not page.any():
+            continue
         place = len(data) + 2 + 10 * 12 + 4
         tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (259, 3, 1, 1),
                 (262, 3, 1, 1), (273, 4, 1, place), (277, 3, 1, 1), (278, 4, 1, height),
@@ -163,7 +165,8 @@ def write_ndtiff(folder: Path, array: Array) -> None:
         last = (t, c + 1) == (0, channels)
         data += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
         data += struct.pack("<I", 0 if last else place + page.nbytes) + page.astype("<u2").tobytes()
-        axes = json.dumps({"time": t, "channel": ["GFP", "RFP"][c]}).encode()
+        second = ["GFP", "RFP"][c] if names[1] == "channel" else c
+        axes = json.dumps({names[0]: t, names[1]: second}).encode()
         index += struct.pack("<I", len(axes)) + axes + struct.pack("<I", len(name)) + name.encode()
         index += struct.pack("<IiiiiIii", place, width, height, 1, 0, 0, 0, 0)
     (folder / name).write_bytes(data)

@@ -37,31 +37,19 @@ def each_smoothed(array: Array) -> Array:
     return np.stack([smoothed(plane) for plane in planes]).reshape(array.shape)
 
 
-def passed(
-    source: Path,
-    target: Path,
-    change: bool,
-    axes: str | None = None,
-    series: str | None = None,
-    overwrite: bool = False,
-) -> Receipt:
+def passed(source: Path, target: Path, change: bool, **options: Any) -> Receipt:
     """A stack through reader and writer, smoothed or as it is, of which nothing is lost."""
-    read, write = ReadOptions(axes=axes, series=series), WriteOptions(overwrite=overwrite)
-    receipt = written(source, target, change, read, write)
+    receipt = written(source, target, change, **options)
     assert not receipt.lost
     return receipt
 
 
 def written(
-    source: Path,
-    target: Path,
-    change: bool = True,
-    read: ReadOptions = ReadOptions(),
-    write: WriteOptions = WriteOptions(),
+    source: Path, target: Path, change: bool = True, overwrite: bool = False, **options: Any
 ) -> Receipt:
     """A stack through reader and writer, smoothed or as it is."""
-    with open_reader(source, read) as reader:
-        return copied(reader, target, write, *[smoothed] * change)
+    with open_reader(source, ReadOptions(**options)) as reader:
+        return copied(reader, target, WriteOptions(overwrite=overwrite), *[smoothed] * change)
 
 
 def write_kind(kind: str, path: Path) -> Array:

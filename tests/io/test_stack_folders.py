@@ -223,16 +223,24 @@ def test_a_set_may_keep_its_metadata_in_a_companion(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.ome.tif"), each_smoothed(array))
 
 
-@pytest.mark.parametrize("source", ["in", "in/NDTiffStack.tif"])
-def test_ndtiff_of_micro_manager_keeps_its_axes_and_sizes(source: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [".", "Full resolution", "Full resolution/NDTiffStack.tif"])
+def test_ndtiff_of_micro_manager_keeps_its_axes_and_sizes(place: str, tmp_path: Path) -> None:
     array = movie((7, 2, 12, 16))
-    write_ndtiff(tmp_path / "in", array)
-    target = tmp_path / "b.ome.tif"
-    with open_reader(tmp_path / source) as reader:
+    write_ndtiff(tmp_path / "in" / "Full resolution", array)
+    target, source = tmp_path / "b.ome.tif", tmp_path / "in" / place
+    with open_reader(source) as reader:
         assert reader.info.lanes == ("channel 1", "channel 2")
         assert float(reader.info.time_base) == 0.5
-    assert "pixel size X Y" in passed(tmp_path / source, target, change=True).kept
+    assert "pixel size X Y" in passed(source, target, change=True).kept
     with tifffile.TiffFile(target) as file:
         assert file.series[0].axes == "TCYX"
         assert 'Name="GFP"' in str(file.ome_metadata)
         np.testing.assert_array_equal(file.asarray(), each_smoothed(array))
+
+
+def test_a_grid_of_micro_manager_has_room_for_the_tiles_it_lacks(tmp_path: Path) -> None:
+    array, target = movie((2, 2, 12, 16)), tmp_path / "b.ome.tif"
+    array[0, 1] = 0
+    write_ndtiff(tmp_path / "in", array, ("row", "column"))
+    assert passed(tmp_path / "in", target, change=True, axes="RPYX").frames == 3
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(array))

@@ -3,6 +3,7 @@
 CZI and LIF are written byte by byte and read by their libraries; the ND2 is a real one.
 """
 
+import json
 import lzma
 import os
 import subprocess
@@ -17,7 +18,7 @@ import tifffile
 from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.io import ReadOptions, WriteOptions, default_target, open_reader, plan_output
 from tests.io.makers import write_czi, write_lif, write_lsm, write_stk
-from tests.io.stacks import each_smoothed, movie, passed
+from tests.io.stacks import each_smoothed, movie, passed, write_kind
 
 FILES = Path(__file__).parent / "files"
 MOVIE = movie((5, 12, 16))
@@ -196,18 +197,20 @@ def test_damage_inside_a_file_of_a_maker_costs_its_pictures(tmp_path: Path) -> N
 
 # Constructors of libraries leave files open that they give up on.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("suffix", [".czi", ".lif", ".h5", ".lsm", ".stk"])
-def test_random_damage_ends_in_errors_of_ours(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"a{suffix}"
-    {
+@pytest.mark.parametrize("kind", [".czi", ".lif", ".h5", ".lsm", ".stk", "imagej tzcyx",
+                                  "ome tczyx", "tiles deflate predictor", "rgb"])  # fmt: skip
+def test_random_damage_ends_in_errors_of_ours(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / (f"a{kind}" if kind[0] == "." else "a.tif")
+    made = {
         ".czi": lambda: write_czi(path, MOVIE[..., None], "zstd", CZI_XML),
         ".lif": lambda: write_lif(path, movie((3, 2, 12, 16))),
         ".h5": lambda: write(path, {"one": MOVIE}, element_size_um=[1.0, 0.4, 0.3]),
         ".lsm": lambda: write_lsm(path, movie((3, 2, 3, 16, 20))),
         ".stk": lambda: write_stk(path, MOVIE, 0, [0, 100, 200, 300, 400]),
-    }[suffix]()
+    }
+    made.get(kind, lambda: write_kind(kind, path))()
     whole, rng = path.read_bytes(), np.random.default_rng(1)
-    for cut in (False, True) * 15:
+    for cut in (False, True) * 30:
         data = bytearray(whole[: rng.integers(1, len(whole)) if cut else None])
         for place in rng.integers(0, min(len(data), 4000), 6):
             data[place] = rng.integers(0, 256)
@@ -285,19 +288,22 @@ def test_a_path_names_one_of_several_arrays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "order"),
     [("ctyx", (0, 1, 2, 3)), ("xyct", (3, 2, 0, 1)),
-     (("channel", "time", "row", "Column"), (0, 1, 2, 3))],
+     (("channel", "time", "row", "Column"), (0, 1, 2, 3)), ("", (1, 2, 3, 0))],
 )  # fmt: skip
 def test_labels_of_dimensions_name_the_axes(labels: Any, order: Any, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     array, target = movie((2, 3, 12, 16)), tmp_path / "b.ome.tif"
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         labelled = file.create_dataset("a", data=array.transpose(order))
-        for dimension, label in zip(labelled.dims, labels, strict=True):
+        for dimension, label in zip(labelled.dims, labels, strict=bool(labels)):
             dimension.label = label
+        if not labels:  # ilastik says it in an attribute
+            labelled.attrs["axistags"] = json.dumps({"axes": [{"key": key} for key in "tyxc"]})
     with open_reader(tmp_path / "a.hdf5") as reader:
         assert (len(reader.info.lanes), reader.info.frames) == (2, 6)
     passed(tmp_path / "a.hdf5", target, change=False)
-    np.testing.assert_array_equal(tifffile.imread(target), array)
+    expected = array if labels else array.swapaxes(0, 1)
+    np.testing.assert_array_equal(tifffile.imread(target), expected)
 
 
 def test_nwb_imaging_is_found_among_masks_with_its_rate(tmp_path: Path) -> None:

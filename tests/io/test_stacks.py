@@ -1,6 +1,7 @@
 """TIFF stacks: nothing is lost, lanes follow time, and what is not clear is asked."""
 
 import itertools
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,8 @@ import tifffile
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family
-from f2rcli.io import (
-    ReadOptions,
-    WriteOptions,
-    default_target,
-    open_reader,
-    open_writer,
-    plan_output,
-)
+from f2rcli.io import ReadOptions, WriteOptions, default_target, open_reader, plan_output
+from f2rcli.io.stacks import open_writer
 from tests.io.makers import write_lsm, write_scanimage, write_stk
 from tests.io.stacks import KINDS, each_smoothed, movie, passed, smoothed, write_kind
 
@@ -47,6 +42,17 @@ def test_every_frame_goes_back_to_its_own_place(kind: str, change: bool, tmp_pat
     np.testing.assert_array_equal(found, each_smoothed(array) if change else array)
     passed(source, tmp_path / "twice.tif", change)
     assert (tmp_path / "twice.tif").read_bytes() == target.read_bytes()
+
+
+def test_floats_may_be_stored_by_the_differences_of_whole_numbers(tmp_path: Path) -> None:
+    """As GDAL and libvips can; tifffile has differences of their own for floats."""
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    tifffile.imwrite(source, movie((3, 12, 14), "f4"), photometric="minisblack",
+                     compression="zlib", predictor=True)  # fmt: skip
+    floats, whole = (struct.pack("<HHII", 317, 3, 1, kind) for kind in (3, 2))
+    source.write_bytes(source.read_bytes().replace(floats, whole))
+    passed(source, target, change=False)
+    np.testing.assert_array_equal(tifffile.imread(target), tifffile.imread(source))
 
 
 @pytest.mark.parametrize("kind", ["plain u16", "ome tczyx", "imagej tzcyx", "bigtiff"])
@@ -254,6 +260,7 @@ def test_axes_that_do_not_name_time_are_asked_about(axes: str, tmp_path: Path) -
     assert "5 x " in str(raised.value)
     with open_reader(path, ReadOptions(axes=named.lower())) as reader:
         assert {frame.lane for frame in reader} == set(range(len(axes) - 2))
+    assert ("axes='PYX' if none is" in str(raised.value.hint)) == (axes == "PYX")
     with open_reader(path, ReadOptions(axes=axes.replace("Q", "P"))) as reader:
         assert len(reader.info.lanes) == reader.info.frames  # pictures by themselves, if asked to
 
@@ -330,6 +337,8 @@ def test_a_pyramid_is_made_anew_from_what_is_written(ome: bool, tmp_path: Path) 
     assert "pyramid, its levels made anew" in receipt.kept
     with tifffile.TiffFile(target) as file:
         largest, level = (level.asarray() for level in file.series[0].levels)
+    with open_reader(target) as reader:
+        assert reader.info.frames == 3
     np.testing.assert_array_equal(largest, each_smoothed(array))
     means = largest.astype(float).reshape(3, 32, 2, 48, 2).mean((2, 4))
     np.testing.assert_allclose(level, means, atol=0.5)

@@ -15,7 +15,7 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.io.files import refusals
 from f2rcli.io.stacks.metadata import Facts, Metadata, number_of, ome_colour, parsed, scaled, steady
-from f2rcli.io.stacks.stack import Pictures, Series
+from f2rcli.io.stacks.stack import Pictures, Series, ome_letters
 
 Where = dict[str, int]  # axis -> index, or size
 Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
@@ -24,8 +24,6 @@ Described = Callable[[dict[str, int]], Metadata]  # what the file says of an ima
 _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
 _ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile of 2019 does not know
-_FREE = "ERPAHQ"  # letters that OME-TIFF has for axes beyond its five, wavelength first
-_HELD = frozenset("TZCYXSI" + _FREE)  # I: not named by the file
 _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 _LUTS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "cyan": (0, 255, 255),
@@ -35,9 +33,8 @@ _LUTS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "cyan": 
 
 def image(name: str, sizes: Where, dtype: Any, read: Callable[[Where], Any], **more: Any) -> Series:
     """A series by the letters of its file, and read(where), which gives its picture there; both in
-    the order they are stored in. Letters that OME-TIFF lacks become free ones: of λ and Λ E."""
-    free = (letter for letter in _FREE if letter not in sizes)
-    letters = {axis: axis if axis in _HELD else next(free, axis) for axis in sizes}
+    the order they are stored in."""
+    letters = ome_letters(sizes)
     inner = [axis for axis in sizes if axis in "YXS"]
     turned = sorted(range(len(inner)), key=lambda place: "YXS".index(inner[place]))
     order = [*(axis for axis in sizes if axis not in inner), *(inner[place] for place in turned)]

@@ -202,15 +202,15 @@ def _of_array(array: Any) -> Series:
 
 def _array_axes(array: Any) -> str:
     """Letters as labels of dimensions or ilastik's axistags say; else the picture's axes last."""
+    unnamed = _unnamed(array)
     labels = (str(dimension.label).lower() for dimension in array.dims)
     named = "".join(LETTER_OF.get(label, label) for label in labels)
     if "axistags" in array.attrs:
         keys = re.findall(r'"key"\s*:\s*"(\w)"', _text(array.attrs["axistags"]))
-        named = "".join(keys[:-1]).replace("c", "C") + "".join(keys[-1:]).replace("c", "S")
+        named = re.sub("c$", "S" if unnamed.endswith("S") else "C", "".join(keys))
     named = named.upper()
     if len(named) == len(set(named)) == array.ndim and {"Y", "X"} <= set(named):
         return named
-    unnamed = _unnamed(array)
     return _NWB.get(unnamed, unnamed) if _is_imaging(array) else unnamed
 
 

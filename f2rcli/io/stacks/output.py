@@ -78,7 +78,8 @@ def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
         return "ome"
     kinds = {stack.series[one.series.number].kind for one in outputs}
     plain = {*UNDESCRIBED, "shaped", "imagej", "scanimage"}
-    if stack.file.is_ome or stack.file.is_ndtiff or not kinds <= plain:
+    pyramid = any(one.series.levels for one in outputs)  # axes are read by OME-XML alone
+    if stack.file.is_ome or stack.file.is_ndtiff or pyramid or not kinds <= plain:
         return "ome" if not stack.misfit else "plain"
     one = outputs[0].series
     letters = "".join(axis for axis, _ in one.outer)
@@ -107,8 +108,8 @@ def page_form(stack: Stack, output: Output) -> tuple[dict[str, Any], str, str]:
         note = f"{stored.codec}: f2r cannot write that; pages become DEFLATE"
         return options | {"compression": COMPRESSION.ADOBE_DEFLATE}, "DEFLATE", note
     if compression != COMPRESSION.NONE:
-        fits = page.predictor != 3 or one.dtype.kind == "f"  # 3: of floats, in a sound header
-        options |= {"compression": compression, "predictor": int(page.predictor) if fits else 1}
+        # Differences of any kind become those that tifffile has an encoder for.
+        options |= {"compression": compression, "predictor": page.predictor != 1}
     packed = page.bitspersample != 8 * one.dtype.itemsize
     note = f"{page.bitspersample}-bit samples: stored as {one.dtype}" if packed else ""
     return options, stored.codec, note

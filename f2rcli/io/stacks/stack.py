@@ -6,7 +6,7 @@ every other letter tells lanes apart."""
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
@@ -34,6 +34,15 @@ _NAMES = {
 }  # fmt: skip
 # The letter of a dimension that a program names (xarray, HDF5), by that name in lower case.
 LETTER_OF = {name: letter for letter, names in _NAMES.items() for name in names.split()}
+
+
+def ome_letters(axes: Iterable[str]) -> dict[str, str]:
+    """Letters for some axes that OME-TIFF has: their own; E of wavelengths (λ, Λ); or free ones."""
+    letters = {axis: axis for axis in axes if axis in f"TZCYXS{UNNAMED}ERPAH"}
+    for axis in (one for one in axes if one not in letters):
+        free = (one for one in "ERPAH"[axis not in "λΛ" :] if one not in letters.values())
+        letters[axis] = next(free, axis)
+    return letters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +174,7 @@ def in_time(
     if "T" in letters:
         asked, new, what = f"what is {example}", "P", "are positions"
     such = f"axes={series.axes.replace(example, new)!r} if {example} {what}"
+    such += f", axes={series.axes!r} if none is" * (example not in UNNAMED)
     hint = f"Name the axes, one letter each: {such}; T time, Z depth, C channel."
     shape = " x ".join(map(str, series.shape))
     raise UsageError(f"{name}: axes {series.axes}, shape {shape}: {asked}?", hint=hint)

@@ -21,10 +21,11 @@ from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_patt
 from f2rcli.io.sequence import first_readable, mismatch
 from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Metadata, ome_annotation, parsed
-from f2rcli.io.stacks.stack import Series, Stack, listed_series
+from f2rcli.io.stacks.stack import Series, Stack, listed_series, ome_letters
 from f2rcli.units import count
 
 UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
+_SETS = ("ome", "ndtiff")  # and for those that may have pages in several files, or lack some
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
     "is_qpi": "PerkinElmer ", "is_ndtiff": "NDTiff in ",
@@ -95,10 +96,13 @@ class TiffStack(Stack):
 
     def _series(self, one: Any, number: int, several: bool) -> TiffSeries:
         first = one.keyframe  # the first in order may be known by an index alone
-        if not all(isinstance(n, int) for n in (first.compression, first.photometric)):
-            raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
-        axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
+        letters, shape = ome_letters(one.axes), tuple(int(n) for n in one.shape)
+        axes = "".join(letters[axis] for axis in one.axes)
         inner = prod(n for axis, n in zip(axes, shape, strict=True) if axis in "YXS")
+        alone = str(one.kind) not in _SETS  # no other file has pictures of it
+        many = alone and prod(shape) > max(inner, 1) * self.path.stat().st_size  # of a byte or less
+        if many or not all(isinstance(n, int) for n in (first.compression, first.photometric)):
+            raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
         levels = [dict(zip(level.axes, level.shape, strict=True)) for level in one.levels[1:]]
         return TiffSeries(
             number=number, name=str(one.name or "") if several else "", axes=axes, shape=shape,
@@ -151,7 +155,7 @@ class TiffStack(Stack):
             size = max(one.picture * one.dtype.itemsize, 1)
             there = (self.path.stat().st_size - one.offset) // size
             return frozenset(range(max(there, 0), one.frames))
-        holes = one.pages if one.kind == "ome" else ()  # the others' pages are a list without any
+        holes = one.pages if one.kind in _SETS else ()  # the others' pages are a list without any
         missing = {place for place, page in enumerate(holes) if page is None}
         for place in reversed(range(-(-one.frames // one.share))):  # a cut takes the last
             if place not in missing:
@@ -339,9 +343,10 @@ def holds_pages(folder: Path) -> bool:
 
 def set_in(folder: Path) -> Path | None:
     """The first of a folder's TIFF files, if it names just all of them as one set."""
+    for place in (folder / "Full resolution", folder):  # of a Micro-Manager data set
+        if (place / "NDTiff.index").is_file() and (files := tiff_files(place)):
+            return files[0]
     files = tiff_files(folder)
-    if (folder / "NDTiff.index").is_file() and files:  # of a Micro-Manager data set
-        return files[0]
     with suppress(InputError):
         if len(files) < 2:
             return None
