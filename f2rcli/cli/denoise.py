@@ -241,7 +241,7 @@ class ClipConsole(Console):
         self.problems += map(self.spelled, texts)
 
     def event(self, kind: str, /, **fields: Any) -> None:
-        if kind == "progress":
+        if kind in ("stage", "progress"):
             self.every.event(kind, place=self.clip.place, **fields)
 
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:

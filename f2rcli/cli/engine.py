@@ -117,7 +117,7 @@ class Estimate(NamedTuple):
         room = f"{size(self.peak_bytes)} of memory here"
         if self.seconds is None:
             return f"about {room}; how long it takes is known after the first frames"
-        takes = f"{self.seconds:.2g} s per frame"
+        takes = f"{float(f'{self.seconds:.2g}'):g} s per frame"  # never 1.8e+02
         takes += f", {self.before} before these as well" if self.before else ""
         takes = takes if self.whole is None else f"{span(self.whole)} ({takes})"
         return f"{'roughly' if self.rough else 'about'} {takes} and {room}, {self.basis}"
