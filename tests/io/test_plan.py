@@ -74,7 +74,6 @@ def test_sizes_that_x264_refuses_go_to_what_holds_them(clips) -> None:
     mp4, ts = plan(odd, "o.mp4"), plan(odd, "o.ts")
     assert (mp4.encoder, mp4.pix_fmt) == ("libsvtav1", "yuv420p")
     assert (ts.encoder, ts.pix_fmt) == ("libx264", "yuv444p")
-    assert any("every sample" in note for note in ts.notes)
     assert any("written as av1" in note for note in mp4.notes)
 
 
@@ -153,7 +152,7 @@ def test_ffv1_is_for_matroska(clips) -> None:
         ("o.mkv", {"codec": "ffv1", "crf": 20}, "no option crf", "encoder=ffv1"),
         ("o.mkv", {"codec": "mjpeg", "crf": 20}, "no option crf", "encoder=mjpeg"),
         ("o.mp4", {"codec": "av1", "encoder_options": (("preset", "99"),)}, "99.* 13", "ffmpeg -h"),
-        ("o.mp4", {"codec": "hevc", "crf": 60}, "libx265 refuses its options", "crf="),
+        ("o.mp4", {"codec": "hevc", "crf": 60}, "libx265: Cannot open", "crf="),
         ("o.xyz", {}, r"does not write \.xyz", ".mkv"),
         ("o", {}, "without a suffix", ".mp4"),
         ("o.flv", {}, r"\.flv", ".mp4"),

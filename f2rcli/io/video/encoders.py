@@ -18,7 +18,7 @@ from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
-from f2rcli.io.video.source import DOLBY, STEREO, SourceMetadata
+from f2rcli.io.video.source import DOLBY, MASTERING, STEREO, SourceMetadata
 from f2rcli.io.video.streams import CONTAINERS, Container, Fate, container_for, is_encoder, turns
 from f2rcli.system import x264_assembly, x265_assembly
 
@@ -46,7 +46,6 @@ _CHROMA_QP = {"libx264": (-4, -4, -6), "libx265": (2, -4, -8)}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "4"}
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
-_MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
 # Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
 _MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
 # Raw video is whatever its container says; these are what y4m says.
@@ -175,7 +174,7 @@ class EncoderSetup:
         if source.mastering is not None:
             stated = copied and source.family not in ("h264", "hevc", "av1")
             why = f"{encoder} cannot carry it; hevc and av1 can"
-            yield "HDR10 mastering metadata", "" if stated or encoder in _MASTERED else why
+            yield "HDR10 mastering metadata", "" if stated or encoder in MASTERING else why
         tags = source.stream.metadata if source.stream and container.matroska else {}
         for extra in source.extras:
             said = copied or (extra == STEREO and "stereo_mode" in tags)
@@ -223,7 +222,8 @@ class EncoderSetup:
         return [f"{what} ({self.encoder})" for what in lost]
 
     def trial(self) -> str | None:
-        """Open the encoder once without writing; returns its reason to refuse, or None."""
+        """Open the encoder once without writing; returns its reason to refuse, or None. Raises
+        UsageError for options that it does not know."""
         context = av.Codec(self.encoder, "w").create("video")
         self.apply(context)
         try:
@@ -232,8 +232,10 @@ class EncoderSetup:
         except (av.FFmpegError, ValueError) as error:
             said = [text.strip() for _, _, text in lines if text.strip()]
             return said[0].rstrip(".") if said else str(error)
-        doubts = [f"it has no option {name}" for name in context.options]  # which FFmpeg left there
-        doubts += [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
+        if context.options:  # where FFmpeg leaves what it does not know
+            what = f"{self.encoder} has no option {', '.join(context.options)}."
+            raise UsageError(what, hint=f"See ffmpeg -h encoder={self.encoder}.")
+        doubts = [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
         return doubts[0].rstrip(".") if doubts else None
 
     @cached_property
@@ -266,7 +268,6 @@ class EncoderSetup:
                 parameters = [x264_assembly()]
                 if info.interlaced and not info.top_field_first:
                     parameters.append("bff=1")  # flags alone order the pictures, not the stream
-                parameters += mastering.options("x264") if mastering else []
                 said = ":".join(filter(None, parameters))
                 # Threads race for fields, and in 10 bits for mbtree (x264 165), where one stream in
                 # twenty was another, and up to half larger.
@@ -277,11 +278,11 @@ class EncoderSetup:
                 parameters = ["log-level=error", *x265_assembly(info.width)]
                 if source.single_fields:
                     parameters.append(f"interlace={'tff' if source.top_field_first else 'bff'}")
-                parameters += mastering.options("x265") if mastering else []
+                parameters += mastering.options("libx265") if mastering else []
                 parameters += [f"cbqpoffs={offset}", f"crqpoffs={offset}"] if offset else []
                 return {"x265-params": ":".join(parameters), "forced-idr": "1"}
             case "libsvtav1" if mastering:
-                return {"svtav1-params": ":".join(mastering.options("svtav1"))}
+                return {"svtav1-params": ":".join(mastering.options("libsvtav1"))}
             case "libvpx-vp9":
                 speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
                 return speed | ({"auto-alt-ref": "0"} if form.samples.alpha else {})
@@ -346,12 +347,12 @@ def choose_encoder(
         reason = setup.trial()
         if reason is None:
             return setup
-        if options.encoder_options or options.crf is not None:  # which are this encoder's
-            hint = f"ffmpeg -h encoder={encoder} lists crf= and encoder_options=."
+        if options.encoder_options:  # which are this encoder's
+            hint = f"See ffmpeg -h encoder={encoder}."
             raise UsageError(f"{encoder} refuses its options: {reason}.", hint=hint)
         refused = refused or f"{encoder}: {reason}"
     what = f"cannot be encoded for {container.name}: {refused or 'no encoder fits'}"
-    hint = "Try another codec=, pix_fmt= or container; .mkv with codec='ffv1' holds everything."
+    hint = "Try another codec=, crf=, pix_fmt= or file; .mkv with codec='ffv1' holds everything."
     raise UsageError(f"{reader.info.name}: {what}.", hint=hint)
 
 

@@ -173,9 +173,8 @@ _EXTRAS = {
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata", Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
     Type.STEREO3D: STEREO, Type.AFD: "active format description", Type.A53_CC: "closed captions",
 }  # fmt: skip
-_MASTERING = {  # what encoders' libraries call the display and the light levels
-    "x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll"),
-    "svtav1": ("mastering-display", "content-light"),
+MASTERING = {  # what encoders call the display and the light levels
+    "libx265": ("master-display", "max-cll"), "libsvtav1": ("mastering-display", "content-light"),
 }  # fmt: skip
 _UPRIGHT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)  # the display matrix that says nothing
 
@@ -187,14 +186,14 @@ class Mastering:
     display: tuple[Fraction, ...] = ()  # Rx Ry Gx Gy Bx By Wx Wy in CIE xy, then min, max in cd/m2
     light: tuple[int, int] | None = None  # MaxCLL, MaxFALL in cd/m2
 
-    def options(self, library: str) -> list[str]:
-        """The colour facts as parameters of x264, x265 or SVT-AV1."""
-        display, light = _MASTERING[library]
-        chosen = ["hdr10=1", "repeat-headers=1"] if library == "x265" else []
+    def options(self, encoder: str) -> list[str]:
+        """The colour facts as parameters of x265 or SVT-AV1."""
+        display, light = MASTERING[encoder]
+        chosen = ["hdr10=1", "repeat-headers=1"] if encoder == "libx265" else []
         if self.display:
             # In steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086); SVT-AV1 takes the numbers.
             every = zip(self.display, [50000] * 8 + [10000] * 2, strict=True)
-            texts = [f"{float(value):.5f}" if library == "svtav1" else str(round(value * steps))
+            texts = [f"{float(value):.5f}" if encoder == "libsvtav1" else str(round(value * steps))
                      for value, steps in every]  # fmt: skip
             r, g, b, w = (",".join(texts[i : i + 2]) for i in (0, 2, 4, 6))
             chosen.append(f"{display}=G({g})B({b})R({r})WP({w})L({texts[9]},{texts[8]})")
