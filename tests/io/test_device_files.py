@@ -74,7 +74,7 @@ def video_elements(path: Path) -> dict[int, int]:
     head = head[head.rindex(TRACKS) :]
     found = {}
     for ident in (*CROP, *DISPLAY, 0x53B8):
-        for length in (1, 2, 4):
+        for length in (1, 2, 3, 4):
             place = head.find(ident.to_bytes(2, "big") + bytes([0x80 | length]))
             if place > 0:
                 found[ident] = int.from_bytes(head[place + 3 : place + 3 + length], "big")

@@ -18,7 +18,7 @@ from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
-from f2rcli.io.video.source import DOLBY, MASTERING, STEREO, SourceMetadata
+from f2rcli.io.video.source import DOLBY, MASTERING, STEREO, WIDENED, SourceMetadata
 from f2rcli.io.video.streams import CONTAINERS, Container, Fate, container_for, is_encoder, turns
 from f2rcli.system import x264_assembly, x265_assembly
 
@@ -147,13 +147,20 @@ class EncoderSetup:
         return None if source.stream and "timecode" in source.stream.metadata else source.stream
 
     @cached_property
+    def stereo(self) -> bool:
+        """Whether the file says that its pictures are for two eyes."""
+        source = self.source
+        return any(source.stereo[:1]) and self.container.holds_layout(STEREO, source.stereo)
+
+    @cached_property
     def display(self) -> tuple[int, int] | None:
         """The display size to write into a finished Matroska file: for pixels that are not square,
         for cropping that comes over with the template, for stereoscopy."""
         source, info = self.source, self.info
         cropped = any(source.crop) and self.template is not None
-        stated = cropped or source.shaped or STEREO in source.extras
-        if self.piped or not self.container.matroska or not stated:
+        stated = cropped or source.shaped or self.stereo
+        never = self.stereo and source.stereo[0] not in WIDENED  # FFmpeg writes none
+        if self.piped or not self.container.matroska or not stated or never:
             return None
         left_out = source.crop if cropped else (0, 0)
         seen = Fraction(info.width - left_out[0], info.height - left_out[1])

@@ -5,7 +5,7 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -289,72 +289,34 @@ def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
 
 
 # --- Matroska's display size, which PyAV has no call for ------------------------------------------
-# Of a track's name: DisplayWidth and DisplayHeight take 12 bytes, a Void at least 2.
-PADDING = " " * 16
-# Identifiers of elements (RFC 9559).
-_SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
-_NAME, _CLUSTER, _VOID = 0x536E, 0x1F43B675, 0xEC
-_DISPLAY = 0x54B0, 0x54BA, 0x54B2  # width, height, unit
-_HEAD = 1 << 20  # bytes; tracks are described within the first of them
+_TRACKS = 1 << 20  # bytes of a file within which its tracks are described
+_STEREO, _WIDE, _HIGH = b"\x53\xb8", b"\x54\xb0", b"\x54\xba"  # of elements (RFC 9559)
 
 
-def write_display(path: Path, track: int, shown: tuple[int, int]) -> None:
-    """Give track `track` (from 0), whose name ends with PADDING, a display size. Raises ValueError
-    for a layout other than FFmpeg's."""
+def write_display(
+    path: Path, size: tuple[int, int], shown: tuple[int, int], *, marked: bool
+) -> None:
+    """Give the track of pictures of this size a display size, or a part of it where that has more
+    bytes, in place of FFmpeg's own. It writes one for stereoscopic layouts alone; marked: as such,
+    for its sake, which is taken back. Raises ValueError for a header other than FFmpeg's."""
+    pixels = (_number(ident, one) for ident, one in zip((b"\xb0", b"\xba"), size, strict=True))
+    own = re.escape(b"".join(pixels)) + b".{0,8}?"  # flags of interlacing may follow
+    display = b"(" + _STEREO + b"\x81.)(.*?)" + _WIDE + b"([\x81\x82]).{1,2}" + _HIGH
     with path.open("r+b") as file:
-        head = file.read(_HEAD)
-        entry = _all(head, _SEGMENT, _TRACKS, _TRACK)[track]
-        parts = []
-        for ident, raw, content in _elements(entry):
-            if ident == _NAME and content.endswith(PADDING.encode()):
-                name = content[: -len(PADDING)]
-                raw = _element(_NAME, name) if name else b""
-            if ident == _VIDEO:
-                inner = [one for kind, one, _ in _elements(content) if kind not in _DISPLAY]
-                for kind, value in zip(_DISPLAY, shown, strict=False):
-                    inner.append(_element(kind, value.to_bytes(4, "big").lstrip(b"\0")))
-                raw = _element(_VIDEO, b"".join(inner))
-            parts.append(raw)
-        whole = b"".join(parts)
-        spare = len(entry) - len(whole)
-        if spare < 0 or spare == 1:
-            raise ValueError("no room for it in the track's header")
-        file.seek(head.index(entry))
-        file.write(whole + (_element(_VOID, bytes(spare - 2)) if spare else b""))
+        found = re.search(own + display + b"([\x81\x82])", file.read(_TRACKS), re.DOTALL)
+        if found is None:
+            raise ValueError("its header has no display size")
+        stereo, between, *lengths = found.groups()
+        # The mark takes four bytes. Numbers may begin with zeros.
+        wide, high = (length[0] % 128 + 2 * marked for length in lengths)
+        while shown[0] >> 8 * wide or shown[1] >> 8 * high:
+            shown = shown[0] // 2, shown[1] // 2
+        file.seek(found.start(1))
+        file.write((b"" if marked else stereo) + between)
+        file.write(_number(_WIDE, shown[0], wide) + _number(_HIGH, shown[1], high))
 
 
-def _all(data: bytes, *path: int) -> list[bytes]:
-    """The contents of the elements at a path of identifiers."""
-    found = [data]
-    for ident in path:
-        inside = (one for parent in found for one in _elements(parent))
-        found = [content for own, _, content in inside if own == ident]
-    return found
-
-
-def _elements(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Identifier, all bytes and content of each element before the pictures."""
-    place = 0
-    while place < len(data):
-        ident, body = _number(data, place, keep_marker=True)
-        if ident == _CLUSTER:
-            return
-        size, body = _number(data, body, keep_marker=False)
-        yield ident, data[place : body + size], data[body : body + size]
-        place = body + size
-
-
-def _number(data: bytes, place: int, *, keep_marker: bool) -> tuple[int, int]:
-    """A number of EBML's variable length, and the place behind it."""
-    length = 9 - data[place].bit_length()
-    if length > 8:
-        raise ValueError("not EBML")
-    value = int.from_bytes(data[place : place + length], "big")
-    return value if keep_marker else value & ((1 << 7 * length) - 1), place + length
-
-
-def _element(ident: int, content: bytes) -> bytes:
-    size = len(content)
-    length = next(n for n in range(1, 9) if size < (1 << 7 * n) - 1)
-    coded = (size | 1 << 7 * length).to_bytes(length, "big")
-    return ident.to_bytes((ident.bit_length() + 7) // 8, "big") + coded + content
+def _number(ident: bytes, value: int, length: int = 0) -> bytes:
+    """An element with a number of so many bytes, or of as many as it takes."""
+    length = length or (value.bit_length() + 7) // 8
+    return ident + bytes([0x80 | length]) + value.to_bytes(length, "big")

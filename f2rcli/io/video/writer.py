@@ -26,7 +26,7 @@ from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, ordinary_scheduling
 from f2rcli.io.video.pixels import converted, filtered, make_frame, stays
 from f2rcli.io.video.reader import VideoReader
-from f2rcli.io.video.source import PADDING, PIPE, STEREO, TOLERANT, ffmpeg_reason, write_display
+from f2rcli.io.video.source import PIPE, STEREO, TOLERANT, ffmpeg_reason, write_display
 from f2rcli.units import count
 
 _ERRORS = (av.FFmpegError, OSError)
@@ -120,7 +120,9 @@ class VideoWriter(Writer):
                         file.write(_NULL_PACKET * (_KNOWN - there))
                 own = self._side.written().index(None)
                 if self.setup.display is not None:
-                    write_display(self.part.path, own, self.setup.display)
+                    info, marked = self.reader.info, not self.setup.stereo
+                    size = info.width, info.height
+                    write_display(self.part.path, size, self.setup.display, marked=marked)
                 verified = tuple(self._verified(self.part.path, own))
         except (*_ERRORS, ValueError) as error:  # of a header that is not as FFmpeg writes it
             raise self._failure(error) from error
@@ -237,8 +239,8 @@ class VideoWriter(Writer):
             beside.described(added, self.source.stream, container)
         if not self.kind.holds_layout(STEREO, self.source.stereo):
             added.metadata.pop("stereo_mode", None)  # WebM refuses others
-        if setup.display is not None:  # takes its place
-            added.metadata["title"] = added.metadata.get("title", "") + PADDING
+        if setup.display is not None and not setup.stereo:
+            added.metadata["stereo_mode"] = "left_right"  # see `write_display`
         matrix = self.source.display_matrix
         if matrix and self.kind.holds_matrix(matrix):
             added.set_display_matrix(matrix)
