@@ -132,14 +132,18 @@ def test_letters_of_imagej_that_are_no_ascii_are_written_as_it_writes_them(tmp_p
         assert 'PhysicalSizeX="0.2"' in file.ome_metadata
 
 
-def test_a_stack_of_imagej_without_axes_becomes_a_movie_of_imagej(tmp_path: Path) -> None:
-    source, target, array = tmp_path / "a.tif", tmp_path / "b.tif", movie((5, 12, 14))
-    tifffile.imwrite(source, array, photometric="minisblack", metadata=None,
-                     description="ImageJ=1.11a\nimages=5\nmode=grayscale\n")  # fmt: skip
-    passed(source, target, change=True)
+@pytest.mark.parametrize(("axes", "shape"), [("TYX", (5, 12, 14)), ("YXS", (12, 14, 3))])
+def test_a_movie_of_imagej_without_axes_stays_one_48_bit_colours_become_ome(
+    axes: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    source, target, array = tmp_path / "a.tif", tmp_path / "b.tif", movie(shape)
+    gray = axes == "TYX"
+    tifffile.imwrite(source, array, photometric="minisblack" if gray else "rgb", metadata=None,
+                     description=f"ImageJ=1.11a\nimages={1 + 4 * gray}\n")  # fmt: skip
+    passed(source, target, change=gray)
     with tifffile.TiffFile(target) as file:
-        assert (file.is_imagej, file.series[0].axes) == (True, "TYX")
-        np.testing.assert_array_equal(file.asarray(), each_smoothed(array))
+        assert (file.is_imagej, file.is_ome, file.series[0].axes) == (gray, not gray, axes)
+        np.testing.assert_array_equal(file.asarray(), each_smoothed(array) if gray else array)
 
 
 def test_plain_pages_keep_their_first_description_and_the_rest_is_told(tmp_path: Path) -> None:

@@ -84,8 +84,10 @@ def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
     one = outputs[0].series
     letters = "".join(axis for axis, _ in one.outer)
     ordered = "".join(axis for axis in "TZC" if axis in letters) == letters
-    fiji = stack.file.is_imagej and not stack.misfit and len(outputs) == 1
-    return "imagej" if fiji and ordered and one.dtype.name in _IMAGEJ_DTYPES else "plain"
+    if not stack.file.is_imagej or stack.misfit or len(outputs) > 1:
+        return "plain"
+    known = _IMAGEJ_DTYPES[: 1 if one.colour else None]  # tifffile writes colours of bytes alone
+    return "imagej" if ordered and one.dtype.name in known else "ome"
 
 
 def page_form(stack: Stack, output: Output) -> tuple[dict[str, Any], str, str]:
