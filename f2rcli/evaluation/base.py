@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from f2rcli import methods
-from f2rcli.batch import clips_in
+from f2rcli.batch import clips_in, is_one_clip
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.result import NOISY, FileFacts
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io import ReadOptions, is_clip, open_reader
+from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import digest
 from f2rcli.io.numbering import is_pattern
 from f2rcli.settings import Setting, check, setting, settings_of
@@ -158,7 +158,7 @@ def is_folder_of_clips(path: Path) -> bool:
     if not path.exists() and not is_pattern(str(path)):
         raise InputError(f"{path}: there is no such file or folder.", hint="Check the path.")
     try:
-        return path.is_dir() and not is_clip(path)
+        return path.is_dir() and not is_one_clip(path)
     except OSError as error:
         what = f"{path}: {error.strerror or error}."
         raise InputError(what, hint="Check its permissions.") from error

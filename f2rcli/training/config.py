@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from f2rcli import __version__, methods, weights
-from f2rcli.batch import clips_in
+from f2rcli.batch import clips_in, is_one_clip
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import InputError, UsageError, WeightsError
 from f2rcli.frames import Space
-from f2rcli.io import is_clip
 from f2rcli.io.base import FieldMode, ReadOptions
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern
@@ -181,19 +180,19 @@ class ClipSource:
 def clip_sources(inputs: Iterable[str | Path]) -> list[ClipSource]:
     """Clips in the order given, folders searched to the bottom and sorted; none twice.
 
-    A folder that some format reads as a whole (numbered pictures, a burst, a stack of pages) is one
-    clip. Raises InputError for a path that is not there, or holds nothing that f2r can read.
+    A folder that is one clip (numbered pictures, a burst, a stack of pages) counts as one. Raises
+    InputError for a path that is not there, or holds nothing that f2r can read.
     """
     found: dict[tuple[Path, ...], ClipSource] = {}
     for path in map(Path, inputs):
         clips = [_named(path)]
-        if path.is_dir() and not is_clip(path):  # single pictures in a folder are no clips
+        if path.is_dir() and not is_one_clip(path):  # single pictures in a folder are no clips
             below = clips_in(path, recursive=True)
             films = [one for one in below if one.is_dir() or one.suffix.lower() not in PICTURES]
             clips = [ClipSource(str(one), _files_of(one), found=True) for one in films]
         if not clips:
             what = f"{path}: contains no clips that f2r can read."
-            raise InputError(what, hint="Check the folder, or name the files.")
+            raise InputError(what, hint="Check the folder, or name the files (%04d.png).")
         for clip in clips:
             found.setdefault(tuple(file.resolve() for file in clip.files), clip)
     return list(found.values())

@@ -200,6 +200,10 @@ def test_photographs_in_a_folder_are_clips_of_their_own(f2r: Run, tmp_path: Path
     done = f2r("denoise", tmp_path / "in", "-j", 2, "--threads", 1)
     assert "in: 5 pictures of different scenes, denoised one by one; a pattern such as" in done.err
     assert {p.name: p.read_bytes() for p in (tmp_path / "in_f2r").glob("*.png")} == own
+    scored = f2r("eval", tmp_path / "in_f2r", "--noisy", tmp_path / "in", "--threads", 1)
+    assert scored.out.count("noisy input") == 4  # the mean's as well; one size was asked of all
+    learnt = f2r("train", tmp_path / "in", "-o", tmp_path / "w.safetensors")
+    assert "error: in: contains no clips" in learnt.err.replace(f"{tmp_path}/", "")
     write_clip(tmp_path / "in" / "film.mkv")
     assert "6 clips" in f2r("denoise", tmp_path / "in", "--dry-run").out
 
