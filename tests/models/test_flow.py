@@ -134,8 +134,9 @@ def test_a_flow_at_half_the_size_is_brought_back(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(whole, constant(6, -2, size), atol=1e-5)
 
 
-def test_flows_at_half_the_size_are_those_of_whole_pictures() -> None:
-    first, second = (texture((170, 220))[i : i + 160, i : i + 200] for i in (0, 5))
+@pytest.mark.parametrize("height", [160, 1280])  # of a large one flows are as exact
+def test_flows_at_half_the_size_are_those_of_whole_pictures(height: int) -> None:
+    first, second = (texture((height + 10, 1000))[i : i + height, i : i + 980] for i in (0, 5))
     whole = DISFlow()(first, second)
     looks = (halved(torch.from_numpy(one)[None, None])[0, 0].numpy() for one in (first, second))
     half = doubled(DISFlow(halved=True)(*looks), first.shape)
@@ -186,6 +187,9 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
     seen.clear()
     DISFlow(halved=True)(np.zeros_like(first), np.full_like(second, 0.0005))
     assert seen[2].min() == seen[2].max() == 127
+    seen.clear()
+    DISFlow(halved=True)(*(np.zeros((540, 960), np.float32),) * 2)
+    assert seen[0] == (1, *flow_module.CALM)
     seen.clear()
     start = torch.rand(1, 60, 90, 2)
     assert DISFlow(halved=True)(first[:60, :90], second[:60, :90], start).shape == (1, 60, 90, 2)
