@@ -9,7 +9,7 @@ Facciolo, Pierazzo and Morel, Conservative scale recomposition for multiscale de
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, pairwise
 from typing import NamedTuple
 
 import cv2
@@ -21,9 +21,9 @@ from f2rcli.engine.level import LOOK_EVERY
 from f2rcli.engine.measuring import PREROLL, map_of, shots_of
 from f2rcli.engine.pictures import Copies
 from f2rcli.frames import Frame, Plane, Singles
-from f2rcli.noise.bound import mean
+from f2rcli.noise.bound import mean, variance, whole
 from f2rcli.noise.estimate import NoiseMap, diagonal
-from f2rcli.noise.model import picture_of
+from f2rcli.noise.model import FramePlanes, picture_of
 from f2rcli.noise.report import coarse_words
 from f2rcli.window import with_next
 from f2rcli.yuv import code_span, planes_of, with_changes
@@ -34,11 +34,15 @@ SMALLER = 4  # times, each way: at half or twice of that blotches lose 0.2 to 2 
 CELL = 2 * SMALLER  # pixels of luma a side, that hold a sample of colour of small pictures
 BITS = 16  # of small pictures: their means are finer than codes
 # Of 255, that noise of small pictures is at least, two standard errors below what is read: of 65
-# clean clips two are read up to 1.9 there, of which `GAUSSIAN` tells.
+# clean clips two are read up to 1.9 there, of which `SPARSE` tells.
 LEAST8 = 1.6
-# Fourth moment of what small pictures differ by, of Gaussian noise 1: coarse noise has 0.94 to 1.5,
-# waves, traffic and drawn snow 1.6 to 3.1, light that changes places as wholes 0.3 to 0.9.
-GAUSSIAN = 0.9, 1.5
+# Fourth moment of what small pictures differ by, of Gaussian noise 1: coarse noise has up to 1.5,
+# waves, traffic and drawn snow 1.6 to 3.1.
+SPARSE = 1.5
+# Correlation of what small pictures differ by and what they show: noise knows nothing of the scene
+# (0.02 to 0.30), light is a factor of it (24 filmed clips: 0.41 to 1 in 37 of 43 readings; less in
+# four of light that flickers place by place, as of fire, and in two others).
+LIGHT = 0.4
 # Times the deviation of white noise as strong, from which on noise is coarse. At 2.3 times networks
 # alone come nearer (0.2 dB at sigma 30, ten filmed clips), at 2.7 this does (0.4 to 2 dB).
 MORE = 2.5
@@ -118,10 +122,11 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
     if small is None or small.planes[0].level.size < FEWEST:
         return None
     rough = [_in_flat_places(plane) for plane in planes_of(frames[0])]  # enough of white noise
-    if not any(_shares(small, rough)):
+    if not any(_shares(small, rough, pictures)):
         return None
-    whole = map_of([picture_of(frame) for frame in frames], coded=coded)
-    shares = _shares(small, [plane.law().sigma[0] for plane in whole.planes] if whole else rough)
+    large = map_of([picture_of(frame) for frame in frames], coded=coded)
+    own = [plane.law().sigma[0] for plane in large.planes] if large else rough
+    shares = _shares(small, own, pictures)
     found = zip(small.planes, shares, strict=True)
     sigma = max((plane.law().sigma[0] for plane, share in found if share), default=0.0)
     return Coarse(shares, 255 * sigma, part) if sigma else None
@@ -148,19 +153,29 @@ def _cut(planes: Sequence[Plane], part: tuple[slice, slice]) -> tuple[Plane, ...
     return tuple(found)
 
 
-def _shares(small: NoiseMap, own: Sequence[float]) -> tuple[float, ...]:
+def _shares(
+    small: NoiseMap, own: Sequence[float], pictures: Sequence[FramePlanes]
+) -> tuple[float, ...]:
     """Of the noise of small pictures, what white noise as strong as each plane's own does not hold;
-    0 where that is most of it, or where it may be scene."""
+    0 where that is most of it, or where it may be scene or light."""
     found = []
-    for plane, white in zip(small.planes, own, strict=True):
+    for index, (plane, white) in enumerate(zip(small.planes, own, strict=True)):
         sigma = plane.law().sigma[0]
-        sure = (
-            sigma * np.exp(-2 * plane.unsure) > LEAST8 / 255
-            and GAUSSIAN[0] < plane.sparse < GAUSSIAN[1]
-        )
+        sure = sigma * np.exp(-2 * plane.unsure) > LEAST8 / 255 and plane.sparse < SPARSE
+        shown = pairwise(one.planes[index] for one in pictures)
         coarse = sure and sigma > MORE / SMALLER * white
+        coarse = coarse and all(_as_scene(*pair) < LIGHT for pair in shown)
         found.append(1 - white / (SMALLER * sigma) if coarse else 0.0)
     return tuple(found)
+
+
+def _as_scene(before: Singles, after: Singles) -> float:
+    """How far what two pictures of a plane differ by goes with what they show, 0..1, in most
+    blocks: difference and sum covary by what the variances of both differ by."""
+    pair = before, after, after - before, after + before
+    one, other, apart, both = (variance(whole(plane)) for plane in pair)
+    live = apart > 0
+    return float(np.median(np.abs(other - one)[live] / np.sqrt(apart * both)[live]))
 
 
 def _in_flat_places(plane: Singles) -> float:
