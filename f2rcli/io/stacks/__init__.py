@@ -97,7 +97,8 @@ class StackReader(Reader):
         note = note or timed.sequence_note
         self.notes += [note] if note else []
         there = series.frames - len(series.absent)
-        self.ledger.promised(f"the file ({series.words})", series.frames, there, "picture")
+        promised = series.frames - series.unlisted
+        self.ledger.promised(f"the file ({series.words})", promised, there, "picture")
         if series.dtype.itemsize == 8:
             self.notes.append("float64 samples: the noise is computed in float32")
         return timed

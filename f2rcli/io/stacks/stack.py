@@ -129,6 +129,7 @@ class Series(Pictures):
     aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
     absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
+    unlisted: int = 0  # of those, that its file does not promise: tiles of a grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,7 @@ class TiffStack(Stack):
             levels=tuple((int(level["Y"]), int(level["X"])) for level in levels), pages=one,
             share=max(1, prod(first.shape) // max(inner, 1)), first=first, kind=str(one.kind),
             offset=one.dataoffset,
+            unlisted=sum(page is None for page in one) if one.kind == "ndtiff" else 0,
         )  # fmt: skip
 
     def _scanned(self, last: TiffSeries) -> TiffSeries:
