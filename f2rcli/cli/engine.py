@@ -154,7 +154,8 @@ def estimated(
         opening = OPENING[0] + (0.0 if alone else OPENING[1] * (pace or 0.0))
     slow = slowdown(settings)
     pace, opening = pace and slow * pace, slow * opening
-    basis += f"; other programs make it {slow:.2g} times as long" * (slow > TOLD)
+    if slow > TOLD:  # now: that may change
+        rough, basis = True, f"{basis}; other programs make it {slow:.2g} times as long"
     led = LEAD_IN if info.rate is None else min(LEAD_IN, round(read.begins * info.rate))
     led *= len(info.lanes) if read.begins else 0
     return Estimate(info.expected_frames, pace, opening, BASE + room, basis, rough, led)

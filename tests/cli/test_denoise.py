@@ -206,6 +206,7 @@ def test_other_programs_make_it_longer(clip: Path, monkeypatch: pytest.MonkeyPat
         assert told().seconds == pytest.approx(4 * guess)
         remember(EngineSettings(device="cpu"), reader.info, metered(*[2.0] * 12), None)
         assert told().seconds == pytest.approx(2.0)
+        assert told().words().startswith("roughly ")
         assert told().words().endswith("took; other programs make it 4 times as long")
         scheduled.write_text("1000 0 1\n")
         assert told().seconds == pytest.approx(0.5)
