@@ -1,6 +1,7 @@
 """What files of real devices and discs state, and whether it comes over or is said to be left."""
 
 import shutil
+import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -116,6 +117,23 @@ def test_cropping_of_mov_in_matroska_has_its_shape(tools, cropped: Path, tmp_pat
     elements = video_elements(tmp_path / "out.mkv")
     assert {ident: elements[ident] for ident in CROP} == CROP
     assert Fraction(elements[0x54B0], elements[0x54BA]) == Fraction(96, 64)
+
+
+def test_what_a_camera_wrote_into_the_header_for_itself_is_told(tools, tmp_path: Path) -> None:
+    source = tools.film(tmp_path / "in.mp4", pts=4)
+    data = source.read_bytes()
+    boxes = b"".join(
+        struct.pack(">I4s", 16, name) + b"8 bytes." for name in (b"GPMF", b"LENS", b"free")
+    )
+    added = struct.pack(">I4s", 8 + len(boxes), b"udta") + boxes
+    place = data.rindex(b"moov") - 4
+    size = struct.unpack_from(">I", data, place)[0]
+    assert place + size == len(data)  # the header comes last: no sample moves
+    source.write_bytes(
+        data[:place] + struct.pack(">I", size + len(added)) + data[place + 4 :] + added
+    )
+    _, receipt = tools.passthrough(source, tmp_path / "out.mp4")
+    assert "the camera's own data GPMF, LENS (f2r cannot carry it)" in receipt.dropped
 
 
 def test_a_shape_that_changes_is_told(tools, tmp_path: Path) -> None:
@@ -317,8 +335,23 @@ def test_data_of_an_unknown_kind_is_dropped_and_told(tools, tmp_path: Path, suff
     assert not any(line.startswith("data") for line in receipt.kept)
 
 
+def test_chapters_that_ffmpeg_reads_as_a_flat_list_are_told(tools, odd, tmp_path: Path) -> None:
+    source = odd("audio2_subs_chapters.mkv")
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "out.mkv")
+    assert not any("chapters" in line for line in plan.dropped)
+    data = source.read_bytes()
+    hidden = tmp_path / "in.mkv"
+    assert data.count(b"\x43\x7c\x83und") == 2
+    hidden.write_bytes(data.replace(b"\x43\x7c\x83und", b"\x43\x7c\x83ger"))
+    with open_reader(hidden) as reader:
+        plan = plan_output(reader, tmp_path / "out.mkv")
+    said = "levels, languages and flags of chapters (f2r writes a flat list)"
+    assert said in plan.dropped
+
+
 @pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs MKVToolNix")
-def test_levels_of_tags_that_ffmpeg_flattens_are_told(tools, tmp_path: Path) -> None:
+def test_what_ffmpeg_flattens_of_languages_and_tags_is_told(tools, tmp_path: Path) -> None:
     plain = tools.film(tmp_path / "plain.mkv", pts=4)
     source, levels = tmp_path / "in.mkv", tmp_path / "tags.xml"
     levels.write_text(
@@ -326,9 +359,11 @@ def test_levels_of_tags_that_ffmpeg_flattens_are_told(tools, tmp_path: Path) -> 
         "</TargetType></Targets><Simple><Name>TITLE</Name><String>A series</String></Simple></Tag>"
         "</Tags>"
     )
-    done = ["mkvmerge", "-o", str(source), "--global-tags", str(levels), str(plain)]
+    stated = ["--global-tags", str(levels), "--language", "0:pt-BR"]
+    done = ["mkvmerge", "-o", str(source), *stated, str(plain)]
     subprocess.run(done, check=True, capture_output=True)
     _, receipt = tools.passthrough(source, tmp_path / "out.mkv")
+    assert "languages pt-BR (f2r writes three letters)" in receipt.dropped
     assert "levels of tags (COLLECTION/TITLE) (f2r writes a flat list)" in receipt.dropped
 
 

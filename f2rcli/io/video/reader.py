@@ -342,11 +342,14 @@ class VideoReader(Reader):
         aspect = stream.sample_aspect_ratio or facts.pixel_aspect
         if aspect and form == MATROSKA and facts.stereo:
             aspect /= ffmpeg.WIDENED.get(facts.stereo[0], 1)
+        chapters = tuple(self.container.chapters())
+        path = Path(self.source) if self._again else None  # of a pipe, nothing is read ahead
         self.metadata = replace(
             facts, container=form, family=ffmpeg.family_of(stream), stream=stream,
             single_fields=single_fields, pixel_aspect=aspect,
             crop=ffmpeg.hidden(self.container, stream.index),
-            container_tags=dict(self.container.metadata), chapters=tuple(self.container.chapters()),
+            container_tags=dict(self.container.metadata), chapters=chapters,
+            lost=tuple(ffmpeg.lost_of_header(path, form, len(chapters))) if path else (),
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )  # fmt: skip
         self._rotation = first.rotation or None

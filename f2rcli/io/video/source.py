@@ -5,7 +5,8 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -217,6 +218,7 @@ class SourceMetadata:
     extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
     stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
     crop: tuple[int, int] = (0, 0)  # columns and rows that the file's header says to hide
+    lost: tuple[tuple[str, str], ...] = ()  # what FFmpeg reads none of, in words, and why
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
     chapters: tuple[Mapping[str, Any], ...] = ()
@@ -288,8 +290,60 @@ def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
     return () if data is None else struct.unpack_from(form, data)
 
 
+# --- What FFmpeg hands nothing on of --------------------------------------------------------------
+_TRACKS = 1 << 20  # bytes of a Matroska file within which its tracks are described
+_MOST = 1 << 24  # bytes of a movie header that are looked at
+# Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
+_ORDINARY = {
+    "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
+    "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv", "free", "skip",
+}  # fmt: skip
+# Elements of chapters (RFC 9559): an edition, a language besides English, a hidden one; and the
+# number of any, with what may follow it.
+_EDITION, _FOREIGN, _HIDDEN = rb"\x45\xb9[\x01-\x88]", rb"\x43\x7c\x83(?!und|eng)", rb"\x98\x81\x01"
+_CHAPTER = b"|".join(rb"\x73\xc4%c.{%d}[\x45\x56\x80-\x98]" % (0x80 + n, n) for n in range(1, 9))
+_REGIONAL = rb"\x22\xb5\x9d[\x80-\xff]([a-z]{2,3}-[\w-]+)"  # languages of tracks, such as pt-BR
+
+
+def lost_of_header(path: Path, form: str, chapters: int) -> Iterator[tuple[str, str]]:
+    """What a file of FFmpeg's format `form` states and f2r cannot carry, in words, and why, as far
+    as its header can be read. chapters: as FFmpeg counts them."""
+    with suppress(OSError, ValueError, struct.error), path.open("rb") as file:
+        if "matroska" in form:
+            head = file.read(_TRACKS)
+            listed = head[head.rfind(b"\x10\x43\xa7\x70") :].partition(b"\x1f\x43\xb6\x75")[0]
+            count = {one: len(re.findall(one, listed, re.DOTALL)) for one in (_EDITION, _CHAPTER)}
+            odd = re.search(_FOREIGN + b"|" + _HIDDEN, listed)
+            if chapters and (odd or count[_EDITION] > 1 or count[_CHAPTER] > chapters):
+                yield "levels, languages and flags of chapters", "f2r writes a flat list"
+            if long := [str(one, "ascii") for one in re.findall(_REGIONAL, head)]:
+                yield f"languages {', '.join(long)}", "f2r writes three letters"
+        elif form.startswith("mov"):
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                moov = _boxes(data, b"moov").get(b"moov", b"")
+            names = [str(one, "latin-1").strip() for one in _boxes(_boxes(moov).get(b"udta", b""))]
+            own = [n for n in names if n.isalnum() and n.isascii() and n not in _ORDINARY]
+            if own:
+                yield f"the camera's own data {', '.join(own)}", "f2r cannot carry it"
+
+
+def _boxes(data: bytes | mmap.mmap, wanted: bytes = b"") -> dict[bytes, bytes]:
+    """The contents of boxes in a box by their names, of the last of each: of all, or of one."""
+    place, found = 0, dict[bytes, bytes]()
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        head = 16 if length == 1 else 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, place + 8)
+        if length < head:
+            break
+        if wanted in (b"", kind):
+            found[kind] = data[place + head : place + min(length, _MOST)]
+        place += length
+    return found
+
+
 # --- Matroska's display size, which PyAV has no call for ------------------------------------------
-_TRACKS = 1 << 20  # bytes of a file within which its tracks are described
 _STEREO, _WIDE, _HIGH = b"\x53\xb8", b"\x54\xb0", b"\x54\xba"  # of elements (RFC 9559)
 
 

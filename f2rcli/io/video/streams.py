@@ -341,6 +341,7 @@ def plan_tags(
     levels = [name for name in tags if "/" in name and "matroska" in source.container]
     if levels and container.described:
         fates.append((f"levels of tags ({', '.join(levels)})", "f2r writes a flat list"))
+    fates += source.lost
     # mp4 and mov have an open list of keys for rare ones.
     rare = [name for name in tags if name.lower() not in _MP4_TAGS] if container.movie else []
     if rare and container.covers and any(map(is_cover, source.others)):
