@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]  # pictures (3, H, W), 0 = black, 1 = white; see Clip.flow for flows
 # Rows: luma and two kinds of chroma, as f2r's networks see R, G and B.
 LUMA_CHROMA = np.array([[2, 2, 2], [6**0.5, 0, -(6**0.5)], [2**0.5, -(8**0.5), 2**0.5]]) / 12**0.5
+LARGE = 300_000  # pixels of a halved picture, from which on motion is looked for in fewer
 SMALLEST = 80  # pixels: OpenCV's flow wants no smaller pictures
 
 
@@ -92,7 +93,9 @@ class Clip:
     def flow(self, source: int, target: int) -> Array:
         """Where pixels of one frame lie in the other: shifts in x and y, (H/2, W/2, 2), halved."""
         if (source, target) not in self.known:
-            start = None if abs(source - target) == 1 else self.composed(source, target)
+            step = target - source
+            start = None if abs(step) == 1 else self.composed(source, target)
+            start = -self.flow(target, source) if step == -1 else start  # the way back
             self.known[source, target] = search(self.looks[source], self.looks[target], start)
         return self.known[source, target]
 
@@ -130,7 +133,7 @@ def search(source: Array, target: Array, start: Array | None) -> Array:
     )
     start = None if start is None else np.pad(start, [*room, (0, 0)], "edge")
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # one that was used remembers
-    dis.setFinestScale(0)
+    dis.setFinestScale(0 if source.size < LARGE else 1)
     dis.setPatchSize(8)
     dis.setPatchStride(4 if start is None else 5)  # less to find from a flow that is close
     dis.setGradientDescentIterations(4 if start is None else 2)
