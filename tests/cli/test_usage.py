@@ -38,6 +38,7 @@ MISTAKES = [
     (("denoise", "clip.mp4", "--adapt", "--sigma", "5"), "choose one", "f2r train CLIP --adapt"),
     (("denoise", "-", "--adapt", "-o", "o.mkv"), "input can be read only once", "Adapt to a file"),
     (("denoise", "clip.mp4", "-o", "-", "--preview", "0"), "choose one of", "Write to a file"),
+    (("denoise", "-x.mp4"), "No such option: -x", "write ./-x.mp4"),
     (("denoise", "-", "--jobs", "2"), "--jobs: standard input is one clip", "Leave it out"),
     (("denoise", "takes", "--shard", "3/2"), "--shard 3/2: not I/N", "1/8 to 8/8"),
     (("denoise", "takes", "--preview", "0"), "--preview: is for one clip", "Name one clip"),
@@ -57,7 +58,7 @@ MISTAKES = [
 @pytest.fixture
 def place(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "takes").mkdir()
-    for name in ("takes/one.mp4", "old.mp4"):
+    for name in ("takes/one.mp4", "old.mp4", "-x.mp4"):
         (tmp_path / name).write_bytes(clip.read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -111,11 +112,6 @@ def test_foreign_formats_name_the_way(f2r: Run, tmp_path: Path, name: str) -> No
     done = f2r("denoise", tmp_path / "night")
     assert f"failed: {name}: f2r does not read " in done.err
     assert "Make it a " in done.err
-
-
-def test_a_file_like_an_option_is_named_with_folder(f2r: Run, place: Path) -> None:
-    Path("-x.mp4").write_bytes(b"")
-    assert "write ./-x.mp4" in f2r("denoise", "-x.mp4").err
 
 
 def test_version_is_one_line_with_what_a_bug_report_needs(f2r: Run, monkeypatch) -> None:
