@@ -19,9 +19,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.limits import LEAST, TOLERANCE, Terms, left_by_box, limit_to_noise
+from f2rcli.engine.contract.limits import (
+    LEAST,
+    TOLERANCE,
+    Terms,
+    left_by_box,
+    limit_to_noise,
+    small_things,
+)
 from f2rcli.engine.planes_store import Groups
-from f2rcli.models.filters import box, halved, here, least_around, resized
+from f2rcli.models.filters import bell, box, halved, here, least_around, resized
 
 MOST = 256.0  # frames that a mean may be worth
 MOST_ALIKE = 32.0  # the same of the mean of what was taken out: slow changes must still fade
@@ -109,6 +116,9 @@ def added(
         few = torch.lerp(memory.lately[kind], new, LATELY)
         seen = new, halved(apart.square()), few
         excess, calm = _changes(*seen, halved(variance), worth, terms, kind)
+        if not kind and not terms.layout.counts_light:  # no window of changes shows what is small
+            of_both = variance * (1 + 1 / resized(worth, variance.shape[-2:]))
+            calm *= 1 - halved(small_things(bell(apart), of_both, terms.band_shares(kind)))
         alike = (1 / (1 / memory.matches[kind] + excess)).add_(1).clamp_max_(MOST_ALIKE)
         for there in moves:  # begins anew
             gone = resized(there.float(), new.shape[-2:])
