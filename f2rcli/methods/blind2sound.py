@@ -13,7 +13,7 @@ from f2rcli.window import Window
 
 
 class Blind2Sound(RgbMethod):
-    """The visible branch's mean; the masked branch and the estimator are for training."""
+    """The visible branch's mean; the masked branch is for training."""
 
     name: ClassVar[str] = "blind2sound"
     activation_bytes = 820  # of size `small` in fp32, 470 in bf16; `published` 1480
@@ -22,7 +22,7 @@ class Blind2Sound(RgbMethod):
 
     @classmethod
     def built(cls, header: Header) -> Blind2SoundNetworks:
-        return Blind2SoundNetworks(header.channels, **header.config)
+        return Blind2SoundNetworks(header.channels, header.config["denoiser"])
 
     def estimated(self, noisy: Tensor) -> Tensor:
         return self._run(self.networks.denoiser, noisy)

@@ -1,36 +1,14 @@
-"""Blind2Sound's networks: a single-frame denoiser with a covariance, and a noise estimator.
+"""Blind2Sound's network: a single-frame denoiser with a covariance.
 
-Source: arXiv 2303.05183 (ICCV 2025) and its authors' code; the denoiser is the U-Net of
-Blind2Unblind (CVPR 2022). Both have biases and are blind to the noise level.
+Source: arXiv 2303.05183 (ICCV 2025) and its authors' code; it is the U-Net of Blind2Unblind (CVPR
+2022), has biases and is blind to the noise level.
 """
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.models.layers import SLOPE, biased, entries, joined, lowered
-
-LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
-LAST_VISIBILITY = 11.0  # the visible branch's weight beside the masked's 1, when all is learnt
-
-
-class NoiseLevel(NamedTuple):
-    """Noise of variance gain * x + read in every channel: one estimate per picture, each (B,)."""
-
-    masked: Tensor  # read variance that goes with the masked branch
-    visible: Tensor  # and with the visible one
-    gain: Tensor
-
-    @classmethod
-    def of(cls, maps: Tensor) -> "NoiseLevel":
-        """Parse an estimator's output (B, 3, H, W): its mean over each picture."""
-        return cls(*maps.float().mean((2, 3)).unbind(1))
-
-    def read(self, visibility: float = LAST_VISIBILITY) -> Tensor:
-        """The read variance (B,) of both branches blended: (s_m + b^2 s_v) / (1 + b)^2."""
-        return (self.masked + visibility**2 * self.visible) / (1 + visibility) ** 2
 
 
 class DenoisingUNet(nn.Module):
@@ -106,54 +84,14 @@ def around(like: Tensor) -> Tensor:
     return like.new_tensor([[far, near, far], [near, 0, near], [far, near, far]])
 
 
-class Estimator(nn.Module):
-    """The noise estimator: a U-Net with additive skips, averaged over the picture. Published (64,
-    128, 256): 1.68 M parameters, 312 GMAC per megapixel."""
-
-    def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256)) -> None:
-        super().__init__()
-        before = [channels, *widths[:-1]]
-        self.downs = nn.ModuleList(_pair(a, b) for a, b in zip(before, widths, strict=True))
-        steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.doublings = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in steps)
-        self.ups = nn.ModuleList(_pair(b, b) for _, b in steps)
-        self.tail = nn.Conv2d(widths[0], 3, 1)
-        with torch.no_grad():
-            self.tail.weight.mul_(0.1)
-            self.tail.bias.fill_(0.01)  # type: ignore[union-attr]  # there is one: a likely variance
-
-    def forward(self, noisy: Tensor) -> Tensor:
-        """Noisy (B, C, H, W), 0..1, multiples of 2^(levels - 1) -> (B, 3, H, W) > 0, see
-        `NoiseLevel.of`."""
-        x = lowered(noisy)
-        skips: list[Tensor] = []
-        for level, down in enumerate(self.downs):
-            x = down(functional.max_pool2d(x, 2) if level else x)
-            skips.append(x)
-        x = skips.pop()
-        for double, up in zip(self.doublings, self.ups, strict=True):
-            x = up(double(x) + skips.pop())
-        with torch.autocast(x.device.type, enabled=False):
-            return self.tail(x.to(self.tail.weight.dtype)).abs() + LEAST
-
-
 class Blind2SoundNetworks(nn.Module):
-    def __init__(
-        self, channels: int, denoiser: dict[str, int], estimator: dict[str, tuple[int, ...]]
-    ) -> None:
-        """Tables of constructor arguments for each."""
+    def __init__(self, channels: int, denoiser: dict[str, int]) -> None:
+        """denoiser: a table of constructor arguments."""
         super().__init__()
         self.denoiser = DenoisingUNet(channels, **denoiser)
-        self.estimator = Estimator(channels, **estimator)
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """A convolution that keeps the size, then LeakyReLU."""
     layer = biased(inputs, outputs, kernel, slope=SLOPE)
     return nn.Sequential(layer, nn.LeakyReLU(SLOPE, inplace=True))
-
-
-def _pair(inputs: int, outputs: int) -> nn.Sequential:
-    """Two 3x3 convolutions, each followed by ReLU."""
-    first, second = biased(inputs, outputs), biased(outputs, outputs)
-    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))

@@ -3,8 +3,8 @@
 Networks that learnt from pictures with even noise restore photon counts far better there than
 among linear values, where the noise of highlights is many times that of the background. It is made
 by the generalised Anscombe transform, shifted to map 0 to 0, and left by its unbiased inverse; no
-term divides by the gain: at gain 0 they are y / read and back. Sources: Makitalo & Foi, IEEE TIP
-2013 (transform and closed-form inverse); Chen, Zhu & Heng, ICCV 2015 (level of white noise).
+term divides by the gain: at gain 0 they are y / read and back. Source: Makitalo & Foi, IEEE TIP
+2013 (transform and closed-form inverse).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from math import ceil
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from f2rcli.noise.model import LOW, SURVEYED, TAIL, NoiseModel
 
@@ -85,8 +84,6 @@ class VarianceStabiliser:
         return self.dark + destabilise(stable * self.scale - self.base, self.gain, self.read)
 
 
-PATCH = 8  # pixels per side of the patches that `white_level` looks at
-APART = 2  # pixels between them; the published 4 reads 2.5 % low at 128x128, 16 % at 64x64
 TINY = 1e-12  # variance that stands for none: keeps roots and their gradients finite
 ROOT = 1.5**0.5
 
@@ -124,32 +121,5 @@ def destabilise(stable: Tensor, gain: Tensor, read: Tensor) -> Tensor:
     return curved + torch.minimum(stable, torch.zeros_like(stable)) * slope
 
 
-def white_level(noisy: Tensor) -> Tensor:
-    """Standard deviation of the white noise in every picture: (B, C, H, W) -> (B, C).
-
-    From the smallest eigenvalues of the covariance of 8x8 patches: as many as have their mean at
-    their median, so that structure, which fills the large ones, is left out. Differentiable.
-    """
-    batch, channels = noisy.shape[:2]
-    planes = noisy.reshape(batch * channels, 1, *noisy.shape[-2:])
-    patches = functional.unfold(planes, PATCH, stride=APART)  # (B C, 64, patches)
-    centred = patches - patches.mean(-1, keepdim=True)
-    covariance = centred @ centred.transpose(1, 2) / patches.shape[-1]
-    values = torch.linalg.eigvalsh(covariance)
-    levels = [_noise_variance(row).clamp_min(TINY).sqrt() for row in values]
-    return torch.stack(levels).reshape(batch, channels)
-
-
 def _floor(gain: Tensor, read: Tensor) -> Tensor:
     return (0.375 * gain**2 + read**2).clamp_min(TINY)
-
-
-def _noise_variance(ascending: Tensor) -> Tensor:
-    """Mean of the most of the smallest eigenvalues whose mean is their median."""
-    sums = ascending.detach().cumsum(0)
-    for count in range(len(ascending), 1, -1):
-        mean = sums[count - 1] / count
-        below = int((ascending.detach()[:count] < mean).sum())
-        if abs(2 * below - count) <= 1:
-            return ascending[:count].mean()
-    return ascending[0]

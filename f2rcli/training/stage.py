@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 from torch.utils._pytree import tree_map_only
 
-from f2rcli.noise.stabilising import stabilise, white_level
 from f2rcli.training.exams import ValidationErrors
 
 VALIDATION_SEED = 977  # of batches that are always the same
@@ -110,25 +108,3 @@ def gaussian_nll(target: Tensor, mean: Tensor, total: Tensor) -> Tensor:
     with torch.autocast(total.device.type, enabled=False):
         law = MultivariateNormal(mean.movedim(1, -1), total, validate_args=False)
         return -law.log_prob(target.movedim(1, -1))  # type: ignore[no-untyped-call]  # torch's own
-
-
-def stabilised_variance_loss(noisy: Tensor, gain: Tensor, read: Tensor) -> Tensor:
-    """The "Cramer Gaussian loss" (B,): how far the noise is from unit strength once stabilised by
-    the estimated law, in all parts of the picture alike.
-
-    gain and read: variance per unit of signal and standard deviation of each picture, (B,).
-
-    Colour (arXiv 2303.05183): sum over pairs of channels j != k of (e_j - 1)^2 + (e_j - e_k)^2, e
-    the level of white noise. Gray, and mosaics (the authors' code): mean over the four corner crops
-    of 3/4 the size of 1.5 (e - 1)^2 + (e_crop - 1)^2.
-    """
-    stable = stabilise(noisy, gain.view(-1, 1, 1, 1), read.view(-1, 1, 1, 1))
-    whole = white_level(stable)  # (B, C)
-    if noisy.shape[1] == 3:
-        pairs = permutations(whole.unbind(1), 2)
-        return torch.stack([(one - 1) ** 2 + (one - other) ** 2 for one, other in pairs]).sum(0)
-    rows, columns = (3 * n // 4 for n in noisy.shape[-2:])
-    sides = ((slice(n), slice(-n, None)) for n in (rows, columns))
-    corners = [stable[..., down, across] for down, across in product(*sides)]
-    parts = white_level(torch.cat(corners)).view(4, *whole.shape)
-    return (1.5 * (whole - 1) ** 2 + ((parts - 1) ** 2).mean(0)).mean(1)

@@ -1,4 +1,4 @@
-"""Blind2Sound: one frame at a time, told nothing, with an estimator of its own."""
+"""Blind2Sound: one frame at a time, told nothing."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ restore_stream = stream.restore_stream
 Runner = tiles.Runner
 NoiseModel = model_room.NoiseModel
 
-CONFIG = {"denoiser": {"width": 4, "wide": 6, "depth": 5}, "estimator": {"widths": (4, 8)}}
+CONFIG = {"denoiser": {"width": 4, "wide": 6, "depth": 5}}
 
 
 def header(channels: int = 3) -> Header:

@@ -1,10 +1,10 @@
-"""Blind2Sound's networks: sizes as published, covariances that are some, what tiles need."""
+"""Blind2Sound's network: sizes as published, covariances that are some, what tiles need."""
 
 import pytest
 import torch
 
 from f2rcli.engine import device as tiles
-from f2rcli.models.blind2sound import LEAST, DenoisingUNet, Estimator, NoiseLevel, around
+from f2rcli.models.blind2sound import DenoisingUNet, around
 from f2rcli.models.layers import Belief
 
 Runner = tiles.Runner
@@ -23,10 +23,6 @@ def test_parameters_are_as_published(channels: int, outputs: int, parameters: fl
     denoiser = DenoisingUNet(channels)
     assert count(denoiser) / 1e6 == pytest.approx(parameters, abs=5e-4)  # 1.102 M are published
     assert denoiser.tail.out_channels == outputs
-
-
-def test_the_published_estimator_has_as_many_parameters_as_the_paper_counts() -> None:
-    assert count(Estimator(1)) == 1_677_507  # 1.68 M
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -67,19 +63,3 @@ def test_tiles_give_the_numbers_of_the_whole_picture(tile: int) -> None:
     device = torch.device("cpu")
     whole = Runner(device, "fp32", None)(denoiser, noisy)
     torch.testing.assert_close(Runner(device, "fp32", tile)(denoiser, noisy), whole)
-
-
-def test_the_estimator_says_three_positive_numbers_of_every_picture() -> None:
-    torch.manual_seed(0)
-    estimator = Estimator(3, (4, 8, 8))
-    for parameter in estimator.parameters():
-        torch.nn.init.normal_(parameter)
-    found = NoiseLevel.of(estimator(torch.randn(5, 3, 32, 48)))
-    assert all(part.shape == (5,) and bool((part >= LEAST).all()) for part in found)
-    dark = NoiseLevel.of(estimator(torch.zeros(1, 3, 32, 32)))
-    assert all(bool((part > 0).all()) for part in dark)
-
-
-def test_the_branches_read_variances_are_blended_by_visibility() -> None:
-    noise = NoiseLevel(torch.tensor([4.0]), torch.tensor([2.0]), torch.tensor([1.0]))
-    assert float(noise.read(3)) == pytest.approx((4 + 9 * 2) / 16)

@@ -1,6 +1,5 @@
-"""The generalised Anscombe transform, its unbiased inverse, and the level of white noise."""
+"""The generalised Anscombe transform and its unbiased inverse."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +8,6 @@ from f2rcli.noise import stabilising
 
 destabilise = stabilising.destabilise
 stabilise = stabilising.stabilise
-white_level = stabilising.white_level
 
 LAWS = [(0.01, 0.02), (0.05, 0.02), (0.0135, 0.011)]
 
@@ -109,30 +107,6 @@ def test_gradients_of_the_transform_are_finite(gain: float, read: float) -> None
     assert all(bool(g.isfinite().all()) for g in gradients)
 
 
-def test_the_level_of_white_noise_is_found_within_two_percent() -> None:
-    noise = torch.randn(4, 3, 128, 128, generator=torch.Generator().manual_seed(1))
-    level = white_level(noise)
-    assert level.shape == (4, 3)
-    assert float(level.mean()) == pytest.approx(1, abs=0.01)
-    assert float((level - 1).abs().max()) < 0.04  # the mean of all within 0.02 (methods S-g)
-
-
-def test_structure_does_not_count_as_noise() -> None:
-    generator = torch.Generator().manual_seed(2)
-    ramp = torch.linspace(0, 30, 128)
-    scene = ramp + 8 * (ramp[:, None] > 12) * (ramp > 20)
-    level = white_level(scene + torch.randn(1, 1, 128, 128, generator=generator))
-    assert float(level) == pytest.approx(1, abs=0.05)
-
-
-def test_the_level_has_a_gradient() -> None:
-    noise = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(1)).double()
-    scale = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
-    level = white_level(scale * noise).sum()
-    level.backward()
-    assert float(scale.grad) == pytest.approx(float(level.detach()) / 0.5)
-
-
 @pytest.mark.parametrize(("gain", "read"), [*LAWS, (0.05, 0.0), (0.3, 0.1)])
 def test_below_zero_the_inverse_goes_on_along_its_tangent(gain: float, read: float) -> None:
     law = numbers(gain, read)
@@ -140,20 +114,3 @@ def test_below_zero_the_inverse_goes_on_along_its_tangent(gain: float, read: flo
     ahead = destabilise(torch.tensor(step, dtype=torch.float64), *law)
     slope = float((ahead - at[2]) / step)
     assert at.diff().tolist() == pytest.approx([slope] * 2, rel=1e-4)
-
-
-def test_the_level_is_the_root_of_the_smallest_eigenvalues_whose_mean_is_their_median() -> None:
-    """The most of them; as many lie below as above, but for one."""
-    generator = torch.Generator().manual_seed(4)
-    picture = torch.randn(2, 1, 60, 44, generator=generator).double()
-    picture[1] += torch.linspace(0, 9, 44).double()
-    for plane, level in zip(picture[:, 0].numpy(), white_level(picture)[:, 0], strict=True):
-        places = [(y, x) for y in range(0, 53, 2) for x in range(0, 37, 2)]
-        patches = np.stack([plane[y : y + 8, x : x + 8].ravel() for y, x in places], 1)
-        values = np.linalg.eigvalsh(np.cov(patches, bias=True))
-        for count in range(64, 1, -1):
-            below = int((values[:count] < values[:count].mean()).sum())
-            if below in {count - below - 1, count - below, count - below + 1}:
-                break
-        assert float(level) == pytest.approx(values[:count].mean() ** 0.5, rel=1e-9)
-    assert count < 64

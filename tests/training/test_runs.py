@@ -126,7 +126,6 @@ def test_a_raw_burst_trains_networks_from_nothing(tmp_path: Path, unplanned: Non
 
 
 def test_small_gray_clips_are_learnt_from(tmp_path: Path, unplanned: None) -> None:
-    """Once parts of a small crop had too few patches for Blind2Sound's level of white noise."""
     clip = write_clip(tmp_path / "a.mkv", pictures(12, 56, channels=1))
     assert len(run(asked(clip, method="blind2sound", steps=1)).curve) >= 1
 

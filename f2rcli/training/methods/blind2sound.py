@@ -2,7 +2,8 @@
 
 A masked branch is shown a picture in which one pixel of every cell is hidden, and guesses it from
 its neighbours; a visible branch is shown all of it. What the two believe is blended, and the blend
-must explain the noisy pixel.
+must explain the noisy pixel. How strong noise is the paper's second network guesses; here it was
+measured.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,25 +15,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.errors import InputError
-from f2rcli.models.blind2sound import LAST_VISIBILITY, Blind2SoundNetworks, NoiseLevel, around
+from f2rcli.models.blind2sound import Blind2SoundNetworks, around
 from f2rcli.models.layers import Belief
+from f2rcli.training.exams import as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss
-from f2rcli.training.windows import Sample, window_of
+from f2rcli.training.stage import gaussian_nll, stacked
+from f2rcli.training.windows import window_of
 
-SMALL: dict[str, dict[str, Any]] = {
-    "denoiser": {"width": 24, "wide": 48, "depth": 5},
-    "estimator": {"widths": (16, 32, 64)},
-}
+SMALL: dict[str, Any] = {"denoiser": {"width": 24, "wide": 48, "depth": 5}}
 STRIDE = 32  # crops are multiples of it: five halvings
 # Pixels per side of the cells in each of which one pixel is hidden at a time, and how many of a
 # cell's are hidden in turn in every step. The paper has 4 and all 16, at 17 passes a step; smaller
 # cells hide, and so teach, four times as many pixels a pass.
 CELL, PHASES = 2, 2
-FIRST_VISIBILITY = 3.0  # the visible branch's weight beside the masked's 1, to begin with
+# The visible branch's weight beside the masked's 1, to begin with and when all is learnt.
+FIRST_VISIBILITY, LAST_VISIBILITY = 3.0, 11.0
 RISES_AFTER = 0.4  # of the training
-DARKEST = 1e-3  # signal below which shot noise is taken to fall no further
-REGULARISED = 0.01  # weight of the Cramer Gaussian loss; the code's default 0 is not the paper's
 
 
 class Blind2SoundRecipe(WindowRecipe[StageSpec]):
@@ -47,66 +45,46 @@ class Blind2SoundRecipe(WindowRecipe[StageSpec]):
 
 
 class MaskedBatch(NamedTuple):
-    """Crops, (B, C, H, W), and which pixels of every cell are hidden in this step."""
+    """Crops, (B, C, H, W) each, and which pixels of every cell are hidden in this step."""
 
     noisy: Tensor
-    trusted: Tensor  # (B, 1, H, W): 1 where the noisy value's mean is the clean picture, else 0
+    variance: Tensor  # of the noise
+    cut: Tensor | None  # see as_stored
     phases: tuple[int, ...]
 
 
 class MaskedStage(WindowStage):
-    """Trains the denoiser by what it says of hidden pixels, and the estimator by the likelihood
-    of the noisy ones and by the noise's regularity once it is stabilised."""
+    """Trains the denoiser by what it says of hidden pixels, by the likelihood of the noisy ones."""
 
     network: Blind2SoundNetworks
 
     def loss(self, batch: MaskedBatch) -> Tensor:
-        weight = visibility(self.progress)
         masked, visible = self.believe(batch)
-        noise = NoiseLevel.of(self.network.estimator(batch.noisy))
-        belief = blend(masked, visible, weight)
-        target, trusted = (at(part, batch.phases) for part in (batch.noisy, batch.trusted))
-        total = belief.noisy_covariance(noise_variance(noise, belief.mean, weight))
-        cost = gaussian_nll(target, belief.mean, total)
-        trusted = trusted[:, 0]
-        counted = trusted.flatten(1).sum(1).clamp_min(1)
-        likely = (cost * trusted).flatten(1).sum(1) / counted
-        read = noise.read(weight).sqrt()
-        regulariser = stabilised_variance_loss(batch.noisy, noise.gain, read)
-        return (likely + REGULARISED * regulariser).mean()
+        belief = blend(masked, visible, visibility(self.progress))
+        target, variance = (at(part, batch.phases) for part in (batch.noisy, batch.variance))
+        cut = None if batch.cut is None else at(batch.cut, batch.phases)
+        mean = as_stored(belief.mean, cut)
+        return gaussian_nll(target, mean, belief.noisy_covariance(variance)).mean()
 
     def believe(self, batch: MaskedBatch) -> tuple[Belief, Belief]:
         """Both branches' beliefs of the pixels at the batch's phases, the visible without gradient.
 
         Means (B, C, P H/cell, W/cell), as `gathered` lays them out.
         """
-        denoiser = self.network.denoiser
         copies = torch.cat([hidden(batch.noisy, phase) for phase in batch.phases])
-        raw = denoiser.raw(copies).chunk(len(batch.phases))
+        raw = self.network.denoiser.raw(copies).chunk(len(batch.phases))
         with torch.no_grad():
-            seen = denoiser.raw(batch.noisy)
+            seen = self.network.denoiser.raw(batch.noisy)
         return Belief.of(gathered(raw, batch.phases)), Belief.of(at(seen, batch.phases))
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
         """The first generator chooses the phases, for the whole batch."""
         phases = tuple(map(int, rngs[0].permutation(CELL**2)[:PHASES]))
         drawn = [window_of(self.source, rng, (0,), self.crop).turned(rng) for rng in rngs]
-        trusted = torch.cat([trusted_pixels(one) for one in drawn])
-        return MaskedBatch(torch.cat([one.noisy for one in drawn]), trusted, phases)
-
-
-def trusted_pixels(sample: Sample) -> Tensor:
-    """(T, 1, H, W): 1 where a noisy value's mean is the clean picture, else 0.
-
-    Where footage's range cuts noise off it is not. Such places are known by the eight neighbours
-    alone: a choice that depended on the pixel itself would shift the mean of those chosen.
-    """
-    if not sample.clipped:
-        return torch.ones_like(sample.noisy[:, :1])
-    means = functional.avg_pool2d(sample.noisy, 3, 1, 1, count_include_pad=False)
-    near = (9 * means - sample.noisy) / 8
-    room = 2 * sample.law.level.level(near)
-    return ((near > room) & (near < 1 - room)).all(1, keepdim=True).float()
+        noisy = torch.cat([one.noisy for one in drawn])
+        variance = torch.cat([one.level for one in drawn]).square()
+        cut = stacked([None if one.cut is None else one.cut[0] for one in drawn])
+        return MaskedBatch(noisy, variance, cut, phases)
 
 
 def visibility(progress: float) -> float:
@@ -156,12 +134,6 @@ def blend(masked: Belief, visible: Belief, weight: float) -> Belief:
     own, other = masked.covariance, visible.covariance.detach()
     spread = (own + weight**2 * other) / (1 + weight) ** 2
     return Belief(mean, spread)
-
-
-def noise_variance(noise: NoiseLevel, mean: Tensor, weight: float) -> Tensor:
-    """The noise's variance (B, C, H, W) around a mean, to which it has no gradient."""
-    read, gain = (part.view(-1, 1, 1, 1) for part in (noise.read(weight), noise.gain))
-    return read + gain * mean.detach().clamp_min(DARKEST)
 
 
 RECIPE = Blind2SoundRecipe
