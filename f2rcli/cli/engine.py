@@ -71,10 +71,9 @@ KEPT = 64  # kinds of runs
 OPENING = 2.0, 3.0  # seconds that a run takes before its first frame, and frames' worth
 BASE = 0.5e9  # bytes that a run takes whatever the picture, and a pixel of it
 PER_PIXEL = 870
-# What a clip of one frame, which has no neighbours, takes of a frame's time, and bytes for a pixel:
-# single pictures of 0.3 to 24 megapixels were told 21 GB and five minutes where 4.9 and half a
-# minute were taken, of 6 and more 185 to 200 bytes.
-ALONE, ALONE_PIXEL = 0.5, 200
+# What a clip of one frame, which has no neighbours, takes of a frame's time, and bytes a sample: of
+# JPEGs of 6 and 24 megapixels 147 and 122, of RGB in PNG and TIFF 100 to 131 and 113.
+ALONE, ALONE_SAMPLE = 0.5, 130
 STILL = " still"  # of the kind of such runs, which are remembered by themselves
 # What a pixel of a frame costs, networks, flow and all, as multiplications: measured as seconds of
 # one thread with AVX2 (3.3 to 3.6 a megapixel), times what that thread multiplied in a second.
@@ -150,7 +149,8 @@ def estimated(
             pace *= (1 + FRAME / pixels) / (1 + FRAME / 2**nearest)
     pace = pace and share * pace
     if rough := taken is None or not exact:  # small pictures tell little of memory
-        room = ALONE_PIXEL * pixels if alone else max(room, PER_PIXEL * pixels)
+        samples = 1 + (info.layout.colour_planes - 1) / 2 ** sum(info.layout.log2_chroma)
+        room = ALONE_SAMPLE * samples * pixels if alone else max(room, PER_PIXEL * pixels)
         opening = OPENING[0] + (0.0 if alone else OPENING[1] * (pace or 0.0))
     slow = slowdown(settings)
     pace, opening = pace and slow * pace, slow * opening
