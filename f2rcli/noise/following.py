@@ -79,7 +79,7 @@ def followed(
 def _places(start: PlaneNoise, found: NoiseMap, *, parts: bool) -> tuple[Grid, ...]:
     """What places differ by: as at the start, if nothing explains a look better that is far from
     it in as many places as are told apart at least. parts: whether parts alone were looked at."""
-    now = () if parts else found.places(clipped=start.clipped)
+    now = () if parts else found.places()
     both = [np.log(np.array(one)) if one else np.zeros(1) for one in (start.places, now)]
     other = np.abs(both[1] - both[0]) > SURELY
     clear = parts or other.reshape(len(other), -1).sum(1).max() >= FEWEST**2
