@@ -138,8 +138,8 @@ def _lasting(shot: Sequence[Look], family: Family) -> Iterator[RowNoise]:
             both = np.asarray((first + second) / 2, np.float32)
             found = rows.shared([(first, second)])
             # Rows of a scene have more in common than of their own.
-            if found and 2 * (own := rows.of_picture(both))[1] > found:
-                yield RowNoise(group, columns, own[1], own[0])
+            if found and 2 * (sigma := rows.deviation(own := rows.of_picture(both))) > found:
+                yield RowNoise(group, columns, sigma, own)
 
 
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover":
@@ -206,5 +206,4 @@ def _shows(look: Look, noise: RowNoise) -> bool:
     plane = look.mean(noise.planes, columns=noise.columns)
     if len(plane) != len(noise.offsets):
         return False
-    own, _ = rows.of_picture(plane)
-    return bool(np.corrcoef(own, noise.offsets)[0, 1] > 0.5)
+    return bool(np.corrcoef(rows.of_picture(plane), noise.offsets)[0, 1] > 0.5)
