@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -67,18 +66,8 @@ def measured_shares(flat: Singles) -> Shares:
     if known.mean() < 0.02 or not np.any(flat[known]):  # too little to believe its own bands
         return white_shares()
     centred = np.where(known, flat - np.float32(flat[known].mean()), 0).astype(np.float32)
-    seen, energy = known.astype(np.float32), []
-    for index, band in enumerate(six_bands(centred)):
-        if index:  # what lies outside is zero, and missing from coarse bands in this proportion
-            side = BAND_SIDES[min(index, len(BAND_SIDES)) - 1]
-            seen = np.asarray(cv2.blur(seen, (side, side)), np.float32)
-        energy.append(float(np.mean(np.square(band[known]) / seen[known].clip(0.05))))
-    white = np.array(white_shares())
-    power = np.array(energy) / white
-    for n in range(2, len(power)):  # more growth to coarse scales is what frames do not share
-        power[n] = min(power[n], 2.0 * power[n - 1])
-    share = power * white
-    return tuple((share / max(float(share.sum()), 1e-18)).tolist())
+    energy = [float(np.square(band[known]).mean()) for band in six_bands(centred)]
+    return tuple(one / sum(energy) for one in energy)
 
 
 # --- The effect of a file's range on noise: values beyond black and white are cut off there ------
