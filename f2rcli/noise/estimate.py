@@ -79,11 +79,6 @@ class PlaneMap:
     still: Mask  # (R, C), whether all of it is as it was
     tails: Singles  # (R, C), fourth moment of what frames differ by, 1 of Gaussian noise
 
-    @property
-    def sigma(self) -> Singles:
-        """Standard deviations (2, R, C); in the finest band, of white noise as strong there."""
-        return np.asarray(np.sqrt(self.bound * self.share), np.float32)
-
     def law(self, *, clipped: bool = False) -> NoiseModel:
         """Standard deviation by brightness, of all of the plane; clipped: before it was cut off."""
         level, variance, worth = self._told()
@@ -247,7 +242,7 @@ class PlaneMap:
             return 1.0
         ratio = power[FINE][live] / power[FULL][live]
         unsure = np.square(self.error[FULL][live].astype(np.float64)) + (SAMPLING / 2) ** 2
-        return _quantile(ratio, unsure**-2, 0.75)
+        return float(np.quantile(ratio, 0.75, weights=unsure**-2, method="inverted_cdf"))
 
     def _as_white(self, bands: Singles) -> Floats:
         """Values (R, C) of both bands (2, R, C) as one: the finest band's where noise is white.
@@ -532,13 +527,6 @@ def _as_noisy(found: PlaneMap, luma: PlaneMap) -> PlaneMap:
     return replace(
         found, share=np.where(less, share, found.share), error=np.where(less, error, found.error)
     )
-
-
-def _quantile(values: Singles, worth: Floats, share: float) -> float:
-    """A weighted quantile."""
-    order = np.argsort(values)
-    total = np.cumsum(worth[order])
-    return float(values[order][np.searchsorted(total, total[-1] * share)])
 
 
 def single_frame_sigma(plane: Singles) -> float:

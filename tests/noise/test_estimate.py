@@ -122,7 +122,7 @@ def test_a_map_shows_where_noise_is() -> None:
         noise = np.random.default_rng((7, time)).normal(0, 10, SIZE)
         return hills(time) + np.where(COLUMNS < 104, noise, 0)
 
-    sigma = read(half, (0, 0, 0)).planes[0].sigma[estimate.FULL] * 219
+    sigma = np.sqrt(read(half, (0, 0, 0)).planes[0].variance) * 219
     assert np.median(sigma[:, :6]) == pytest.approx(10, rel=0.1)
     assert np.median(sigma[:, 7:]) < 1
 
