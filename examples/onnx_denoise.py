@@ -93,9 +93,7 @@ class Clip:
     def flow(self, source: int, target: int) -> Array:
         """Where pixels of one frame lie in the other: shifts in x and y, (H/2, W/2, 2), halved."""
         if (source, target) not in self.known:
-            step = target - source
-            start = None if abs(step) == 1 else self.composed(source, target)
-            start = -self.flow(target, source) if step == -1 else start  # the way back
+            start = None if abs(source - target) == 1 else self.composed(source, target)
             self.known[source, target] = search(self.looks[source], self.looks[target], start)
         return self.known[source, target]
 

@@ -64,15 +64,11 @@ class FlowBook:
         self._known = {key: flow for key, flow in self._known.items() if max(key) < index}
 
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
-        """Flows of several pairs by a search, from where each starts; a way back from the one
-        there: without loss on five filmed clips at sigma 20 and 50, in half the time."""
-        search, found = DISFlow(halved=True), dict[tuple[int, int], Flow]()
-        for (a, b), start in zip(pairs, starts, strict=True):
-            there = found.get((b.index, a.index))
-            start = start if there is None else -there
-            source, target = (one.look[0, 0].numpy() for one in (a, b))
-            found[a.index, b.index] = search(source, target, start)
-        return list(found.values())
+        """Flows of several pairs by a search, from where each starts. The way back does not start
+        from the one there: where both err alike nothing seems to stand still (0.1 dB of still
+        scenes at sigma 50)."""
+        search, looks = DISFlow(halved=True), ([one.look[0, 0].numpy() for one in p] for p in pairs)
+        return [search(a, b, start) for (a, b), start in zip(looks, starts, strict=True)]
 
     def _several(self, pairs: Sequence[FramePair]) -> list[Flow]:
         """Flows of several pairs: those that are known, and the others in one search."""
