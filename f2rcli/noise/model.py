@@ -63,9 +63,11 @@ def measured_shares(flat: Singles) -> Shares:
     """The share of the noise's variance in every band, from what two adjacent frames differ by,
     (H, W), NaN outside flat places."""
     known = np.isfinite(flat)
-    if known.mean() < 0.02 or not np.any(flat[known]):  # too little to believe its own bands
+    if known.mean() < 0.02:  # too little to believe its own bands
         return white_shares()
     centred = np.where(known, flat - np.float32(flat[known].mean()), 0).astype(np.float32)
+    if not centred.any():
+        return white_shares()
     energy = [float(np.square(band[known]).mean()) for band in six_bands(centred)]
     return tuple(one / sum(energy) for one in energy)
 

@@ -193,6 +193,10 @@ def test_specks_on_a_page_do_not_speak_for_the_noise_beside_it() -> None:
     assert found == pytest.approx(10.5, rel=0.1)
 
 
+def test_places_that_differ_by_light_alone_have_the_bands_of_white_noise() -> None:
+    assert model.measured_shares(np.full((64, 64), 0.5, np.float32)) == model.white_shares()
+
+
 def test_a_frame_alone_is_refused() -> None:
     layout = PlaneLayout(family=Family.GRAY, bits=8)
     picture = model.picture_of(Frame(planes=(np.zeros((64, 64), np.uint8),), layout=layout))
