@@ -7,7 +7,7 @@ which share of that is noise, more than all where frames keep some of each other
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -66,9 +66,10 @@ QUIETEST, QUIET = 0.02, 2.05  # share of a picture's cells without texture; thei
 Part = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns of luma, 2 * BLOCK at a time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlaneMap:
-    """The noise of one plane in blocks of BLOCK pixels, (R, C) of them, in units of white = 1."""
+    """The noise of one plane in blocks of BLOCK pixels, (R, C) of them, in units of white = 1.
+    What follows from its fields is found once: laws and places ask for it by turns."""
 
     level: Singles  # (R, C), brightness of luma
     bound: Singles  # (2, R, C), variance at most: in all bands, and in the finest
@@ -81,7 +82,7 @@ class PlaneMap:
 
     def law(self, *, clipped: bool = False) -> NoiseModel:
         """Standard deviation by brightness, of all of the plane; clipped: before it was cut off."""
-        level, variance, worth = self._told()
+        level, variance, worth = self._told
         if not level.size:
             return NoiseModel.gaussian(0.0, 1)
         levels, powers = binned(level, variance, worth)
@@ -104,10 +105,10 @@ class PlaneMap:
     def _by_place(self, shape: tuple[int, int], law: NoiseModel) -> Floats:
         """What the standard deviation is times that by a law: 1 where both are alike but for
         chance."""
-        level, variance, worth = self._told()
+        level, variance, worth = self._told
         if law.sigma[0] < HARDLY_ANY or not level.size:
             return np.ones(shape)
-        known, seen = worth * (variance > 0), self._seen()
+        known, seen = worth * (variance > 0), self._seen
         rows, columns = (self.where[:, seen].T * shape).astype(int).T
         bound = self.kept * self._as_white(self.bound)[seen]
         told = variance, bound, np.square(law.at(level)), self.error[FULL][seen]
@@ -130,7 +131,7 @@ class PlaneMap:
     @property
     def uneven(self) -> float:
         """How far blocks lie from the law of their brightness, the mean of logarithms."""
-        level, variance, worth = self._told()
+        level, variance, worth = self._told
         some = variance > 0
         if not some.any():
             return 0.0
@@ -146,7 +147,7 @@ class PlaneMap:
 
     def points(self) -> tuple[tuple[float, float], ...]:
         """Brightness and standard deviation of the bins behind the law."""
-        told = self._told()
+        told = self._told
         levels, powers = binned(*told) if told[0].size else (np.empty(0),) * 2
         return tuple(zip(levels.tolist(), np.sqrt(powers).tolist(), strict=True))
 
@@ -162,7 +163,7 @@ class PlaneMap:
         whole &= self.tails < SPARSE * np.median(self.tails[seen])
         seen = whole if whole.sum() >= 0.2 * seen.sum() else seen  # a fifth of the blocks will do
         level, variance = self.level[seen].astype(np.float64), variance[seen]
-        worth, spread = self._worth()[seen], float(np.ptp(level))
+        worth, spread = self._worth[seen], float(np.ptp(level))
         gain, read2 = 0.0, float(np.average(variance, weights=worth))
         for _ in range(3 if spread > LEAST_SPREAD else 0):
             weight = np.sqrt(worth) / np.maximum(gain * level + read2, 1e-12)
@@ -206,8 +207,8 @@ class PlaneMap:
     def kept(self) -> float:
         """The noise's variance over half of what frames differ by: more than 1 where a frame keeps
         noise, as after a camera's own denoising. In eighths: a GPU records anew for each number."""
-        _, noise, worth = self._told()
-        bound = self._as_white(self.bound)[self._seen()]
+        _, noise, worth = self._told
+        bound = self._as_white(self.bound)[self._seen]
         apart = float(np.sum(worth * np.minimum(noise, bound)))
         return max(round(8 * float(np.sum(worth * noise)) / apart) / 8, 1.0) if apart > 0 else 1.0
 
@@ -220,19 +221,19 @@ class PlaneMap:
     @property
     def unsure(self) -> float:
         """Standard error of the law's standard deviation, as a share of it."""
-        return self._error_of(self._seen())
+        return self._error_of(self._seen)
 
     def _error_of(self, seen: Mask) -> float:
-        error, worth = self._as_white(self.error)[seen], self._worth()[seen]
+        error, worth = self._as_white(self.error)[seen], self._worth[seen]
         return float(np.average(error, weights=worth)) if error.size else 0.0
 
-    @property
+    @cached_property
     def variance(self) -> Floats:
         """The noise's variance in every block. White noise is best read in its finest band, which
         holds least of the scene."""
         return self._as_white(self.bound * self.share)
 
-    @property
+    @cached_property
     def finest(self) -> float:
         """Power of the noise in the finest band over that of white noise as strong: the upper
         quartile of blocks, as the scene's texture adds to the other bands."""
@@ -253,6 +254,7 @@ class PlaneMap:
         full, fine = bands.astype(np.float64)
         return np.asarray((1 - by_fine) * full + by_fine * fine, np.float64)
 
+    @cached_property
     def _seen(self) -> Mask:
         """Blocks that can tell: not those that black or white has filled, nor graphics that stand
         still, where the other blocks are sure."""
@@ -261,11 +263,13 @@ class PlaneMap:
         sure = self._error_of(live) < SURELY
         return np.asarray(live | ~(self.still if sure else full))
 
+    @cached_property
     def _told(self) -> tuple[Floats, Floats, Floats]:
         """Brightness, variance and weights of these."""
-        seen = self._seen()
-        return self.level[seen].astype(np.float64), self.variance[seen], self._worth()[seen]
+        seen = self._seen
+        return self.level[seen].astype(np.float64), self.variance[seen], self._worth[seen]
 
+    @cached_property
     def _worth(self) -> Floats:
         """Weights: sure blocks count far more than others, whose errors are mostly upwards."""
         unsure = np.square(self._as_white(self.error)) + (SAMPLING / 2) ** 2
