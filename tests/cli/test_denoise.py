@@ -365,6 +365,8 @@ def test_previews_show_both_sides(f2r: Run, clip: Path, monkeypatch: pytest.Monk
     done = f2r("denoise", clip, "-o", clip.with_name("out.mp4"), "--preview", "0.12")
     assert done.code == EXIT_OK, done.err
     assert "of memory here" in done.err.splitlines()[0]
+    assert "verified 1 picture, read back" in done.err
+    assert "->" not in done.err  # it is no smaller film
     (look,) = rgb(clip.with_name("out_preview.png"))
     assert look.shape == (48, 128, 3)
     assert psnr(look[:, :64], rgb(clip)[3]) > 30  # chroma is enlarged in another way
