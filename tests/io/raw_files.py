@@ -1,6 +1,7 @@
 """Raw files as cameras may lay them out, made on the spot."""
 
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,34 @@ def write_compressed(path: Path, mosaic: np.ndarray, every: list[Any]) -> Path:
         dtype=np.uint16, rowsperstrip=len(mosaic), photometric="cfa", metadata=None,
         compression="jpeg", extratags=every,
     )  # fmt: skip
+    return path
+
+
+def write_rw2(path: Path) -> Path:
+    """Panasonic's: its strips begin nowhere, its samples where a tag of its own says."""
+    words = b"Panasonic\0DMC-GF1\0"
+    own = [(1, 7, 4, 0x30303330), (2, 3, 1, 112), (3, 3, 1, 48), (6, 3, 1, 48), (7, 3, 1, 112),
+           (271, 2, 10, 512), (272, 2, 8, 522), (273, 4, 1, (1 << 32) - 1), (279, 4, 1, 0),
+           (280, 4, 1, 1024)]  # fmt: skip
+    head = b"IIU\0" + struct.pack("<IH", 8, len(own))
+    head += b"".join(struct.pack("<HHII", *entry) for entry in own)
+    head = head.ljust(512, b"\0") + words
+    samples = np.random.default_rng(0).integers(1, 8, 0x4000, np.uint8)  # any bits are some
+    path.write_bytes(head.ljust(1024, b"\0") + samples.tobytes())
+    return path
+
+
+def write_mrw(path: Path) -> Path:
+    """Minolta's: blocks of sizes and of a TIFF's tags, then the samples."""
+    mosaic, inside = codes(0), BytesIO()
+    told = [(271, 2, 0, "Minolta", True), (272, 2, 0, "DiMAGE 7", True), (33432, 2, 0, "me", True),
+            (33434, 5, 1, (1, 250), True)]  # fmt: skip
+    tifffile.imwrite(inside, mosaic[:1, :1], byteorder=">", metadata=None, extratags=told)
+    sizes = b"27730001" + struct.pack(">4H", *mosaic.shape * 2) + bytes((16, 16, 89, 0, 0, 0, 1, 0))
+    blocks = ((b"\0PRD", sizes), (b"\0TTW", inside.getvalue()))
+    body = b"".join(name + struct.pack(">I", len(data)) + data for name, data in blocks)
+    head = b"\0MRM" + struct.pack(">I", len(body))
+    path.write_bytes(head + body + mosaic.astype(">u2").tobytes())
     return path
 
 

@@ -32,6 +32,8 @@ from tests.io.raw_files import (
     write_burst,
     write_compressed,
     write_dng,
+    write_mrw,
+    write_rw2,
 )
 from tests.io.through import copied
 
@@ -330,6 +332,26 @@ def test_facts_of_a_shot_that_stand_in_the_first_directory_come_back(tmp_path: P
     with tifffile.TiffFile(tmp_path / "b.dng") as file:
         read = file.pages.first.tags[34665].value
     assert (read["ExposureTime"], read["FocalLength"]) == ((1, 250), (50, 1))
+
+
+@pytest.mark.parametrize("write", [write_rw2, write_mrw])
+def test_makers_raw_files_become_dng_and_keep_camera_and_shot(
+    write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    source, target = write(tmp_path / f"a.{write.__name__[6:]}"), tmp_path / "b.dng"
+    louder(source, target, 5)
+    with rawpy.imread(str(source)) as before, rawpy.imread(str(target)) as after:
+        np.testing.assert_array_equal(after.raw_image, before.raw_image + 5)
+        np.testing.assert_array_equal(after.raw_pattern, before.raw_pattern)
+    with tifffile.TiffFile(target) as file:
+        own = file.pages.first.tags
+        camera = own["Make"].value, own["Model"].value
+        if write is write_rw2:
+            assert camera == ("Panasonic", "DMC-GF1")
+        else:  # as CR3 and RAF do, it has directories of TIFF inside
+            assert camera == ("Minolta", "DiMAGE 7")
+            assert own["Copyright"].value == "me"
+            assert own["ExifTag"].value["ExposureTime"] == (1, 250)
 
 
 @pytest.mark.parametrize(("code", "parts"), [(0, ()), (50729, (3127, 3290)), (50728, (10000,) * 3)])

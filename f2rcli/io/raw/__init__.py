@@ -17,7 +17,7 @@ from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer,
 from f2rcli.io.files import PartFile, PartFolder, check_folder, default_folder, misread_error
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
-from f2rcli.io.raw.exposure import CODES, PROVENANCE, Exposure, Samples, new_dng, read_raw
+from f2rcli.io.raw.exposure import CODES, PROVENANCE, Exposure, Samples, headed, new_dng, read_raw
 from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch
 from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
 from f2rcli.sensor import bayer_layout
@@ -42,6 +42,12 @@ class RawReader(SequenceReader):
         self.first, self.provenance = exposure, exposure.tags.text(PROVENANCE)
         rate = Fraction(exposure.tags.number("FrameRate")).limit_denominator(1 << 16)
         super().__init__(source, options, files, rate if rate > 0 else RATE)
+        first = headed(exposure.path)
+        for path in self.files:  # before the wait; 0.7 ms each
+            own = dict[str, Any]()
+            with suppress(InputError):  # one that is damaged is held in its turn
+                own = headed(path)
+            check_belongs(path.name, own, first)
         _, _, height, width = exposure.active
         share = None if exposure.gray else exposure.noise_share(samples)  # whose law is measured
         self.profile_fits = share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF
@@ -76,7 +82,7 @@ class RawReader(SequenceReader):
 
     def _exposure(self, index: int) -> tuple[Exposure, Samples]:
         exposure, samples = read_raw(self.every[index])
-        check_belongs(exposure, self.first)
+        check_belongs(exposure.path.name, exposure.shared, self.first.shared)
         return exposure, samples
 
     def _read(self, index: int) -> Frame:
@@ -114,20 +120,12 @@ def _others(folder: Path) -> list[str]:
     return [f"other files in the folder are ignored ({others})"] if others else []
 
 
-def check_belongs(exposure: Exposure, first: Exposure) -> None:
-    """Raise MismatchError unless camera, size, pattern, white level and ISO are the first's."""
-    own, others = (
-        {
-            "size": f"{one.shape[1]}x{one.shape[0]}", "active area": one.active,
-            "camera": one.tags.camera, "ISO": one.iso, "colour filters": one.mosaic.pattern,
-            "white level": one.mosaic.white[0],
-        }
-        for one in (exposure, first)
-    )  # fmt: skip
+def check_belongs(name: str, own: dict[str, Any], others: dict[str, Any]) -> None:
+    """Raise MismatchError for a file that says something else than the first does."""
     for what, value in own.items():
         if value != others[what]:
             before = f"of {what} {others[what] or 'unknown'}"
-            raise mismatch(exposure.path.name, f"{what} {value or 'unknown'}", before)
+            raise mismatch(name, f"{what} {value or 'unknown'}", before)
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -179,9 +177,8 @@ def _kept(exposure: Exposure) -> tuple[str, ...]:
     filters = f"colour filters, {'white balance, ' * bool(balance)}"
     levels = f"levels, {'' if exposure.gray else filters}size"
     colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
-    shot = "EXIF" if tags.exif.keys() - {CODES["ISOSpeedRatings"]} else ""
-    place = "GPS" if tags.gps else ""
-    return tuple(filter(None, (levels, colours, "" if tags.dng else "camera and ISO", shot, place)))
+    told = {"camera": tags.camera, "EXIF": tags.exif, "GPS": tags.gps}
+    return tuple(filter(None, (levels, colours, *(word for word in told if told[word]))))
 
 
 class RawWriter(Writer):

@@ -4,10 +4,12 @@ a DNG of it, written anew: the mosaic, its levels and colours, EXIF, GPS and a p
 Sources that are compressed become lossless JPEG: two components side by side and predictor 1,
 which every raw developer reads. tifffile writes neither that nor directories of EXIF and GPS."""
 
+import re
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ from f2rcli.sensor import PATTERNS, pack, plane_colours
 CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG
 PROVENANCE = 65042  # a tag of our own
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
+_NOWHERE = (1 << 32) - 1  # where strips of Panasonic's RW2 begin: its own tag 280 says it
+# Directories inside other files: of CR3 the first, EXIF's, the maker's own and GPS, each in a box;
+# of RAF and X3F those of a preview, of MRW those of a block. All stand before the samples.
+_INSIDE, _HEAD = re.compile(rb"(?:CMT([1-4]))?(II\*\0|MM\0\*)"), 1 << 17  # bytes
 
 # Who, when and what: XMP, IPTC, ratings, the words that Windows keeps.
 _OF_EVERY_RAW = {270, 271, 272, 306, 315, 700, 18246, 18249, 33432, 33723, *range(40091, 40096)}
@@ -56,7 +62,7 @@ NoiseProfile = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTags:
-    """The tags of a file of TIFF's structure; of others, none."""
+    """The tags of a file of TIFF's structure, or with such directories inside; of others, none."""
 
     every: Directory = field(default_factory=dict)  # of the raw samples, then of the first page
     exif: Directory = field(default_factory=dict)
@@ -113,29 +119,45 @@ class RawTags:
 
 def read_tags(path: Path) -> RawTags:
     """What the tags of all pages say, those of the raw samples' page first, then the first page's;
-    RawTags() where tifffile cannot read the file."""
+    RawTags() where tifffile finds none."""
     with suppress(InputError), refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
         upper: Any = islice(file.pages, _MOST_PAGES)
         pages = [one for page in upper for one in (page, *(page.pages or ()))]
         ends = [
             int(start) + int(length) for page in pages
             for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
+            if start != _NOWHERE
         ]  # fmt: skip
         first = {tag.code: tag for page in pages[:1] for tag in page.tags}
         kinds = PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW
         raw = [page for page in pages if page.photometric in kinds]
         merged = first | {tag.code: tag for page in raw for tag in page.tags}
-        every = _entries(merged.values())
-        every |= _entries(first[code] for code in (271, 272, 274) if code in first)
-        exif = {code: entry for code, entry in every.items() if code in _OF_SHOT}
-        exif |= _entries(_below(merged.get(CODES["ExifTag"])))
-        return RawTags(
-            every=every, exif={code: entry for code, entry in exif.items() if code not in _NOTES},
-            gps=_entries(_below(merged.get(CODES["GPSTag"]))),
-            missing_bytes=max(0, max(ends, default=0) - path.stat().st_size),
-            private=not _PRIVATE.isdisjoint(merged.keys() | exif.keys()),
-        )  # fmt: skip
+        merged |= {code: first[code] for code in (271, 272, 274) if code in first}
+        missing = max(0, max(ends, default=0) - path.stat().st_size)
+        return replace(_told(merged), missing_bytes=missing)
+    with path.open("rb") as opened:
+        head = opened.read(_HEAD)
+    inside: dict[bytes, Any] = {}
+    for found in _INSIDE.finditer(head):
+        with suppress(InputError), refusals(path.name), quiet():
+            file = tifffile.TiffFile(BytesIO(head[found.start(2) :]))
+            inside.setdefault(found[1] or b"1", {tag.code: tag for tag in file.pages.first.tags})
+    with suppress(InputError), refusals(path.name), quiet():
+        exif, gps = (inside.get(box, {}).values() for box in (b"2", b"4"))
+        return replace(_told(inside.get(b"1", {}), exif, gps), private=bool(inside))
     return RawTags()
+
+
+def _told(first: dict[int, Any], exif: Iterable[Any] = (), gps: Iterable[Any] = ()) -> RawTags:
+    """By tags of the first directory, and of those of EXIF and GPS: given, or below it."""
+    every = _entries(first.values())
+    shot = {code: entry for code, entry in every.items() if code in _OF_SHOT}
+    shot |= _entries(exif or _below(first.get(CODES["ExifTag"])))
+    return RawTags(
+        every=every, exif={code: entry for code, entry in shot.items() if code not in _NOTES},
+        gps=_entries(gps or _below(first.get(CODES["GPSTag"]))),
+        private=not _PRIVATE.isdisjoint(first.keys() | shot.keys()),
+    )  # fmt: skip
 
 
 def _below(pointer: Any) -> Iterable[Any]:
@@ -200,6 +222,14 @@ class Exposure:
     def gray(self) -> bool:
         """Whether the sensor has no colour filters."""
         return not self.mosaic.pattern
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all files of a burst share."""
+        size, mosaic = f"{self.shape[1]}x{self.shape[0]}", self.mosaic
+        return {"size": size, "active area": self.active, "camera": self.tags.camera,
+                "ISO": self.iso, "colour filters": mosaic.pattern,
+                "white level": mosaic.white[0]}  # fmt: skip
 
     @property
     def seconds(self) -> float:
@@ -277,6 +307,15 @@ def _line(level: NDArray[Any], variance: NDArray[Any]) -> tuple[float, float]:
         if gain > 0:
             return float((level * variance).sum() / np.square(level).sum()), 0.0
     return 0.0, float(variance.mean())
+
+
+def headed(path: Path) -> dict[str, Any]:
+    """What headers say that all files of a burst share. Raises InputError."""
+    tags = read_tags(path)
+    with refusals(path.name), rawpy.RawPy() as raw:
+        raw.open_file(str(path))
+        size = f"{raw.sizes.raw_width}x{raw.sizes.raw_height}"
+    return {"size": size, "camera": tags.camera, "ISO": int(tags.number("ISOSpeedRatings"))}
 
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
