@@ -261,9 +261,7 @@ def _read(path: Path, name: str, digest: str) -> Weights:
             f"{path.name}: not a safetensors file, or damaged ({error}).",
             hint="f2r loads safetensors only, never pickles such as .pt or .pth.",
         ) from error
-    # Blind2Sound's of an earlier f2r hold a second network, which training alone needed
-    own = {key: one for key, one in tensors.items() if not key.startswith("estimator.")}
-    return Weights(name, header, own, digest)
+    return Weights(name, header, tensors, digest)
 
 
 def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:

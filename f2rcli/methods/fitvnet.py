@@ -38,9 +38,9 @@ class FITVNetNetworks(nn.Module):
         self.merge = FusionBlock(channels, **config["block"])
 
     def forward(self, frames: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """frames (B, 5, C, H, W) noisy; level (B, 5, 1, H, W), their noise's standard deviation,
-        zero where it is not known -> Psi of all five (B, 5, C, H, W), and the middle one restored
-        (B, C, H, W). H and W must be multiples of 32.
+        """frames (B, 5, C, H, W) noisy; level (B, 5, 1, H, W), their noise's standard deviation
+        -> Psi of all five (B, 5, C, H, W), and the middle one restored (B, C, H, W). H and W must
+        be multiples of 32.
         """
         estimates = self.image(frames.flatten(0, 1)).float().unflatten(0, (frames.shape[0], LENGTH))
         return estimates, self.joined(estimates, level)

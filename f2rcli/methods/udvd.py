@@ -34,9 +34,7 @@ class UDVD(RgbMethod):
 
     @classmethod
     def built(cls, header: Header) -> Network:
-        """Earlier headers say that it gives a covariance, as all do now."""
-        config = {name: value for name, value in header.config.items() if name != "covariance"}
-        return Network(header.channels, header.length, **config)
+        return Network(header.channels, header.length, **header.config)
 
     def estimated(self, noisy: Tensor) -> Tensor:
         """Hardly: noise of a small flat picture would look like a cut."""

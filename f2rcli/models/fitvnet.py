@@ -90,8 +90,8 @@ class FusionBlock(nn.Module):
         nn.init.zeros_(self.tail[1].weight)  # type: ignore[arg-type]  # begins as the reference
 
     def forward(self, frames: Tensor, level: Tensor) -> Tensor:
-        """frames (B, 3, C, H, W); level (B, 1, H, W): the input noise's standard deviation, zero
-        where it is not known -> the middle frame (B, C, H, W). H and W multiples of `stride`.
+        """frames (B, 3, C, H, W); level (B, 1, H, W): the input noise's standard deviation -> the
+        middle frame (B, C, H, W). H and W multiples of `stride`.
         """
         maps = level.unsqueeze(1).expand(-1, TRIPLE, -1, -1, -1)
         seen = lowered(torch.cat([frames, maps], 2)).flatten(1, 2)

@@ -1,6 +1,6 @@
 """The training loop, the same for every stage of every method.
 
-Seeded, resumable at any step, ended by steps, time, patience or whoever listens. The best weights
+Seeded, resumable at any step, ended by steps, time or whoever listens. The best weights
 by what is held out are kept, so that what goes wrong later harms nothing.
 """
 
@@ -46,11 +46,10 @@ class RunState:
     points: int = 0  # validations on the way
     best: float | None = None  # the lowest one
     best_db: float | None = None
-    stale: int = 0  # validations since the best one
     curve: list[tuple[int, float]] = field(default_factory=list)  # step, dB
     skipped: int = 0  # batches whose loss was no number
     failing: int = 0  # of them in a row
-    finished: bool = False  # at the end of its schedule, or of its patience
+    finished: bool = False  # at the end of its schedule
     late: bool = False  # ended by the clock: in another session it goes on
     pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
     rows: list[str] = field(default_factory=list)  # of the CSV
@@ -107,8 +106,8 @@ class Trainer:
         peak = settings.lr * min(1, warm)
         return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
-    def run(self, report: OnEvent) -> str:
-        """Train until the schedule or the patience ends, "finished" or "patience": returns which.
+    def run(self, report: OnEvent) -> None:
+        """Train until the schedule ends.
 
         Leaves the best weights in the network: the averaged ones with the lowest validation; what
         was reached is in `state`. What `report` raises ends the run after the step in hand, once
@@ -118,27 +117,24 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.network.train()
         with ThreadPoolExecutor(1, "draw") as pool:
-            stopped = "finished" if self.state.finished else self._loop(pool)
-        state, steps = self.state, self.settings.steps
-        state.finished, state.late = True, stopped == "finished" and state.step < steps
+            if not self.state.finished:
+                self._loop(pool)
+        self.state.finished, self.state.late = True, self.state.step < self.settings.steps
         self._save()
         self._put(read(self._best)[1])
         self.network.eval()
-        self._tell(EventKind.ENDED, text=stopped)
+        self._tell(EventKind.ENDED, text="finished")
         self._report_all()
-        return stopped
 
-    def _loop(self, pool: ThreadPoolExecutor) -> str:
-        """Update after update; returns why there are no more."""
-        state, settings = self.state, self.settings
+    def _loop(self, pool: ThreadPoolExecutor) -> None:
+        """Update after update."""
+        state = self.state
         coming: dict[tuple[int, int], Future[Any]] = {}
         if not state.curve:
             self._validate()
             self._save()
             self._report_all()
         while self.progress() < 1:
-            if settings.patience is not None and state.stale >= settings.patience:
-                return "patience"
             for step in (state.step, state.step + 1):
                 if (key := (step, state.skipped)) not in coming:
                     coming[key] = pool.submit(self._draw, key)
@@ -146,7 +142,6 @@ class Trainer:
             if time.monotonic() - self._saved >= SAVE_EVERY:
                 self._save()
             self._report_all()
-        return "finished"
 
     def _learn(self, batch: Any) -> None:
         state, settings, began = self.state, self.settings, time.monotonic()
@@ -220,9 +215,8 @@ class Trainer:
         state.points = int(self.progress() * self.settings.points)
         score = errors.score
         state.curve.append((state.step, errors.decibels))
-        state.stale += 1
         if state.best is None or score < state.best:
-            state.best, state.best_db, state.stale = score, errors.decibels, 0
+            state.best, state.best_db = score, errors.decibels
             write(self._best, self.average, {"step": state.step, "score": score})
         self._row(errors.decibels)
 

@@ -32,7 +32,6 @@ class TrainSettings:
     seed: int = 0
     precision: str = "fp32"  # of autocast: bf16; every other is fp32
     points: int = 12  # validations on the way
-    patience: int | None = None  # validations without improvement before the stage ends
 
 
 class Stage:

@@ -29,7 +29,6 @@ SMALL: dict[str, Any] = {
 STRIDE = 32  # crops are multiples of it: five halvings
 EPOCHS = 40  # of a schedule, as published
 MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
-BLIND_SHARE = 0.4  # of windows: the noise level is unknown to networks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ class FrameSets(NamedTuple):
 
     noisy: Tensor
     target: Tensor  # clean, or the same frames with noise that is independent of `noisy`'s
-    level: Tensor  # of `noisy`, as networks are given it: zero for none
+    level: Tensor  # of `noisy`
     cut: Tensor | None  # sigma of noisy targets that a range clipped, see as_stored; None: of none
 
 
@@ -77,12 +76,11 @@ class JointStage(WindowStage):
             places = self._places(rng)
             sample = window_of(self.source, rng, places, self.crop).turned(rng)
             level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
-            known = rng.random() >= BLIND_SHARE
             if sample.clean is not None:
-                samples.append((sample.noisy, sample.clean, float(known) * level, None))
+                samples.append((sample.noisy, sample.clean, level, None))
                 continue
             pair = sample.recorrupted(places, rng)
-            samples.append((*pair, (LOUDER if known else 0.0) * level, sample.cut))
+            samples.append((*pair, LOUDER * level, sample.cut))
         return FrameSets(*(stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
 
     def loss(self, batch: FrameSets) -> Tensor:

@@ -26,8 +26,8 @@ SMALL: dict[str, Any] = {
 CROP_STEP = 4  # crops are multiples of it: two halvings
 
 TRAIN = base.StageSpec(name="train", steps=6000, lr=base.FROM_NOTHING, warmup=300, ema=0.998)
-# One clip, 32 epochs as published, ended early by its last frames
-SINGLE = replace(TRAIN, name="adapt", steps=900, patience=8, points=20)
+# One clip, 32 epochs as published
+SINGLE = replace(TRAIN, name="adapt", steps=900, points=20)
 FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
 SINGLE_STEPS = 300  # of one clip, from such weights
 
