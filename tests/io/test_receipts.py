@@ -145,20 +145,23 @@ def test_what_cannot_say_full_range_gets_limited(tools, tmp_path: Path, family: 
     assert picture.get("colour_range") != "Full"
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_picture_outside_an_excerpt_costs_no_stream(tools, tmp_path: Path, suffix: str) -> None:
-    """Its key frame lies before: mp4 has no track for it, and the sound behind it one less."""
+@pytest.mark.parametrize(("suffix", "filled"), [(".mp4", 2), (".mkv", 2), (".mkv", 1)])
+def test_a_picture_outside_an_excerpt_costs_no_stream(
+    tools, tmp_path: Path, suffix: str, filled: int
+) -> None:
+    """Its key frame lies before: mp4 has no track for it, and the sound behind it one less. Of one
+    that is empty from the start nothing is lost."""
     plain = tools.film(tmp_path / "plain.mkv", pts=20, audio=True)
     source = tmp_path / f"in{suffix}"
     with av.open(str(plain)) as one, av.open(str(source), "w") as two:
         pictures = [two.add_stream_from_template(one.streams.video[0], opaque=True) for _ in "ab"]
         sound = two.add_stream_from_template(one.streams.audio[0])
         for packet in [packet for packet in one.demux() if packet.size]:
-            for target in pictures if packet.stream.type == "video" else [sound]:
+            for target in pictures[:filled] if packet.stream.type == "video" else [sound]:
                 two.mux(again(packet, target))
     with open_reader(source, ReadOptions(start=0.4)) as reader:
-        receipt = copied(reader, tmp_path / f"out{suffix}")
-    assert receipt.lost == ("video #1 h264",)
+        receipt = copied(reader, tmp_path / f"out{suffix if filled == 2 else '.mp4'}")
+    assert receipt.lost == ("video #1 h264",) * (filled - 1)
     assert any(what.startswith("audio #2") for what in receipt.kept)
 
 

@@ -287,7 +287,7 @@ class Decoder:
     def _decode(self, packet: AnyPacket) -> Iterator[DecodedPicture]:
         if packet.has_sidedata("encryption_info"):
             raise encrypted_error(self.ledger.name)
-        if packet.pts is not None and not packet.is_discard:
+        if packet.pts is not None and not (packet.is_discard or self._unseen(packet)):
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
         self.packets += 1
@@ -298,6 +298,15 @@ class Decoder:
         where = f"a packet at {self._time(packet)} could not be decoded"
         for frame in self._decoded(packet, where) or ():
             yield from self._show(frame)
+
+    def _unseen(self, packet: AnyPacket) -> bool:
+        """Whether a packet holds a picture of VP8 or VP9 that others refer to and nobody is shown:
+        by a bit of its header (RFC 6386, 9.1; VP9, 6.2), unless others follow in it (Annex B)."""
+        data, family = memoryview(packet), self.context.codec.canonical_name
+        if family == "vp9" and data[-1] & 0xE0 != 0xC0:
+            more = (data[0] & 0x30) == 0x30  # of profile 3, which has a bit more in front
+            return not data[0] << more & 0b1010
+        return family == "vp8" and not data[0] & 16
 
     def _decoded(self, packet: "AnyPacket | None", where: str) -> list[av.VideoFrame] | None:
         """The pictures of a packet, or what the decoder held back; None where that is damaged."""

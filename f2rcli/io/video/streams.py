@@ -222,7 +222,7 @@ class SideStream:
     packets: int = 0
     size: int = 0  # bytes
     refused: int = 0  # packets that the muxer did not take
-    begun: bool = False  # a cut video stream has reached a key frame
+    begun: bool | None = None  # a cut video stream has reached a key frame; None: nothing came
 
     @property
     def words(self) -> str:
@@ -471,10 +471,9 @@ class SideStreams:
         """What a finished file lacks, by packets (`came`) and bytes (`sizes`) of each stream."""
         written = self.written()
         for track in filter(None, self.order):
-            place = written.index(track) if track in written else None
-            there = 0 if place is None else came[place]
-            pictures = track.stream.type == "video"  # an excerpt may miss their key frames
-            if place is None or (not there and (track.packets or pictures)):
+            place = written.index(track) if track in written else -1
+            there = came[place]
+            if not there and (track.packets or track.begun is False):
                 yield track.words
             elif there < track.packets and sizes[place] < track.size:
                 few = f"{track.packets - there} of {count(track.packets, 'packet')}"
@@ -513,9 +512,9 @@ class SideStreams:
         before = excerpt.shift and seconds < excerpt.start  # of a whole clip's sound, what leads in
         if before or (excerpt.end is not None and seconds >= excerpt.end):
             return False
-        if packet.stream.type == "video" and not track.begun and not packet.is_keyframe:
+        track.begun = track.begun or packet.stream.type != "video" or packet.is_keyframe
+        if not track.begun:
             return False
-        track.begun = True
         move(packet, -excerpt.shift)
         return True
 
