@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,22 @@ from av.packet import Packet
 
 import f2rcli.io.files as disk
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import Family, Frame, Matrix, Plane
+from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch, tell_missing
-from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
+from f2rcli.io.video.encoders import (
+    LAMBDA,
+    EncoderSetup,
+    closest_format,
+    format_error,
+    formats_of,
+    losses,
+)
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, overheard, read_planes, stays
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg
-from f2rcli.io.video.streams import stream_line
+from f2rcli.io.video.streams import Container, plan_streams, plan_tags
 from f2rcli.sensor import developed
 from f2rcli.units import count
 from f2rcli.yuv import to_rgb
@@ -205,6 +213,19 @@ class ImageReader(SequenceReader):
 
 
 # --- Writing, all pictures or none ---------------------------------------------------------------
+_STILL = Container(name="a picture", muxer="image2", suffixes=(), families=(), only_pictures=True)
+
+
+class _Stills(EncoderSetup):
+    """An encoder of pictures, each a file by itself."""
+
+    @cached_property
+    def coding(self) -> PlaneLayout:
+        matrix = Matrix.BT601 if self.encoder == "mjpeg" else self.info.layout.matrix
+        siting = 0.5, 0.5  # where JPEG has its chroma
+        return replace(self.form.samples, full_range=True, matrix=matrix, siting=siting)
+
+
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     folder, pattern, suffix = _places(reader, Path(target))
     options.refuse_encoding(f"{suffix} pictures", "pix_fmt")
@@ -216,17 +237,18 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         form = next((one for one in formats_of(codec) if one.name == options.pix_fmt), None)
     if form is None:
         raise format_error(codec, options.pix_fmt)
-    matrix = Matrix.BT601 if codec == "mjpeg" else layout.matrix
-    siting = 0.5, 0.5  # where JPEG has its chroma
-    coding = replace(form.samples, full_range=True, matrix=matrix, siting=siting)
+    source = reader.metadata
+    setup = _Stills(codec, form, reader.info, source, _STILL, options, piped=False)
     disk.check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
-    source, none = reader.metadata, "pictures hold none"
+    fates = list(setup.fates())
+    if video:
+        fates += plan_streams(source, _STILL, options)[1] + plan_tags(source, _STILL)[2]
+    else:  # what the files hold says the rest
+        turned = ["rotation"] * (source.family != codec)
+        fates = [fate for fate in fates if fate[0].startswith(("pixel", *turned))]
+    kept = [what for what, reason in fates if not reason]
     dropped = losses(form.samples, layout)
-    dropped += [f"{stream_line(one)} ({none})" for one in source.others]
-    dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
-    turned = bool(source.display_matrix) and source.family != codec
-    dropped += [f"rotation ({none})"] if turned else []
-    kept = [f"pixel aspect {source.pixel_aspect}"] * source.shaped
+    dropped += [f"{what} ({reason})" for what, reason in fates if reason]
     parts = read_metadata(paths[0]) if paths and not video else []
     stay = staying(parts, form.samples.family) if source.family == codec else []
     for group, some in ((kept, stay), (dropped, [part for part in parts if part not in stay])):
@@ -234,9 +256,9 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
             group.append(f"{words} of the pictures")
     return WritePlan(
         target=target, container="images", encoder=codec, pix_fmt=form.name, kept=tuple(kept),
-        dropped=tuple(dropped), converts=not stays(layout, coding),
+        dropped=tuple(dropped), converts=not stays(layout, setup.coding),
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
-        detail=(folder, pattern, suffix, form, coding),
+        detail=(folder, pattern, suffix, form, setup.coding),
     )  # fmt: skip
 
 

@@ -199,13 +199,14 @@ class EncoderSetup:
             yield "field order", "" if says_fields(container, encoder) else unstored
         if source.single_fields:
             yield "marks of single fields", "" if encoder == "libx265" else f"{encoder} has none"
-        if self.tags.matrix not in _MATRICES.get(encoder, (self.tags.matrix,)):
+        same = self.coding.matrix is info.layout.matrix
+        if same and self.tags.matrix not in _MATRICES.get(encoder, (self.tags.matrix,)):
             yield "colour matrix", f"{encoder} has no code for it"
         rgb = self.coding.family is Family.RGB
         named = self.tags.primaries != 2 or (self.tags.transfer != 2 and not rgb)
         if named and container.only_pictures:
             yield "colour tags but the range", none
-        elif named or (self.coding.full_range and not rgb):
+        elif named or (self.coding.full_range and info.layout.full_range and not rgb):
             yield "colour tags", ""
 
     def notes(self) -> Iterator[str]:
