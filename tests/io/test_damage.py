@@ -130,6 +130,7 @@ def test_a_file_cut_off_in_the_middle(tools, tmp_path: Path, suffix: str) -> Non
         assert reader.ledger.damaged, reader.ledger
         assert reader.ledger.missing_frames > 3
     assert 5 < len(frames) < 40
+    assert tools.times(frames)[-1][1] == Fraction(1, 25)  # it waits for none that is missing
 
 
 def test_what_a_y4m_lacks_is_counted_once(tools, tmp_path: Path) -> None:
