@@ -9,9 +9,10 @@ RAW = frozenset({
     ".mos", ".x3f", ".gpr",
 })  # fmt: skip
 TIFF = frozenset({".tif", ".tiff"})
-# TIFF under other names: Zeiss LSM, MetaMorph, BigTIFF, PerkinElmer. Never pages of a folder.
+# TIFF under other names: BigTIFF, Zeiss LSM, MetaMorph, and those of makers of slide scanners
+# (PerkinElmer, Aperio, Hamamatsu, Leica, Ventana). Never pages of a folder.
 BIG_TIFF = frozenset({".btf", ".tf2", ".tf8"})
-MAKERS_TIFF = frozenset({".lsm", ".stk", ".qptiff"})
+MAKERS_TIFF = frozenset({".lsm", ".stk", ".qptiff", ".svs", ".ndpi", ".scn", ".bif"})
 HDF5 = (".h5", ".hdf5", ".hdf", ".nwb")
 FITS = (".fits", ".fit", ".fts")
 ZARR = ".zarr"
@@ -19,7 +20,8 @@ STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {".nd2", ".czi", ".lif", ZARR, *HDF5, *
 TARGET_STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {ZARR}
 # What people bring and f2r does not read: refused by name, with a way, and not as damaged videos.
 _EXPORT = "Export it as OME-TIFF, for example with Fiji's Bio-Formats."
-_MADE = ".dcimg .ics .ims .lof .mrc .ndpi .nrrd .oib .oif .oir .sif .sld .spe .svs .vsi .xlef .zvi"
+_MADE = """.dcimg .dcm .dm3 .dm4 .ets .ics .ims .lof .mrc .nd .nii .nrrd .oib .oif .oir .sif .sld
+.spe .vsi .xlef .zvi"""
 UNREAD = dict.fromkeys(_MADE.split(), _EXPORT) | {
     **dict.fromkeys((".npy", ".npz"), "Pass the array to f2rcli.denoise, or make it an OME-TIFF."),
     ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",

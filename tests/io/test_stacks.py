@@ -492,6 +492,11 @@ def test_a_thumbnail_is_left_out_unless_it_is_chosen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, each_smoothed(CELLS))
     passed(source, tmp_path / "c.tif", change=True, series="1")
     np.testing.assert_array_equal(stored(tmp_path / "c.tif")[0], smoothed(THUMB))
+    large, small = np.tile(MAP, (4, 4))[:64, :64], np.repeat(MAP[..., None], 3, 2)
+    slide = {"tile": (16, 16), "description": "Aperio Image Library v1"}
+    source = plain(tmp_path / "a.svs", (np.repeat(large[..., None], 3, 2), slide), (small, {}))
+    said = passed(source, default_target(source), change=False)
+    assert (said.dropped, said.kept[0]) == (("series 2 Thumbnail",), "axes YXS 64x64x3")
 
 
 # --- TIFF of makers ------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from f2rcli.io.stacks.stack import Series, Stack, listed_series, ome_letters
 from f2rcli.units import count
 
 UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
+_PREVIEWS = ("Thumbnail", "Macro", "Label", "Map")  # for pictures beside that of a slide
 _SETS = ("ome", "ndtiff")  # and for those that may have pages in several files, or lack some
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
@@ -85,13 +86,7 @@ class TiffStack(Stack):
         self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
     def _found(self) -> list[TiffSeries]:
-        """The file's series, but for LSM's thumbnails and a slide's overviews."""
-        previews = ("Thumbnail", "Macro", "Label")
-        found = [
-            one for one in self.file.series if len(one)
-            and not (one.kind == "lsm" and one[0].is_reduced)
-            and not (one.kind == "qpi" and one.name in previews)
-        ]  # fmt: skip
+        found = [one for one in self.file.series if len(one)]
         return [self._series(one, n, len(found) > 1) for n, one in enumerate(found)]
 
     def _series(self, one: Any, number: int, several: bool) -> TiffSeries:
@@ -109,7 +104,8 @@ class TiffStack(Stack):
             dtype=np.dtype(first.dtype).newbyteorder("="),
             read=partial(self._samples, number), said=partial(self._said, number),
             codec=_CODECS.get(first.compression, f"number {first.compression}"),
-            aside=one.kind in (*UNDESCRIBED, "shaped") and bool(first.is_reduced or first.is_mask),
+            aside=one.name in _PREVIEWS or (one.kind in (*UNDESCRIBED, "shaped", "lsm")
+                                            and bool(first.is_reduced or first.is_mask)),
             levels=tuple((int(level["Y"]), int(level["X"])) for level in levels), pages=one,
             share=max(1, prod(first.shape) // max(inner, 1)), first=first, kind=str(one.kind),
             offset=one.dataoffset,
