@@ -26,6 +26,7 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.files import check_not_empty, quiet, refusals
+from f2rcli.samples.impulses import robust_sigma
 from f2rcli.sensor import PATTERNS, pack, plane_colours
 
 CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG
@@ -198,7 +199,6 @@ APART, DARK = 1.5, 0.01  # times; of the range, below which there is too little 
 # To measure noise by:
 FEWEST = 64  # differences in a bin of brightness
 BINS = 16
-MEDIAN = 0.6745  # of the absolute value of a normal deviate
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 
 
@@ -294,7 +294,7 @@ class Exposure:
             light, apart = ((a + b + c + d) / 4).ravel(), np.abs(a - b - c + d).ravel() / 2
             bins = np.array_split(np.argsort(light), min(BINS, len(light) // FEWEST))
             level = np.array([light[one].mean() for one in bins])
-            found.append((level, np.array([np.square(np.median(apart[n]) / MEDIAN) for n in bins])))
+            found.append((level, np.array([robust_sigma(apart[one]) ** 2 for one in bins])))
         return found
 
 

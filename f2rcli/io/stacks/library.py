@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,16 +99,11 @@ def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
     return refused(path, f"an OME-Zarr {kind} is", hint)
 
 
-def _letters(axes: list[dict[str, Any]]) -> list[str]:
-    """A letter for each axis: its name, or of a longer one that of the word, type or its first."""
-    words = [str(one["name"] + "")[:99] for one in axes]
-    names = [(w if len(w) == 1 else LETTER_OF.get(w.lower(), w)).upper() for w in words]
-    for place, (name, one) in enumerate(zip(names, axes, strict=True)):
-        if len(name) != 1:
-            first = {"time": "T", "channel": "C"}.get(str(one.get("type")), name[:1])
-            free = (one for one in (first, *ascii_uppercase) if one not in names)
-            names[place] = next(one for one in free if one.isalpha())
-    return names
+def _letter(axis: dict[str, Any]) -> str:
+    """The letter of an axis, by its name or type; a longer name that says none stays a word."""
+    name = (axis["name"] + "").lower()
+    kind = {"time": "T", "channel": "C"}.get(str(axis.get("type")), name[:99])
+    return name.upper() if len(name) == 1 else LETTER_OF.get(name, kind)
 
 
 def _steps(scales: Facts, axes: list[Facts], letters: list[str]) -> Facts:
@@ -140,7 +134,7 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) 
     check_samples(array.dtype, path.name)
     axes = [{"name": one} if isinstance(one, str) else one
             for one in scales.get("axes") or "tczyx"[-array.ndim :]]  # version 0.2  # fmt: skip
-    letters = _letters(axes)
+    letters = [_letter(axis) for axis in axes]
     if not {"Y", "X"} <= set(letters) or not len({*letters}) == len(letters) == array.ndim:
         words = ", ".join(str(one["name"]) for one in axes)
         raise refused(path, f"an array of {array.ndim} axes named {words} is",
