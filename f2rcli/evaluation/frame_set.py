@@ -15,7 +15,7 @@ from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.evaluation.noise import described
 from f2rcli.evaluation.result import CHANNELS, CLEAN, NOISY, WHOLE, MetricSeries, luma
 from f2rcli.frames import Picture
-from f2rcli.models.flow import DISFlow, Flow, inside, sample, squared
+from f2rcli.models.flow import DISFlow, Flow, consistency, sample
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.report import NoiseReport
 from f2rcli.sensor import PLANES
@@ -23,6 +23,7 @@ from f2rcli.sensor import PLANES
 FloatPlane = NDArray[np.float32]  # (H, W)
 Sides = Mapping[str, Picture]  # (C, H, W) by method, NOISY first, CLEAN last
 
+AGREES = 0.5  # of `consistency`: it ends where it began within what Sundaram et al. allow
 NOISY_BLUR = 2.0  # pixels, of a noisy picture before motion is measured on it
 
 
@@ -31,7 +32,7 @@ class Motion:
     """The positions of a frame's pixels in the frame before."""
 
     flow: Flow  # (1, H, W, 2) on this frame's grid, pointing into the frame before
-    seen: NDArray[np.bool_]  # (H, W): seen in both frames, and not at the border of two motions
+    seen: NDArray[np.bool_]  # (H, W): seen in both frames
 
     def fetch(self, before: Picture) -> Picture:
         """The frame before, brought onto this frame's grid; linear interpolation."""
@@ -78,7 +79,7 @@ class FrameSet:
             return None
         back = DISFlow()(self.guide, self.before.guide)
         forth = DISFlow()(self.before.guide, self.guide)
-        return Motion(back, visible(back, forth))
+        return Motion(back, (consistency(back, forth) > AGREES)[0, 0].numpy())
 
 
 def middle_window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, slice]:
@@ -86,21 +87,6 @@ def middle_window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slic
     starts = [max(0, (side - most) // 2) for side, most in zip(size, largest, strict=True)]
     rows, columns = (slice(a, a + most) for a, most in zip(starts, largest, strict=True))
     return rows, columns
-
-
-def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
-    """Pixels whose flow there and back ends where it began, inside the picture and off motion
-    boundaries (Sundaram et al., ECCV 2010; the thresholds of Ruder et al., GCPR 2016)."""
-    there = sample(forth.permute(0, 3, 1, 2), back).permute(0, 2, 3, 1)
-    size = squared(back)
-    agrees = squared(back + there) < 0.01 * (size + squared(there)) + 0.5
-    bent = torch.from_numpy(_slope(back[0, ..., 0].numpy()) + _slope(back[0, ..., 1].numpy()))
-    return (agrees & (bent <= 0.01 * size + 0.002) & (inside(back) > 0))[0, 0].numpy()
-
-
-def _slope(part: FloatPlane) -> FloatPlane:
-    down, right = np.gradient(part)
-    return np.asarray(down**2 + right**2, np.float32)
 
 
 # --- The noise that is left in an estimate, measured as `f2r noise` does --------------------------

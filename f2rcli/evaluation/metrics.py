@@ -53,7 +53,7 @@ WARPING = MetricFacts(
     definition="Square root of the warping error of Lai et al., ECCV 2018, in 8-bit units: RMS "
     "difference of a frame and the frame before, brought along the motion of the reference (of "
     "the blurred noisy input where there is none) by DIS flow, over all channels of the pixels "
-    "seen in both (flow there and back agrees, no motion boundary). None for a shot's first "
+    "seen in both (flow there and back agrees). None for a shot's first "
     "frame. Channel reference: the clean clip's own, which is the floor. Blur lowers it too.",
 )
 DRIFT = MetricFacts(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOSSLESS = 0  # the quality that stands for PNG
 PNG = b"\x89PNG"
 GREY = "#6b6f76"
 DECIBELS = 10.0  # a spectrum's colours reach this far to either side of white noise
@@ -93,13 +92,11 @@ def saved(figure: "Figure", kind: str = "png") -> bytes:
     return out.getvalue()
 
 
-def encode(codes: Codes, quality: int = LOSSLESS) -> bytes:
-    """A picture (H, W, 3) RGB or (H, W) gray, as PNG, or as WebP of a quality from 1 to 100."""
+def encode(codes: Codes, quality: int) -> bytes:
+    """A picture (H, W, 3) RGB as WebP of a quality from 1 to 100."""
     import cv2
 
-    shown = codes if codes.ndim == 2 else np.ascontiguousarray(codes[..., ::-1])
-    if quality == LOSSLESS:
-        return cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+    shown = np.ascontiguousarray(codes[..., ::-1])
     return cv2.imencode(".webp", shown, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
 

@@ -6,14 +6,13 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from f2rcli.evaluation import plots
-from f2rcli.evaluation.pictures import CROP, ERROR, FRAME, REMOVED
+from f2rcli.evaluation.pictures import ERROR, FRAME, REMOVED
 from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
 from f2rcli.evaluation.tables import clip_rows, conditions, mean_rows
 from f2rcli.units import count
@@ -92,9 +91,8 @@ def _clip(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _pictures(clip: ClipResult, label: Label) -> dict[str, Any]:
-    kinds = (FRAME, CROP, REMOVED, ERROR)
-    frames, crops, removed, errors = (
-        [image for image in clip.pictures if image.kind == kind] for kind in kinds
+    frames, removed, errors = (
+        [image for image in clip.pictures if image.kind == kind] for kind in (FRAME, REMOVED, ERROR)
     )
     sides = list(dict.fromkeys(image.method for image in frames))
     made = [side for side in sides if side not in (NOISY, CLEAN)]
@@ -106,7 +104,6 @@ def _pictures(clip: ClipResult, label: Label) -> dict[str, Any]:
         "numbers": [(f"{n}", f"{n}") for n in dict.fromkeys(image.frame for image in frames)],
         "left": left,
         "right": right,
-        "crops": [[*each] for _, each in groupby(crops, key=lambda one: (one.frame, one.box))],
         "maps": [
             (removed, "What was taken out",
              "Noisy minus denoised around mid-gray: it should look like noise alone. Edges and "

@@ -107,8 +107,7 @@ class ReportImage:
     kind: str
     frame: int  # from 0
     method: str  # CLEAN for the reference
-    box: tuple[int, int, int, int]  # x, y, width, height in the clip's pixels
-    caption: str = ""
+    size: tuple[int, int]  # width, height
     gain: float = 1  # what differences are multiplied by
     data: bytes = field(repr=False)  # a PNG or WebP file
 
