@@ -47,14 +47,10 @@ class NoiseLaw:
     def sample(self, signal: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Fresh noise for a signal (B, C, H, W) in 0..1, unclipped; `generator` is the CPU's, so a
         seed gives the same noise on every device."""
-        batch, channels, height, width = signal.shape
-        rim = 0 if self.kernels is None else len(self.kernels[0]) // 2
-        size = (batch, channels, height + 2 * rim, width + 2 * rim)
-        noise = torch.randn(size, generator=generator, dtype=signal.dtype).to(signal.device)
+        noise = torch.randn(signal.shape, generator=generator, dtype=signal.dtype)
+        noise = noise.to(signal.device)
         if self.kernels is not None:
-            noise = functional.conv2d(
-                noise, noise.new_tensor(self.kernels)[:, None], groups=channels
-            )
+            noise = coloured(noise, self.kernels)
         if self.mixing is not None:
             noise = torch.einsum("dc,bchw->bdhw", noise.new_tensor(self.mixing), noise)
         return noise * self.level.level(signal)
@@ -100,12 +96,12 @@ class Spectrum:
         return None if self.white else np.stack([_kernel(power) for power in self.power])
 
     def mixing(self) -> Floats | None:
-        """The matrix that gives independent channels this correlation; None if there is none."""
-        apart = self.mixed - np.eye(len(self.mixed))
-        if np.abs(apart).max() < WHITE:
+        """The lower triangle, rows of unit energy, that gives independent channels this
+        correlation; None if there is none."""
+        one = np.eye(len(self.mixed))
+        if np.abs(self.mixed - one).max() < WHITE:
             return None
-        values, vectors = np.linalg.eigh(self.mixed)
-        root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+        root = np.linalg.cholesky(self.mixed + 1e-3 * one)
         return np.asarray(root / np.sqrt((root**2).sum(1, keepdims=True)), np.float64)
 
 
@@ -159,6 +155,15 @@ class Differences(NamedTuple):
         order = np.argsort(-share, kind="stable")[:wanted]
         every = tiles.reshape(len(tiles), -1, SIZE, SIZE).swapaxes(0, 1)
         return np.asarray(np.multiply(every[order], 0.5**0.5), np.float32)
+
+
+def coloured(white: Tensor, kernels: Floats) -> Tensor:
+    """White noise (B, C, H, W) through a filter for every channel, (C, K, K); what lies beyond one
+    side is that of the other."""
+    taps = white.new_tensor(np.asarray(kernels))[:, None]
+    rim = taps.shape[-1] // 2
+    grown = functional.pad(white, (rim,) * 4, "circular")
+    return functional.conv2d(grown, taps, groups=len(taps))
 
 
 def spectrum_of(patches: Singles) -> Spectrum | None:

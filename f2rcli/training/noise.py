@@ -16,7 +16,7 @@ from f2rcli.models.filters import inner_mean
 from f2rcli.models.planar import NEAR
 from f2rcli.noise.model import FramePlanes, PlaneNoise, clipped_moments
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.spectrum import Spectrum, Temporal
+from f2rcli.noise.spectrum import Spectrum, Temporal, coloured
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import ROTATION, Layout, gathered, mixed, pack, spread, unpack
 from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent
@@ -175,8 +175,7 @@ class PlaneLaw:
             return cls(layout, report.planes)
         kernels = [taps for one in spectra[:-1] for taps in _filters(one)]
         kernels += _filters(spectra[-1])[len(kernels) :]
-        mixing = None if spectra[-1].mixing() is None else _triangle(spectra[-1].mixed)
-        return cls(layout, report.planes, tuple(kernels), mixing)
+        return cls(layout, report.planes, tuple(kernels), spectra[-1].mixing())
 
     @property
     def clipped(self) -> bool:
@@ -209,7 +208,10 @@ class PlaneLaw:
         planes = spread(self.layout, torch.randn(like.shape, generator=generator))
         if self.kernels:
             pairs = zip(planes, self.kernels, strict=True)
-            planes = [one if taps is None else _coloured(one, taps) for one, taps in pairs]
+            planes = [
+                one if taps is None else coloured(one[:, None], taps[None])[:, 0]
+                for one, taps in pairs
+            ]
         if self.mixing is not None:
             first = _reduced(planes[0], planes[-1].shape)
             alone = torch.stack([first / first.std(), *planes[1:]])
@@ -227,19 +229,6 @@ def _filters(spectrum: Spectrum) -> list[Floats | None]:
     """The filter of every channel, None where noise is white."""
     taps = spectrum.kernels()
     return [None] * len(spectrum.power) if taps is None else list(taps)
-
-
-def _coloured(white: Tensor, taps: Floats) -> Tensor:
-    """White noise (T, H, W) filtered; what lies beyond one side is that of the other."""
-    rim = len(taps) // 2
-    grown = functional.pad(white[:, None], (rim,) * 4, "circular")
-    return functional.conv2d(grown, white.new_tensor(taps)[None, None])[:, 0]
-
-
-def _triangle(correlation: Floats) -> Floats:
-    """The lower triangle that gives independent planes this correlation."""
-    root = np.linalg.cholesky(correlation + 1e-3 * np.eye(len(correlation)))
-    return np.asarray(root / np.sqrt((root**2).sum(1, keepdims=True)), np.float64)
 
 
 def _reduced(luma: Tensor, size: Sequence[int]) -> Tensor:
