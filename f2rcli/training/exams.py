@@ -147,12 +147,11 @@ def _spread(gains: list[BlockErrors], scale: int) -> float:
     return float(areas.std(ddof=1)) / float(len(areas)) ** 0.5
 
 
-def as_stored(estimate: Tensor, cut: Tensor | None, share: float = 1.0) -> Tensor:
+def as_stored(estimate: Tensor, cut: Tensor, share: float = 1.0) -> Tensor:
     """What a file's range leaves, on average, of noise around an estimate (B, C, H, W): noisy
     targets that were clipped are unbiased for that, and not for the clean picture.
 
-    cut: the standard deviation of a target's noise before it was clipped, 0 where it was not; None:
-    nothing was. share: of it, that is taken for true.
+    cut: the standard deviation of a target's noise before it was clipped, 0 where it was not.
+    share: of it, that is taken for true.
     """
-    estimate = estimate.float()
-    return estimate if cut is None else clipped_mean(estimate, share * cut)
+    return clipped_mean(estimate.float(), share * cut)

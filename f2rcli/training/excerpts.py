@@ -27,7 +27,6 @@ from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.loop import foreign, read, write
 from f2rcli.training.noise import PlaneLaw
-from f2rcli.training.stage import stacked
 from f2rcli.training.windows import SWAPPED_GREENS, dihedral
 from f2rcli.window import Window, window_at
 
@@ -35,7 +34,8 @@ SAMPLE = "training sample"  # in messages
 REACH = 3  # cells around what a flow leads to, that cubic interpolation and chroma's grid look at
 PICTURES = ("shown", "coarse", "asked", "told", "cut")  # of an Excerpt
 PARTS = ("neighbours", "flows", "agreement", "past", "worth")  # of a Centre
-OWN, NEAR = ("shown", "asked", "told"), ("noisy", "coarse", "agreement", "worth")  # of a Batch
+# Of a Batch.
+OWN, NEAR = ("shown", "asked", "told", "cut"), ("noisy", "coarse", "agreement", "worth")
 
 
 class TargetKind(StrEnum):
@@ -126,7 +126,7 @@ class Excerpt:
         agreement = centre.agreement[None, :, None, *part].float() / 255
         count = torch.stack(worth)[None] if worth else agreement
         return Batch(
-            self.layout, self.kind, shown, asked, told, cut[0] if cut else None,
+            self.layout, self.kind, shown, asked, told, cut[0] if cut else torch.zeros_like(asked),
             near[0, None], near[1, None], agreement, count,
         )  # fmt: skip
 
@@ -159,7 +159,7 @@ class Batch(NamedTuple):
     shown: Tensor  # (B, C, h, w), like asked
     asked: Tensor
     told: Tensor  # (B, 2 P, h, w)
-    cut: Tensor | None  # (B, C, h, w), sigma of targets that a range clipped; 0: of others
+    cut: Tensor  # (B, C, h, w), sigma of targets that a range clipped; 0: of others
     noisy: Tensor  # (B, N, C, h, w), like coarse: of the neighbours
     coarse: Tensor
     agreement: Tensor  # (B, N, 1, h, w), like worth
@@ -175,8 +175,7 @@ class Batch(NamedTuple):
 
         parts: dict[str, Any] = {n: torch.cat([getattr(one, n) for one in samples]) for n in OWN}
         parts |= {n: torch.cat([filled(getattr(one, n)) for one in samples]) for n in NEAR}
-        cut = stacked([None if one.cut is None else one.cut[0] for one in samples])
-        return samples[0]._replace(cut=cut, **parts)
+        return samples[0]._replace(**parts)
 
     @property
     def own(self) -> Tensor:
@@ -192,11 +191,11 @@ class Batch(NamedTuple):
         """One of eight flips and transposes, as far as the layout allows."""
         code, order = turn_of(self.layout, code)
         turned = partial(turned_picture, self.layout, code, order)
-        pictures, count = ("shown", "asked", "noisy", "coarse"), len(self.layout.planes)
+        pictures, count = ("shown", "asked", "cut", "noisy", "coarse"), len(self.layout.planes)
         parts: dict[str, Any] = {name: turned(getattr(self, name)) for name in pictures}
         parts |= {name: dihedral(getattr(self, name), code) for name in ("agreement", "worth")}
         told = dihedral(self.told[:, [*order, *(count + place for place in order)]], code)
-        return self._replace(told=told, cut=None if self.cut is None else turned(self.cut), **parts)
+        return self._replace(told=told, **parts)
 
 
 def turn_of(layout: Layout, code: int) -> tuple[int, Sequence[int]]:

@@ -72,14 +72,6 @@ def placed(network: nn.Module, batch: B) -> B:
     return tree_map_only(Tensor, lambda x: x.to(device, non_blocking=True), batch)
 
 
-def stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """One part of every sample of a batch; what some of them lack is 0 there, None: all do."""
-    known = next((part for part in parts if part is not None), None)
-    if known is None:
-        return None
-    return torch.stack([torch.zeros_like(known) if part is None else part for part in parts])
-
-
 def sample_rngs(key: Sequence[int], places: Iterable[int]) -> list[np.random.Generator]:
     """A generator for each of these places in the batch named by `key` (run's seed, step, ...)."""
     return [np.random.default_rng([*key, place]) for place in places]

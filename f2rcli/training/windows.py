@@ -187,9 +187,9 @@ class Sample(NamedTuple):
     clipped: bool  # whether the clip's values end at black and white
 
     @property
-    def cut(self) -> Tensor | None:
-        """Sigma of the noise where a range cut it off, see `as_stored`; None: nothing was."""
-        return self.level if self.clipped else None
+    def cut(self) -> Tensor:
+        """Sigma of the noise where a range cut it off, else 0; see `as_stored`."""
+        return self.level if self.clipped else torch.zeros_like(self.level)
 
     def turned(self, rng: Generator, *, in_time: bool = False) -> "Sample":
         """Flipped, transposed, and with `in_time` reversed, at random."""
@@ -216,8 +216,8 @@ class Sample(NamedTuple):
         signal = smooth(self.noisy)
         drawn = {p: self.law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
         fresh = torch.cat([drawn[place] for place in places])
-        if self.cut is not None:
-            fresh = fresh * clipped_moments(signal, self.cut)[1].sqrt()
+        if self.clipped:
+            fresh = fresh * clipped_moments(signal, self.level)[1].sqrt()
         return self.noisy + TAU * fresh, self.noisy - fresh / TAU
 
 

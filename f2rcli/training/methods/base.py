@@ -259,7 +259,7 @@ class WindowRecipe(Recipe[S]):
             if known:
                 restored.append(SampleErrors((found - target).square()))
                 continue
-            at = partial(as_stored, found, None if cut is None else cut[middle])
+            at = partial(as_stored, found, cut[middle])
             restored.append(SampleErrors.of_pair(noisy, target, at, wrong))
         return ValidationErrors.of(restored), ValidationErrors.of(left)
 

@@ -19,7 +19,7 @@ from f2rcli.models.blind2sound import Blind2SoundNetworks, around
 from f2rcli.models.layers import Belief
 from f2rcli.training.exams import as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import gaussian_nll, stacked
+from f2rcli.training.stage import gaussian_nll
 from f2rcli.training.windows import window_of
 
 SMALL: dict[str, Any] = {"denoiser": {"width": 24, "wide": 48, "depth": 5}}
@@ -49,7 +49,7 @@ class MaskedBatch(NamedTuple):
 
     noisy: Tensor
     variance: Tensor  # of the noise
-    cut: Tensor | None  # see as_stored
+    cut: Tensor  # see as_stored
     phases: tuple[int, ...]
 
 
@@ -61,8 +61,8 @@ class MaskedStage(WindowStage):
     def loss(self, batch: MaskedBatch) -> Tensor:
         masked, visible = self.believe(batch)
         belief = blend(masked, visible, visibility(self.progress))
-        target, variance = (at(part, batch.phases) for part in (batch.noisy, batch.variance))
-        cut = None if batch.cut is None else at(batch.cut, batch.phases)
+        parts = batch.noisy, batch.variance, batch.cut
+        target, variance, cut = (at(part, batch.phases) for part in parts)
         mean = as_stored(belief.mean, cut)
         return gaussian_nll(target, mean, belief.noisy_covariance(variance)).mean()
 
@@ -83,7 +83,7 @@ class MaskedStage(WindowStage):
         drawn = [window_of(self.source, rng, (0,), self.crop).turned(rng) for rng in rngs]
         noisy = torch.cat([one.noisy for one in drawn])
         variance = torch.cat([one.level for one in drawn]).square()
-        cut = stacked([None if one.cut is None else one.cut[0] for one in drawn])
+        cut = torch.cat([one.cut for one in drawn])
         return MaskedBatch(noisy, variance, cut, phases)
 
 

@@ -135,7 +135,7 @@ class F2RRecipe(Recipe[PairSpec]):
         near = picture[:, None].expand(-1, neighbours, -1, -1, -1)
         maps = torch.full((spec.batch, 2 * len(self.layout.planes), side, side), 0.1)
         trust = torch.ones_like(near[:, :, :1])
-        own = picture, picture, maps, None
+        own = picture, picture, maps, torch.zeros_like(picture)
         batch = Batch(self.layout, spec.target, *own, near, near, trust, trust)
         return timed(self.context, self._stage(spec, [], []), lambda: batch)
 
@@ -311,10 +311,8 @@ def cost(estimate: Tensor, target: Tensor, batch: Batch) -> Tensor:
 def stored(estimate: Tensor, batch: Batch, share: float = 1.0) -> Tensor:
     """An estimate as the file's range leaves noise of so many times the measured sigma around it on
     average; see `as_stored`."""
-    if batch.cut is None:
-        return estimate.float()
     colours = in_colours(batch.layout, estimate.float())
-    return in_planes(batch.layout, as_stored(colours, share * batch.cut))
+    return in_planes(batch.layout, as_stored(colours, batch.cut, share))
 
 
 @torch.no_grad()

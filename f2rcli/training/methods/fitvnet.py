@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.training.exams import LOUDER, ValidationErrors, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import psnr_loss, stacked
+from f2rcli.training.stage import psnr_loss
 from f2rcli.training.windows import Run, held_windows, window_of
 from f2rcli.window import mirrored
 
@@ -58,7 +59,7 @@ class FrameSets(NamedTuple):
     noisy: Tensor
     target: Tensor  # clean, or the same frames with noise that is independent of `noisy`'s
     level: Tensor  # of `noisy`
-    cut: Tensor | None  # sigma of noisy targets that a range clipped, see as_stored; None: of none
+    cut: Tensor  # sigma of noisy targets that a range clipped, else 0; see as_stored
 
 
 class JointStage(WindowStage):
@@ -71,31 +72,30 @@ class JointStage(WindowStage):
         self.networks, self.blocks = networks, spec.blocks
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
-        samples = list[tuple[Tensor | None, ...]]()
+        samples = list[tuple[Tensor, ...]]()
         for rng in rngs:
             places = self._places(rng)
             sample = window_of(self.source, rng, places, self.crop).turned(rng)
             level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
             if sample.clean is not None:
-                samples.append((sample.noisy, sample.clean, level, None))
+                samples.append((sample.noisy, sample.clean, level, torch.zeros_like(sample.noisy)))
                 continue
             pair = sample.recorrupted(places, rng)
             samples.append((*pair, LOUDER * level, sample.cut))
-        return FrameSets(*(stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
+        return FrameSets(*map(torch.stack, zip(*samples, strict=True)))
 
     def loss(self, batch: FrameSets) -> Tensor:
         if not self.blocks:
             return self._image_loss(self.networks.image(batch.noisy.flatten(0, 1)), batch)
         estimates, restored = self.networks(batch.noisy, batch.level)
-        cut = None if batch.cut is None else batch.cut[:, MIDDLE]
-        loss = psnr_loss(as_stored(restored, cut), batch.target[:, MIDDLE])
+        loss = psnr_loss(as_stored(restored, batch.cut[:, MIDDLE]), batch.target[:, MIDDLE])
         epoch = 1 + min(int(EPOCHS * self.progress), EPOCHS - 1)
         return loss + self._image_loss(estimates.flatten(0, 1), batch) / epoch
 
     def _image_loss(self, estimates: Tensor, batch: FrameSets) -> Tensor:
         """L_pd of Psi's estimates (B * T, C, H, W), a mean over the T frames."""
-        cut = None if batch.cut is None else batch.cut.flatten(0, 1)
-        return psnr_loss(as_stored(estimates, cut), batch.target.flatten(0, 1))
+        cut, target = batch.cut.flatten(0, 1), batch.target.flatten(0, 1)
+        return psnr_loss(as_stored(estimates, cut), target)
 
     def _places(self, rng: np.random.Generator) -> list[int]:
         """Frames of a window, counted from its first; some windows are mirrored as at the ends."""

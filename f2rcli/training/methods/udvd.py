@@ -16,7 +16,7 @@ from f2rcli.models.layers import Belief
 from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import as_stored
 from f2rcli.training.methods import base
-from f2rcli.training.stage import gaussian_nll, psnr_loss, stacked
+from f2rcli.training.stage import gaussian_nll, psnr_loss
 from f2rcli.training.windows import window_of
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
@@ -26,20 +26,13 @@ SMALL: dict[str, Any] = {
 CROP_STEP = 4  # crops are multiples of it: two halvings
 
 TRAIN = base.StageSpec(name="train", steps=6000, lr=base.FROM_NOTHING, warmup=300, ema=0.998)
-# One clip, 32 epochs as published
-SINGLE = replace(TRAIN, name="adapt", steps=900, points=20)
 FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
-SINGLE_STEPS = 300  # of one clip, from such weights
 
 
 class UDVDRecipe(base.WindowRecipe[base.StageSpec]):
     def __init__(self, context: base.TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), BlindStage, CROP_STEP)
-        spec = SINGLE if context.config.adapt else TRAIN
-        if context.start is not None:
-            steps = SINGLE_STEPS if spec is SINGLE else spec.steps
-            spec = replace(spec, lr=FROM_WEIGHTS, steps=steps)
-        self.specs = [spec]
+        self.specs = [TRAIN if context.start is None else replace(TRAIN, lr=FROM_WEIGHTS)]
 
 
 class BlindBatch(NamedTuple):
@@ -48,7 +41,7 @@ class BlindBatch(NamedTuple):
     frames: Tensor  # (B, T, C, H, W)
     target: Tensor  # (B, C, H, W)
     variance: Tensor  # (B, C, H, W)
-    cut: Tensor | None  # (B, C, H, W), see as_stored
+    cut: Tensor  # (B, C, H, W), see as_stored
 
 
 class BlindStage(base.WindowStage):
@@ -68,7 +61,7 @@ class BlindStage(base.WindowStage):
         middle = LENGTH // 2
         frames = torch.stack([one.noisy for one in samples])
         variance = torch.stack([one.level[middle] for one in samples]).square()
-        cut = stacked([None if one.cut is None else one.cut[middle] for one in samples])
+        cut = torch.stack([one.cut[middle] for one in samples])
         return BlindBatch(frames, frames[:, middle], variance, cut)
 
     def loss(self, batch: BlindBatch) -> Tensor:
