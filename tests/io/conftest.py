@@ -95,9 +95,7 @@ def tagged(**tags: str) -> Callable[[av.VideoStream], None]:
     return lambda stream: stream.metadata.update(tags)
 
 
-def _write_sound(
-    container: av.container.OutputContainer, stream: av.AudioStream, seconds: float
-) -> None:
+def _write_sound(container: Any, stream: av.AudioStream, seconds: float) -> None:
     for start in range(0, int(seconds * 8000), 1024):
         samples = np.sin(np.arange(start, start + 1024) * 0.3).astype(np.float32)[None] * 0.3
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")

@@ -221,9 +221,7 @@ def _sound_alone(path: Path, write: Write) -> None:
         container.mux(stream.encode(None))
 
 
-def _pictures(
-    folder: Path, names: list[str], depth: int = 8, last: tuple[int, int] = (32, 24)
-) -> None:
+def _pictures(folder: Path, names: list[str], depth: int = 8, last: Any = (32, 24)) -> None:
     """Numbered PNG files; the last two may be of another size."""
     folder.mkdir()
     for number, name in enumerate(names):

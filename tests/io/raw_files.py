@@ -15,6 +15,7 @@ from tests.io.through import copied
 
 SIZE = (48, 64)
 PROFILE = (3e-2, 1e-5, 4e-2, 2e-5, 5e-2, 3e-5)  # about what `codes` have
+Directory = dict[int, tuple[int, Any]]  # type and value by code
 LAYOUTS: dict[str, dict[str, Any]] = {
     "strips": {"rowsperstrip": 10},
     "big endian": {"byteorder": ">"},
@@ -142,13 +143,11 @@ def raised(source: Path, target: Path, by: int, **options: Any) -> Receipt:
         return copied(reader, target, WriteOptions(**options), lambda plane: plane + np.uint16(by))
 
 
-def with_directories(
-    path: Path, exif: dict[int, tuple[int, Any]], gps: dict[int, tuple[int, Any]]
-) -> None:
+def with_directories(path: Path, exif: Directory, gps: Directory) -> None:
     """Give a little-endian TIFF an EXIF and a GPS directory: types and values by code."""
     formats = {1: "B", 3: "H", 4: "I", 5: "I", 10: "i"}
 
-    def packed(tags: dict[int, tuple[int, Any]], place: int) -> bytes:
+    def packed(tags: Directory, place: int) -> bytes:
         head, tail = struct.pack("<H", len(tags)), b""
         for code, (kind, value) in sorted(tags.items()):
             data = value.encode() + b"\0" if kind == 2 else bytes(value) if kind == 1 else (
