@@ -145,11 +145,14 @@ def test_bursts_are_read_in_order_and_keep_names_and_levels(tmp_path: Path, tool
         assert own[fact] == others[fact]
 
 
-def test_a_pattern_names_part_of_a_folder(tmp_path: Path) -> None:
-    burst = write_burst(tmp_path / "burst")
-    write_dng(burst / "other.dng")
-    with open_reader(f"{burst}/IMG %d.dng", ReadOptions(frames=3)) as reader:
-        assert len(list(reader)) == 3
+def test_a_pattern_names_part_of_a_folder_and_a_bracket_is_told_of(tmp_path: Path) -> None:
+    burst = write_burst(tmp_path / "burst", extra=[(33434, 5, 1, (1, 100), True)])
+    write_dng(burst / "other.dng", extra=[(33434, 5, 1, (1, 50), True)])
+    for source, differ in ((burst, True), (burst / "IMG %d.dng", False)):
+        with open_reader(source, ReadOptions(frames=3 + 2 * differ)) as reader:
+            assert len(list(reader)) == 3 + 2 * differ
+            told = any("exposure times differ" in note for note in reader.info.notes)
+            assert told == differ
 
 
 @pytest.mark.parametrize("pattern", [b"\0\1\1\2", b"\2\1\1\0", b"\1\0\2\1", b"\1\2\0\1"])

@@ -42,12 +42,18 @@ class RawReader(SequenceReader):
         self.first, self.provenance = exposure, exposure.tags.text(PROVENANCE)
         rate = Fraction(exposure.tags.number("FrameRate")).limit_denominator(1 << 16)
         super().__init__(source, options, files, rate if rate > 0 else RATE)
-        first = headed(exposure.path)
+        shared, shortest = headed(exposure.path)
+        longest = shortest
         for path in self.files:  # before the wait; 0.7 ms each
-            own = dict[str, Any]()
-            with suppress(InputError):  # one that is damaged is held in its turn
-                own = headed(path)
-            check_belongs(path.name, own, first)
+            try:
+                own, seconds = headed(path)
+            except InputError:  # damaged: it is held in its turn
+                continue
+            check_belongs(path.name, own, shared)
+            shortest, longest = min(shortest, seconds), max(longest, seconds)
+        if 0 < BRACKETED * shortest <= longest:
+            told = "several of one length gain most in a folder of their own"
+            notes.append(f"exposure times differ: {told}")
         _, _, height, width = exposure.active
         share = None if exposure.gray else exposure.noise_share(samples)  # whose law is measured
         self.profile_fits = share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF
@@ -90,10 +96,6 @@ class RawReader(SequenceReader):
         if not self.profile_fits:
             exposure = replace(exposure, noise=None)
         self.ledger.remark(*self.seen.lines())
-        shorter, longer = sorted((exposure.seconds, self.first.seconds))
-        if 0 < BRACKETED * shorter <= longer:
-            told = "several of one length gain most in a folder of their own"
-            self.ledger.remark(f"exposure times differ: {told}")
         taken = Taken(exposure.crop(samples), self.seen, (exposure, samples))
         return taken.frame(self._layout(exposure))
 

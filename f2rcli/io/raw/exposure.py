@@ -231,11 +231,6 @@ class Exposure:
                 "ISO": self.iso, "colour filters": mosaic.pattern,
                 "white level": mosaic.white[0]}  # fmt: skip
 
-    @property
-    def seconds(self) -> float:
-        """How long the shutter was open; 0 where nobody says."""
-        return self.tags.number("ExposureTime")
-
     def crop(self, samples: Samples) -> Samples:
         """The active area, as a view."""
         top, left, height, width = self.active
@@ -309,13 +304,15 @@ def _line(level: NDArray[Any], variance: NDArray[Any]) -> tuple[float, float]:
     return 0.0, float(variance.mean())
 
 
-def headed(path: Path) -> dict[str, Any]:
-    """What headers say that all files of a burst share. Raises InputError."""
+def headed(path: Path) -> tuple[dict[str, Any], float]:
+    """What headers say that all files of a burst share, and for how many seconds the shutter was
+    open, 0 where they do not say. Raises InputError."""
     tags = read_tags(path)
     with refusals(path.name), rawpy.RawPy() as raw:
         raw.open_file(str(path))
         size = f"{raw.sizes.raw_width}x{raw.sizes.raw_height}"
-    return {"size": size, "camera": tags.camera, "ISO": int(tags.number("ISOSpeedRatings"))}
+    shared = {"size": size, "camera": tags.camera, "ISO": int(tags.number("ISOSpeedRatings"))}
+    return shared, tags.number("ExposureTime")
 
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
