@@ -299,11 +299,18 @@ class VideoReader(Reader):
         self._step = max(1, round(usual / self._tick))  # ticks of a frame of the usual length
         self._first_pts = first.pts or 0
         self._first_time = self._first_pts * self._tick  # seconds, container time
-        # Whether durations count from zero, and not from the first frame.
-        self._from_zero = form in (MATROSKA, "nut", "asf")
-        # When the video ends by how long the container says it lasts; seconds, container time.
-        timed = bool(stream.duration and rate) and not (self._untimed or self._from_zero)
+        from_zero = form in (
+            MATROSKA,
+            "nut",
+            "asf",
+        )  # durations count, and not from the first frame
+        # When the video, and all that the file holds, end by how long it says they last; seconds,
+        # container time.
+        timed = bool(stream.duration and rate) and not (self._untimed or from_zero)
         self._end = (self._first_pts + (stream.duration or 0)) * self._tick if timed else None
+        start, lasts = self.container.start_time or 0, self.container.duration
+        last = Fraction((0 if from_zero else start) + (lasts or 0), av.time_base)
+        self._last_end = last if lasts else None
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         flagged = 2 * fields >= len(pictures)
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
@@ -386,12 +393,8 @@ class VideoReader(Reader):
 
     def _duration(self, rate: Fraction | None) -> float | None:
         """Seconds that will be read, as far as the container knows."""
-        asked, ends = self.options, []
-        if self._end is not None:
-            ends.append(self._end - self._first_time)
-        elif self.container.duration:
-            before = self._first_time * self._from_zero
-            ends.append(Fraction(self.container.duration, av.time_base) - before)
+        asked, end = self.options, self._last_end if self._end is None else self._end
+        ends = [] if end is None else [end - self._first_time]
         if asked.frames is not None and rate:
             ends.append(asked.begins + Fraction(asked.frames) / rate)
         ends += [] if asked.ends is None else [asked.ends]
@@ -409,7 +412,8 @@ class VideoReader(Reader):
         if decoder.hidden:
             hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"
             ledger.remark(f"{hides} reads none of them")
-        last, trailer = float(decoder.reached - self._first_time), _TRAILERS.get(form)
+        came = decoder.reached - self._first_time or decoder.packets * self._step * self._tick
+        last, trailer = float(came), _TRAILERS.get(form)
         what = "a pipe" if trailer and not self._again else _ENDLESS.get(form)
         if what is not None:
             missing = f"more may be missing after {last:.2f} s"
@@ -430,14 +434,12 @@ class VideoReader(Reader):
         step, by, end = self._step * self._tick, "its video stream", self._end
         slack = 0 if decoder.cut_off else max(2 * step, Fraction(1, 10))
         read = decoder.reached + (0 if decoder.has_durations else step)
-        if end is None and self.container.duration and not self._untimed:
-            start = 0 if self._from_zero else self.container.start_time or 0
-            end = Fraction(start + self.container.duration, av.time_base)
-            by, read = "its header", decoder.newest
+        if end is None and not self._untimed:
+            by, read, end = "its header", decoder.newest, self._last_end
         if end is None and decoder.cut_off:
             ledger.fault(f"it breaks off after {float(read - self._first_time):.2f} s")
         elif end is not None and end - read > slack + 2 * self._tick:
-            promised, came = float(end - self._first_time), float(read - self._first_time)
+            promised, last = float(end - self._first_time), float(read - self._first_time)
             frames = max(1, round((end - read) / step))
             start = _UNREFERRED in ledger.remarks  # from where its clock and that duration count
             about = f"about {count(frames)} missing {'at the start' if start else 'at the end'}"
@@ -445,4 +447,4 @@ class VideoReader(Reader):
                 ledger.remark(about)
                 return
             ledger.missing_frames += frames
-            ledger.fault(f"{by} promises {promised:.2f} s, {came:.2f} s were read: {about}")
+            ledger.fault(f"{by} promises {promised:.2f} s, {last:.2f} s were read: {about}")
