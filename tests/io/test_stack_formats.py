@@ -285,6 +285,18 @@ def test_a_path_names_one_of_several_arrays(tmp_path: Path) -> None:
         assert (len(reader.info.lanes), reader.info.frames) == (3, 6)
 
 
+def test_moments_and_views_of_bigdataviewer_are_movies(tmp_path: Path) -> None:
+    """Their samples are unsigned; arrays 1 and up are smaller copies."""
+    movies, target = movie((2, 3, 2, 12, 16)) + np.uint16(40000), tmp_path / "b.ome.tif"
+    arrays = {f"t{t:05}/s{s:02}/{n}/cells": movies[s, t, :, :: n + 1].view("i2")
+              for s in range(2) for t in range(3) for n in range(2)}  # fmt: skip
+    passed(write(tmp_path / "a.h5", arrays), target, change=True)
+    with tifffile.TiffFile(target) as file:
+        assert [series.axes for series in file.series] == ["TZYX", "TZYX"]
+        for series, before in zip(file.series, movies, strict=True):
+            np.testing.assert_array_equal(series.asarray(), each_smoothed(before))
+
+
 @pytest.mark.parametrize(
     ("labels", "order"),
     [("ctyx", (0, 1, 2, 3)), ("xyct", (3, 2, 0, 1)),

@@ -2,7 +2,7 @@
 OME-Zarr (NGFF 0.1 to 0.5), HDF5 and FITS.
 
 In HDF5 every array of pictures is a series under its path: those of NWB's imaging series; elsewhere
-all of three and more axes, or else of two.
+all of three and more axes, or else of two. BigDataViewer's are an array per moment and view.
 """
 
 import json
@@ -38,6 +38,7 @@ HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
 # runs down the rows, y [, z].
 _SERIES = {"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"}
 _NWB = {"QYX": "TYX", "QIYX": "TYXZ", "QYXS": "TYXS"}
+_VIEWS = re.compile(r"/t\d+/(s\d+)/0/cells")  # BigDataViewer's; 0: no smaller copy
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 
 
@@ -165,6 +166,12 @@ def hdf5_images(file: Any, path: Path) -> list[Series]:
     """An image per array of pictures of an h5py.File."""
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
+    views: dict[str, list[Any]] = {}
+    for one in every:  # in the order of their names, so of time
+        if named := _VIEWS.fullmatch(one.name):
+            views.setdefault(named[1], []).append(one)
+    if views:
+        return [_of_view(name, moments) for name, moments in views.items()]
     imaging = [one for one in every if _is_imaging(one)]
     known = [one for one in every if is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
     found = [one for one in imaging or every if one in known]
@@ -177,6 +184,18 @@ def hdf5_images(file: Any, path: Path) -> list[Series]:
         raise refused(path, "an HDF5 file without arrays of pictures is",
                       "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
     return [_of_array(array) for array in found]
+
+
+def _of_view(name: str, moments: list[Any]) -> Series:
+    """Arrays (Z, Y, X) of BigDataViewer, whose library has no name for the unsigned samples."""
+    first = moments[0]
+    sizes = {"T": len(moments), **dict(zip("ZYX", map(int, first.shape), strict=True))}
+    dtype = np.dtype(np.uint16) if first.dtype == np.int16 else first.dtype
+
+    def read(where: dict[str, int]) -> Any:
+        return np.asarray(moments[where["T"]][where["Z"]]).view(dtype)
+
+    return image(name, sizes, dtype, read, said=partial(_array_metadata, first))
 
 
 def _text(value: Any) -> str:
