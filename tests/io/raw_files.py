@@ -72,13 +72,14 @@ def write_dng(
         return path
     stored = np.frombuffer(packed_bits(mosaic, bits), np.uint8).reshape(size[0], -1)
     tifffile.imwrite(path, stored, extratags=every, rowsperstrip=size[0], **own)
-    data = bytearray(path.read_bytes())
-    with tifffile.TiffFile(path) as file:
-        for code, value in ((256, size[1]), (258, bits)):
-            tag = file.pages.first.tags[code]
-            length = 2 if int(tag.dtype) == 3 else 4
-            data[tag.valueoffset : tag.valueoffset + length] = value.to_bytes(length, "little")
-    path.write_bytes(data)
+    return overwritten(path, {256: size[1], 258: bits})
+
+
+def overwritten(path: Path, values: dict[int, int]) -> Path:
+    """Other values of a file's tags."""
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for code, value in values.items():
+            file.pages.first.tags[code].overwrite(value)
     return path
 
 
@@ -106,14 +107,20 @@ def write_rw2(path: Path) -> Path:
     return path
 
 
+def directory(told: list[Any]) -> bytes:
+    """A big-endian TIFF of a picture, with these tags."""
+    file = BytesIO()
+    tifffile.imwrite(file, codes(0), byteorder=">", metadata=None, extratags=told)
+    return file.getvalue()
+
+
 def write_mrw(path: Path) -> Path:
     """Minolta's: blocks of sizes and of a TIFF's tags, then the samples."""
-    mosaic, inside = codes(0), BytesIO()
+    mosaic = codes(0)
     told = [(271, 2, 0, "Minolta", True), (272, 2, 0, "DiMAGE 7", True), (33432, 2, 0, "me", True),
             (33434, 5, 1, (1, 250), True)]  # fmt: skip
-    tifffile.imwrite(inside, mosaic[:1, :1], byteorder=">", metadata=None, extratags=told)
     sizes = b"27730001" + struct.pack(">4H", *mosaic.shape * 2) + bytes((16, 16, 89, 0, 0, 0, 1, 0))
-    blocks = ((b"\0PRD", sizes), (b"\0TTW", inside.getvalue()))
+    blocks = ((b"\0PRD", sizes), (b"\0TTW", directory(told)))
     body = b"".join(name + struct.pack(">I", len(data)) + data for name, data in blocks)
     head = b"\0MRM" + struct.pack(">I", len(body))
     path.write_bytes(head + body + mosaic.astype(">u2").tobytes())

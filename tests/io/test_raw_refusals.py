@@ -12,7 +12,7 @@ import tifffile
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
-from tests.io.raw_files import codes, louder, tags, write_burst, write_dng
+from tests.io.raw_files import codes, louder, overwritten, tags, write_burst, write_dng
 from tests.io.through import copied
 
 
@@ -80,8 +80,7 @@ def test_other_sensors_are_refused_by_name(tmp_path: Path) -> None:
     colours = np.zeros((32, 48, 3), np.uint16)
     own = [tag for tag in tags() if tag[0] not in (33421, 33422, 50710, 50711, 50713, 50714)]
     tifffile.imwrite(tmp_path / "l.dng", colours, photometric="rgb", metadata=None, extratags=own)
-    with tifffile.TiffFile(tmp_path / "l.dng", mode="r+b") as file:
-        file.pages.first.tags[262].overwrite(34892)  # LinearRaw
+    overwritten(tmp_path / "l.dng", {262: 34892})  # LinearRaw
     with pytest.raises(InputError, match="full colours"):
         open_reader(tmp_path / "l.dng")
 
@@ -98,12 +97,7 @@ def test_rows_of_two_exposures_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_samples_that_libraw_cannot_unpack_are_not_called_damaged(tmp_path: Path) -> None:
-    path = write_dng(tmp_path / "a.dng")
-    with tifffile.TiffFile(path) as file:
-        at = file.pages.first.tags["Compression"].valueoffset
-    data = bytearray(path.read_bytes())
-    data[at : at + 2] = b"\x09\x00"  # GoPro's, VC-5
-    path.write_bytes(data)
+    path = overwritten(write_dng(tmp_path / "a.dng"), {259: 9})  # GoPro's, VC-5
     with pytest.raises(InputError, match="packed in a way") as caught:
         open_reader(path)
     assert "damaged" not in str(caught.value)
@@ -130,14 +124,7 @@ def test_words_of_any_bytes_in_a_raw_files_tags_are_read(tmp_path: Path) -> None
 
 
 def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
-    path = write_dng(tmp_path / "bomb.dng")
-    data = bytearray(path.read_bytes())
-    with tifffile.TiffFile(path) as file:
-        for code in (256, 257):
-            tag = file.pages.first.tags[code]
-            length = 2 if int(tag.dtype) == 3 else 4
-            data[tag.valueoffset : tag.valueoffset + length] = (60000).to_bytes(length, "little")
-    path.write_bytes(data)
+    path = overwritten(write_dng(tmp_path / "bomb.dng"), {256: 60000, 257: 60000})
     with pytest.raises(InputError, match=r"bomb\.dng"):
         open_reader(path)
 
