@@ -213,6 +213,10 @@ def test_samples_that_are_no_colours_are_refused_by_name(tmp_path: Path) -> None
     tifffile.imwrite(path, movie((4, 20, 30, 2)), photometric="minisblack", planarconfig="contig")
     with pytest.raises(InputError, match="2 samples a pixel, which are no colours"):
         open_reader(path)
+    # colours of a pixel in different places of the file were mixed with those of others
+    tifffile.imwrite(path, movie((3, 4, 20, 30)), metadata={"axes": "STYX"}, photometric=1)
+    with pytest.raises(InputError, match="no pictures stored row by row"):
+        open_reader(path)
 
 
 def test_a_plain_stack_is_time_and_says_so(tmp_path: Path) -> None:

@@ -272,7 +272,8 @@ class Stack(ABC):
         if series.samples > 1 and not series.colour:
             what = f"has {series.samples} samples a pixel, which are no colours"
             yield what, "Save them as channels (C)."
-        if series.axes[-3:].replace("S", "")[-2:] != "YX" or 0 in series.shape:
+        inner = series.axes[-2 - ("S" in series.axes) :]
+        if inner.replace("S", "") != "YX" or 0 in series.shape:
             what = f"axes {series.words}: there are no pictures stored row by row (… Y X)"
             yield what, "Save it again with the picture's axes last."
 
