@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from f2rcli import weights
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, Layout
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("weights", nargs="?", default=weights.choose("f2r", Space.RGB))
+    parser.add_argument("weights", nargs="?", default=weights.choose("f2r", Family.RGB))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen, networks = load(arguments.weights)

@@ -20,16 +20,8 @@ Codes = NDArray[np.uint8]  # of 8 bits: planes and pictures of any layout
 Mask = NDArray[np.bool_]  # of samples
 
 
-class Space(Enum):
-    """The colour space of a network's channels."""
-
-    RGB = "rgb"
-    GRAY = "gray"
-    BAYER = "bayer"
-
-
 class Family(Enum):
-    """The family of a frame's planes, as stored."""
+    """The family of a frame's planes, as stored; of networks' channels, which are never YUV."""
 
     YUV = "yuv"  # Y, Cb, Cr [, A]
     RGB = "rgb"  # R, G, B [, A]
@@ -78,20 +70,20 @@ class PlaneLayout:
     levels: tuple[float, float] | None = None
 
     @property
-    def space(self) -> Space:
+    def space(self) -> Family:
         """The space the networks see this layout in."""
-        return Space.RGB if self.family is Family.YUV else Space(self.family.value)
+        return Family.RGB if self.family is Family.YUV else self.family
 
     @property
     def counts_light(self) -> bool:
         """Whether samples are a sensor's counts, as in mosaics and channels of stacks."""
-        counted = self.levels is not None and self.space is Space.GRAY
-        return counted or self.space is Space.BAYER
+        counted = self.levels is not None and self.space is Family.GRAY
+        return counted or self.space is Family.BAYER
 
     @property
     def keeps_means(self) -> bool:
         """Whether every mean of a plane is to stay, as in mosaics and stacks."""
-        return self.levels is not None or self.space is Space.BAYER
+        return self.levels is not None or self.space is Family.BAYER
 
     @property
     def colour_planes(self) -> int:
@@ -175,7 +167,7 @@ class ClipInfo:
     lanes: tuple[str, ...] = ("",)
 
     @property
-    def space(self) -> Space:
+    def space(self) -> Family:
         return self.layout.space
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from f2rcli.errors import UsageError, WeightsError
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.io.files import file_digest, write_file
 from f2rcli.settings import check, parse_json, setting
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LONGEST = 4096  # characters of a header
-CHANNELS = {Space.RGB: 3, Space.GRAY: 1, Space.BAYER: 4}
+CHANNELS = {Family.RGB: 3, Family.GRAY: 1, Family.BAYER: 4}
 
 
 class Estimate(StrEnum):
@@ -40,7 +40,7 @@ class Header:
     """Everything needed to rebuild a network before its tensors are read."""
 
     method: str = setting(pattern=r"[a-z0-9_-]+")
-    space: Space
+    space: Family
     channels: int = setting(low=1, high=4)
     length: int = setting(low=1, high=63)  # frames per window, centre included
     config: dict[str, Any]  # of the networks: widths and the like
@@ -66,7 +66,7 @@ class Header:
                 )
             for old in ("sigma_range", "level", "order"):  # which nothing asks for
                 found.pop(old, None)
-            space = Space(found.get("space"))
+            space = Family(found.get("space"))
             estimate = Estimate(found.get("estimate", Estimate.REFINED))
             header = cls(**found | {"space": space, "estimate": estimate})
             check(header)
@@ -75,7 +75,7 @@ class Header:
         # A file may come from anyone: numbers are whole and small, as widths are.
         whole = not re.search(r"\d{5}|\d[.e]|null", json.dumps(header.config))
         whole = whole and isinstance(header.config, dict)
-        if not whole or header.channels != CHANNELS[space] or header.length % 2 == 0:
+        if not whole or header.channels != CHANNELS.get(space) or header.length % 2 == 0:
             raise no_header(name, "its networks, channels or length cannot be")
         return header
 
@@ -195,10 +195,10 @@ def available() -> list[str]:
     return sorted(manifest())
 
 
-def choose(method: str, space: Space, size: str | None = None) -> str:
+def choose(method: str, space: Family, size: str | None = None) -> str:
     """The name of the bundled weights for a method and space, of a size where there are any; gray
     pictures that have none of their own go through those for colours. Raises WeightsError."""
-    for served in (space, Space.RGB) if space is Space.GRAY else (space,):
+    for served in (space, Family.RGB) if space is Family.GRAY else (space,):
         wanted = method, served.value
         fitting = {n: e for n, e in manifest().items() if (e["method"], e["space"]) == wanted}
         sized = [name for name, entry in fitting.items() if size and entry.get("size") == size]

@@ -13,22 +13,22 @@ from safetensors.torch import save_file
 from f2rcli import methods, weights
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import WeightsError
-from f2rcli.frames import Family, Mosaic, PlaneLayout, Space
+from f2rcli.frames import Family, Mosaic, PlaneLayout
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import padded
 from f2rcli.weights import Header
 
 MOSAIC = Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(1.0,) * 4)
 SOURCES = {
-    Space.RGB: PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1)),
-    Space.GRAY: PlaneLayout(family=Family.GRAY, bits=8),
-    Space.BAYER: PlaneLayout(family=Family.BAYER, bits=12, mosaic=MOSAIC),
+    Family.RGB: PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1)),
+    Family.GRAY: PlaneLayout(family=Family.GRAY, bits=8),
+    Family.BAYER: PlaneLayout(family=Family.BAYER, bits=12, mosaic=MOSAIC),
 }
 
 
 def test_weights_for_other_footage_are_refused() -> None:
     with pytest.raises(WeightsError, match=r"for yuv420, .*, and the clip is mosaic"):
-        F2R.from_weights(weights.load("f2r-full"), padded, SOURCES[Space.BAYER])
+        F2R.from_weights(weights.load("f2r-full"), padded, SOURCES[Family.BAYER])
 
 
 def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network() -> None:
@@ -45,7 +45,7 @@ def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network()
 def test_networks_are_rebuilt_once_without_torchs_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
     loaded = weights.load("f2r-full")
-    source = SOURCES[Space.RGB]
+    source = SOURCES[Family.RGB]
     first, second = (methods.load("f2r").from_weights(loaded, padded, source) for _ in range(2))
     assert first.networks is second.networks
     assert "torch._dynamo" not in sys.modules  # a second of every start
@@ -54,13 +54,13 @@ def test_networks_are_rebuilt_once_without_torchs_compiler(monkeypatch: pytest.M
 
 
 def test_the_default_is_chosen_by_method_and_space() -> None:
-    assert weights.choose("f2r", Space.RGB) == "f2r-full"
-    assert weights.choose("f2r", Space.BAYER) == "f2r-full-mosaic"
-    assert weights.choose("f2r", Space.BAYER, "lite") == "f2r-lite-mosaic"
-    assert EngineSettings().size(Space.BAYER, processor=True) == "full"  # unless it is asked for
-    assert weights.choose("blind2sound", Space.GRAY) == "blind2sound-gray-small"
+    assert weights.choose("f2r", Family.RGB) == "f2r-full"
+    assert weights.choose("f2r", Family.BAYER) == "f2r-full-mosaic"
+    assert weights.choose("f2r", Family.BAYER, "lite") == "f2r-lite-mosaic"
+    assert EngineSettings().size(Family.BAYER, processor=True) == "full"  # unless it is asked for
+    assert weights.choose("blind2sound", Family.GRAY) == "blind2sound-gray-small"
     with pytest.raises(WeightsError, match="no bundled weights"):
-        weights.choose("nlmeans", Space.RGB)
+        weights.choose("nlmeans", Family.RGB)
 
 
 def saved(path: Path, **changes: object) -> Path:
@@ -98,7 +98,7 @@ def test_safetensors_of_others_and_truncated_ones_are_refused(tmp_path: Path) ->
 
 
 def test_saving_and_loading_keeps_header_and_tensors(tmp_path: Path) -> None:
-    header = Header(method="f2r", space=Space.GRAY, channels=1, length=5, config={"a": [1, 2]})
+    header = Header(method="f2r", space=Family.GRAY, channels=1, length=5, config={"a": [1, 2]})
     path = tmp_path / "w.safetensors"
     digest = weights.save(path, header, {"x": torch.full((2,), 0.5)})
     loaded = weights.load(str(path))

@@ -12,10 +12,10 @@ from torch import nn
 
 from f2rcli import weights
 from f2rcli.errors import WeightsError
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.weights import Header, Weights
 
-HEADER = Header(method="f2r", space=Space.GRAY, channels=1, length=5, config={"a": [1]})
+HEADER = Header(method="f2r", space=Family.GRAY, channels=1, length=5, config={"a": [1]})
 MANIFEST = """
 [one]
 file = "one.safetensors"
@@ -77,11 +77,11 @@ def test_what_is_loaded_knows_its_name_and_digest(bundle: Path) -> None:
 
 def test_weights_are_chosen_by_their_marks(bundle: Path) -> None:
     assert weights.available() == ["light", "one", "two"]
-    assert weights.choose("f2r", Space.RGB) == "two"  # the default, not the first
-    assert weights.choose("other", Space.GRAY) == "light"
-    assert weights.choose("f2r", Space.GRAY) == "two"  # through those for colours
-    assert weights.choose("f2r", Space.RGB, "quick") == "one"
-    for method, space in (("f2r", Space.BAYER), ("other", Space.RGB)):
+    assert weights.choose("f2r", Family.RGB) == "two"  # the default, not the first
+    assert weights.choose("other", Family.GRAY) == "light"
+    assert weights.choose("f2r", Family.GRAY) == "two"  # through those for colours
+    assert weights.choose("f2r", Family.RGB, "quick") == "one"
+    for method, space in (("f2r", Family.BAYER), ("other", Family.RGB)):
         with pytest.raises(WeightsError, match=f"method {method} and {space.value}"):
             weights.choose(method, space)
 
@@ -89,7 +89,7 @@ def test_weights_are_chosen_by_their_marks(bundle: Path) -> None:
 def test_the_first_is_chosen_where_none_is_the_default(bundle: Path) -> None:
     text = (bundle / "manifest.toml").read_text()
     (bundle / "manifest.toml").write_text(text.replace("default = true", "default = false"))
-    assert weights.choose("f2r", Space.RGB) == "one"
+    assert weights.choose("f2r", Family.RGB) == "one"
     (bundle / "manifest.toml").unlink()
     assert (weights.manifest(), weights.available()) == ({}, [])
 
@@ -109,12 +109,12 @@ def test_a_bundled_file_that_is_not_there_is_said_to_be_missing(bundle: Path) ->
 
 def test_a_header_comes_back_with_its_types() -> None:
     header = Header(
-        method="m", space=Space.RGB, channels=3, length=7, config={}, size="large",
+        method="m", space=Family.RGB, channels=3, length=7, config={}, size="large",
     )  # fmt: skip
     again = Header.from_json(header.to_json(), "x")
     assert again == header
-    assert isinstance(again.space, Space)
-    plain = Header(method="m", space=Space.RGB, channels=3, length=7, config={})
+    assert isinstance(again.space, Family)
+    plain = Header(method="m", space=Family.RGB, channels=3, length=7, config={})
     assert (plain.size, plain.format, plain.trained_on) == ("small", 1, "")
     for text in ("[]", "{", json.dumps({"format": 1})):
         with pytest.raises(WeightsError, match="header is not"):

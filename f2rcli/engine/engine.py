@@ -24,7 +24,7 @@ from f2rcli.engine.device import (
 from f2rcli.engine.planes_store import PlanesStore
 from f2rcli.engine.settings import EngineSettings, check_strengths
 from f2rcli.errors import WeightsError
-from f2rcli.frames import ClipInfo, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded import Graphs
@@ -82,7 +82,7 @@ class Engine:
     torch_device: torch.device
     precision: str
     tile: int | None
-    space: Space  # of the pictures that networks see
+    space: Family  # of the pictures that networks see
     found: Findings = field(default_factory=Findings)  # of the clip that it restores
     coded: bool = False  # whether a codec wrote the clip: see CODED of the residual contract
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
@@ -174,7 +174,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             hint=f"Pass method={header.method!r}, or other weights.",
         )
     of_planes = "layouts" in header.config  # networks of these know what they have stems for
-    as_colour = header.space is Space.RGB and info.space is Space.GRAY
+    as_colour = header.space is Family.RGB and info.space is Family.GRAY
     if header.space is not info.space and not as_colour and not of_planes:
         raise WeightsError(
             f"{chosen.name}: weights for {header.space.value} pictures, "
@@ -196,7 +196,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     return engine
 
 
-def _bundled(settings: EngineSettings, space: Space, device: torch.device) -> str:
+def _bundled(settings: EngineSettings, space: Family, device: torch.device) -> str:
     size = settings.size(space, processor=device.type == "cpu")
     name = weights.choose(settings.method, space, size)
     if settings.model not in (None, weights.manifest()[name]["size"]):

@@ -6,7 +6,7 @@ from typing import Any
 
 from f2rcli import __version__, methods, weights
 from f2rcli.errors import UsageError
-from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
 from f2rcli.settings import Setting, check, setting
 from f2rcli.system import MOST_THREADS
 from f2rcli.yuv import LUMA_WEIGHTS
@@ -57,10 +57,10 @@ class EngineSettings:
         if self.tile.isdigit():
             Setting(low=SMALLEST_TILE, unit="pixels per side").check("tile", int(self.tile))
 
-    def size(self, space: Space, *, processor: bool) -> str:
+    def size(self, space: Family, *, processor: bool) -> str:
         """The size of bundled networks for such pictures on a processor, or on a GPU: small ones
         for mosaics lose twice as much as others."""
-        return self.model or (LITE if processor and space is not Space.BAYER else FULL)
+        return self.model or (LITE if processor and space is not Family.BAYER else FULL)
 
     def units(self, span: float) -> float:
         """The number of units of sigma from black to white. span: that of the clip's codes."""

@@ -17,7 +17,7 @@ from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.baselines import Contestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY
-from f2rcli.frames import ClipInfo, Family, Frame, Picture, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, Frame, Picture, PlaneLayout
 from f2rcli.window import tee_releasing
 
 
@@ -162,7 +162,7 @@ class Lockstep(AbstractContextManager["Lockstep"]):
         From 0 to 1, as a player would show it; but not of mosaics and stacks, whose samples below
         black and above white are measurements.
         """
-        if frame.layout.space is Space.BAYER:
+        if frame.layout.space is Family.BAYER:
             return self._cut(yuv.to_rgb(frame), scale=2)
         if levels is not None and frame.layout.levels is not None:
             own = replace(frame, layout=replace(frame.layout, levels=levels))

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from f2rcli import weights
 from f2rcli.errors import OutputError, WeightsError
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.io.files import PartFolder, check_target
 from f2rcli.methods.f2r import F2R
 from f2rcli.models import planar
@@ -27,7 +27,7 @@ from f2rcli.planes import LAYOUTS, ROTATION, Layout
 from f2rcli.weights import Weights
 
 OPSET = 17  # old enough for every runtime of today, and nothing here needs a newer one
-PACKED = {Space.RGB: "rgb", Space.GRAY: "gray", Space.BAYER: "mosaic"}
+PACKED = {Family.RGB: "rgb", Family.GRAY: "gray", Family.BAYER: "mosaic"}
 PLANES = {"rgb": "R G B", "gray": "Y", "mosaic": "R G1 B G2"}  # of pictures, in order
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from f2rcli import weights
 from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.errors import InputError, OutputError, TrainingError
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, sweep, write_text
 from f2rcli.settings import read_table
@@ -84,7 +84,7 @@ class Adaptation:
         engine, read = self.settings, self.read
         init = engine.weights
         if engine.model == LITE:  # which has a set for colours and gray alone
-            init = weights.choose(engine.method, Space.RGB, LITE)
+            init = weights.choose(engine.method, Family.RGB, LITE)
         config = TrainConfig(
             inputs=(self.source,), output=str(self.weights), adapt=True,
             precision="auto" if engine.precision == "fp16" else engine.precision,

@@ -12,7 +12,7 @@ from f2rcli import __version__, methods, weights
 from f2rcli.batch import clips_in, is_one_clip
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import InputError, UsageError, WeightsError
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.io.base import FieldMode, ReadOptions
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern
@@ -93,7 +93,7 @@ class TrainConfig:
             series=self.series, fields=cast(FieldMode, self.fields),
         )  # fmt: skip
 
-    def begun_from(self, space: Space) -> str | None:
+    def begun_from(self, space: Family) -> str | None:
         """The weights that a run on such clips begins from, for `weights.load`: those asked for, or
         bundled ones for an adaptation; None: scratch. Raises WeightsError if it needs bundled ones
         and there are none."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import InputError, OutputError
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Singles, Space
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Singles
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_errors, replacing, sweep
 from f2rcli.planes import Layout, packing, unpack
@@ -55,7 +55,7 @@ class Footage:
     """A clip on disk and its shots."""
 
     name: str
-    space: Space
+    space: Family
     path: Path
     shape: tuple[int, int, int, int]  # (T, C, H, W)
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
@@ -198,7 +198,7 @@ def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
     """The clip that facts describe; ValueError for one that lost bytes, as by a crash."""
     stated, clean, form, levels = (strip[key] for key in ("stated", "clean", "form", "levels"))
     known = strip | {
-        "space": Space(strip["space"]),
+        "space": Family(strip["space"]),
         "path": entry / strip["path"],
         "shape": tuple(strip["shape"]),
         "shots": tuple(range(*shot) for shot in strip["shots"]),
@@ -264,7 +264,7 @@ def _told(frames: Iterator[Frame], stage: str, total: int, report: OnEvent) -> I
 def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
     """Raise OutputError where the decoded clip would not fit the disk."""
     count = info.expected_frames or 0
-    samples = info.width * info.height * (3 if info.layout.space is Space.RGB else 1)
+    samples = info.width * info.height * (3 if info.layout.space is Family.RGB else 1)
     needed = 2 * samples * (min(count, how.frames) if how.frames else count)
     needed *= 1 if how.noise is None else 2
     if needed > (free := shutil.disk_usage(cache).free - SPARE):

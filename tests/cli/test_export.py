@@ -20,7 +20,7 @@ from f2rcli.cli.app import run
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from f2rcli.export import NAMES, OPSET
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
 from f2rcli.weights import Estimate
@@ -70,7 +70,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained networks as small as they can be: what is in the graphs does not matter."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     header = weights.load("f2r-lite").header
-    header = replace(header, space=Space.GRAY, channels=1, config=TINY)
+    header = replace(header, space=Family.GRAY, channels=1, config=TINY)
     torch.manual_seed(0)
     weights.save(path, header, Networks(header.config).state_dict())
     return path

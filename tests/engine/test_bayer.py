@@ -16,7 +16,7 @@ from f2rcli.engine import stream
 from f2rcli.engine.measuring import opening_noise
 from f2rcli.engine.planes_store import Packing
 from f2rcli.evaluation.noise import measure_noise
-from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
+from f2rcli.frames import ClipInfo, Family, Frame, Mosaic
 from f2rcli.models.planar import Networks
 from f2rcli.sensor import bayer_layout
 from f2rcli.yuv import to_rgb
@@ -47,7 +47,7 @@ def burst(pattern: str = "GBRG", height: int = 67, width: int = 90, count: int =
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights for mosaics whose networks have learned nothing."""
     torch.manual_seed(0)
-    header = weights.load(weights.choose("f2r", Space.BAYER)).header
+    header = weights.load(weights.choose("f2r", Family.BAYER)).header
     path = tmp_path_factory.mktemp("weights") / "bayer.safetensors"
     weights.save(path, header, Networks(header.config).state_dict())
     return path

@@ -16,7 +16,7 @@ from f2rcli.engine import stream, window_loop
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import DeviceError, UsageError, WeightsError
-from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout, Space
+from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks
 from f2rcli.planes import LAYOUTS, packing, unpack
@@ -384,7 +384,7 @@ def test_one_set_of_weights_serves_every_kind_of_footage(kind: str, tmp_path: Pa
     """Of any shape that its header says; here with numbers drawn at random."""
     torch.manual_seed(0)
     header = Header(
-        method="f2r", space=Space.RGB, channels=3, length=5,
+        method="f2r", space=Family.RGB, channels=3, length=5,
         config=SHAPE | {"layouts": list(LAYOUTS)}, size="lite",
     )  # fmt: skip
     path = tmp_path / "lite.safetensors"

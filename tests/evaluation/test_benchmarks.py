@@ -12,7 +12,7 @@ import tifffile
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import base, benchmarks, result
 from f2rcli.evaluation import run as runs
-from f2rcli.frames import Frame, Space
+from f2rcli.frames import Family, Frame
 
 NAMES = ("crvd", "davis", "set8")
 
@@ -163,7 +163,7 @@ def test_crvd_is_a_mosaic_in_the_sensors_range_with_noise_of_its_own(tmp_path: P
     frames = frames_of(case, "noisy")
     assert len(frames) == 7
     layout = frames[0].layout
-    assert layout.space is Space.BAYER
+    assert layout.space is Family.BAYER
     assert layout.mosaic is not None
     found = layout.mosaic.pattern, layout.mosaic.black[0], layout.mosaic.white[0]
     assert found == ("GBRG", 240, 4095)

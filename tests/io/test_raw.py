@@ -17,7 +17,7 @@ import rawpy
 import tifffile
 
 from f2rcli.errors import InputError
-from f2rcli.frames import ClipInfo, Space
+from f2rcli.frames import ClipInfo, Family
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
 from f2rcli.io.raw.exposure import read_tags
 from tests.io.raw_files import (
@@ -94,7 +94,7 @@ def test_facts_of_the_file_reach_the_clip(tmp_path: Path) -> None:
     with open_reader(write_burst(tmp_path / "burst")) as reader:
         info, (row,) = reader.info, reader.describe()
     mosaic = info.layout.mosaic
-    assert info.space is Space.BAYER
+    assert info.space is Family.BAYER
     assert (info.width, info.height, info.frames) == (SIZE[1], SIZE[0], 4)
     assert mosaic is not None
     assert (mosaic.pattern, mosaic.black) == ("GBRG", (242, 243, 241, 240))  # R, G, B, G
@@ -262,7 +262,7 @@ def test_a_monochrome_burst_is_gray_and_comes_back_as_one(tmp_path: Path) -> Non
         tifffile.imwrite(folder / f"{number}.dng", light, metadata=None, extratags=own)
         overwritten(folder / f"{number}.dng", {262: 34892})  # LinearRaw, of one sample
     with open_reader(folder) as reader:
-        assert (reader.info.space, reader.info.frames) == (Space.GRAY, 3)
+        assert (reader.info.space, reader.info.frames) == (Family.GRAY, 3)
     louder(folder, target, 5)
     with rawpy.imread(str(folder / "2.dng")) as before, rawpy.imread(str(target / "2.dng")) as raw:
         assert np.array_equal(raw.raw_image, before.raw_image + 5)

@@ -9,7 +9,7 @@ import torch
 from f2rcli import weights
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise import model as model_room
@@ -27,7 +27,7 @@ CONFIG = {"denoiser": {"width": 4, "wide": 6, "depth": 5}}
 
 
 def header(channels: int = 3) -> Header:
-    space = Space.RGB if channels == 3 else Space.GRAY
+    space = Family.RGB if channels == 3 else Family.GRAY
     return Header(method="blind2sound", space=space, channels=channels, length=1, config=CONFIG)
 
 
@@ -63,7 +63,7 @@ def test_tiles_change_nothing() -> None:
     torch.testing.assert_close(tiny(1, tile=64).prepared(0, noisy).coarse, whole)
 
 
-def bundled(space: Space) -> Blind2Sound:
+def bundled(space: Family) -> Blind2Sound:
     stored = weights.load(weights.choose("blind2sound", space))
     return Blind2Sound.of(stored, Runner(torch.device("cpu"), "fp32", None))
 
@@ -78,8 +78,8 @@ def flat_places(sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_gray_pictures_are_better_off_with_weights_of_their_own() -> None:
     clean, noisy = flat_places(30)
-    own = bundled(Space.GRAY).prepared(0, noisy).coarse
-    through = bundled(Space.RGB).prepared(0, noisy.expand(1, 3, -1, -1)).coarse.mean(1)
+    own = bundled(Family.GRAY).prepared(0, noisy).coarse
+    through = bundled(Family.RGB).prepared(0, noisy.expand(1, 3, -1, -1)).coarse.mean(1)
     errors = [float((picture - clean).square().mean()) for picture in (noisy, through, own)]
     assert errors[2] < errors[1] / 1.3 < errors[0] / 3
 

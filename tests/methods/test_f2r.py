@@ -18,7 +18,7 @@ from f2rcli.models.layers import padded
 from f2rcli.models.planar import CONFIGS, Networks
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import LAYOUTS, pack
-from f2rcli.weights import Estimate, Header, Space, Weights
+from f2rcli.weights import Estimate, Header, Weights
 from f2rcli.window import Window, windows
 
 LAYOUT, FORM = LAYOUTS["rgb"], PlaneLayout(family=Family.RGB, bits=8)
@@ -101,7 +101,7 @@ def test_a_single_frame_is_left_with_its_coarse_estimate() -> None:
 
 
 def test_weights_of_networks_that_saw_rgb_pictures_are_refused_in_one_line() -> None:
-    header = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={"coarse": {}})
+    header = Header(method="f2r", space=Family.RGB, channels=3, length=7, config={"coarse": {}})
     with pytest.raises(WeightsError, match="earlier f2r") as caught:
         F2R.from_weights(Weights("old", header, {}), padded, FORM)
     assert "\n" not in str(caught.value)

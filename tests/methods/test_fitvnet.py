@@ -14,7 +14,7 @@ from f2rcli import weights
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
-from f2rcli.frames import Family, Frame, PlaneLayout, Space
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.fitvnet import FITVNet, FITVNetNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise import model
@@ -78,7 +78,7 @@ def restored(
 @pytest.fixture
 def stored(tmp_path: Path) -> str:
     """Untrained weights on disk."""
-    header = Header(method="fitvnet", space=Space.RGB, channels=3, length=5, config=TINY)
+    header = Header(method="fitvnet", space=Family.RGB, channels=3, length=5, config=TINY)
     path = tmp_path / "tiny.safetensors"
     weights.save(path, header, networks().state_dict())
     return str(path)
@@ -217,12 +217,12 @@ def test_weights_of_another_method_or_missing_ones_are_named(stored: str, tmp_pa
     with pytest.raises(WeightsError, match="neither a bundled name nor a file"):
         engine_of(frames, str(tmp_path / "none.safetensors"))
     with pytest.raises(WeightsError, match="no bundled weights for method fitvnet and bayer"):
-        weights.choose("fitvnet", Space.BAYER)
+        weights.choose("fitvnet", Family.BAYER)
 
 
 def test_weights_of_other_widths_than_their_header_says_are_refused(tmp_path: Path) -> None:
     wider = TINY | {"image": {"width": 12}}
-    header = Header(method="fitvnet", space=Space.RGB, channels=3, length=5, config=wider)
+    header = Header(method="fitvnet", space=Family.RGB, channels=3, length=5, config=wider)
     path = tmp_path / "wrong.safetensors"
     weights.save(path, header, networks().state_dict())
     with pytest.raises(WeightsError, match="does not fit the network its header describes"):

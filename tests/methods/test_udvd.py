@@ -12,7 +12,7 @@ from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.udvd import UDVD
 from f2rcli.models.layers import Belief, padded
@@ -31,7 +31,7 @@ NOISE = NoiseModel.gaussian(0.1, 3)
 CPU = torch.device("cpu")
 
 
-HEADER = Header(method="udvd", space=Space.RGB, channels=3, length=5, config=TINY)
+HEADER = Header(method="udvd", space=Family.RGB, channels=3, length=5, config=TINY)
 
 
 def tiny(run=padded) -> UDVD:

@@ -21,7 +21,7 @@ from f2rcli.errors import (
     InputError,
     OutputError,
 )
-from f2rcli.frames import Space
+from f2rcli.frames import Family
 from f2rcli.training import folder
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.folder import Event, EventKind, OnEvent, TrainResult
@@ -29,7 +29,7 @@ from f2rcli.weights import Header
 from tests.cli.conftest import Run, caller
 from tests.training.clips import pictures, write_clip
 
-HEADER = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={})
+HEADER = Header(method="f2r", space=Family.RGB, channels=3, length=7, config={})
 CLIPS = ["a.mp4", "b.mp4"]
 PLOT_CURVE = folder.plot_curve
 
