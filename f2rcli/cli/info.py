@@ -1,9 +1,9 @@
 """`f2r info`: what f2r sees in a clip and would do with it; `f2r noise`: its noise in full."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,11 +18,7 @@ from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import ClipInfo, Family
 from f2rcli.io import Reader, ReadOptions, open_reader
 from f2rcli.io.base import read_provenance
-from f2rcli.units import bit_rate, count, duration, noise_level, scale_of, size
-
-if TYPE_CHECKING:
-    from f2rcli.noise.report import NoiseReport
-
+from f2rcli.units import bit_rate, count, duration, size
 
 TACIT = ("language", "und"), ("disposition", ["default"]), ("start", 0), ("pyramid", 0)  # usual
 IN_PICTURE = {"width", "height", "bits", "frames", "rate", "matrix", "duration"}
@@ -200,7 +196,7 @@ def noise(
         if grain_table is not None and layout.family is not Family.YUV:
             what = "--grain-table: AV1 has grain for Y'CbCr video alone."
             raise UsageError(what, hint="Leave it out, or measure the clip as Y'CbCr video.")
-        from f2rcli.evaluation.noise import measure_noise  # brings torch
+        from f2rcli.evaluation.noise import in_words, measure_noise  # brings torch
         from f2rcli.noise.report import grain_table as tabled
 
         measurer = load(settings, reader.info, console)
@@ -215,41 +211,5 @@ def noise(
         table = tabled(report.planes, layout).encode()
         write_result(ctx, "grain_table", "film grain table", table)
     console.event("noise", file=reader.info.name, **report.values())
-    console.rows(*noise_report(report, name))
+    console.rows(*in_words(report, name))
     return EXIT_DAMAGED if ledger.damaged else EXIT_OK
-
-
-def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
-    """The report for people: a table of the channels, then one fact a line."""
-    model, spectrum = report.model, report.spectrum
-    codec = report.compression if report.compressed else None  # a run removes its errors
-    yield f"file      {name}, {count(report.frames)} measured"
-    black, span, unit = scale_of(report.levels)
-    digits = ".2f" if report.levels is None else ".4g"
-    yield f"noise     {model.words(report.levels) if codec is None else noise_level(codec.sigma8)}"
-    if len(model.sigma) == 3:
-        yield f"{'':<9} {_cells('RGB')}"
-    yield f"sigma     {_cells(f'{span * s:{digits}}' for s in model.sigma)}   {unit}"
-    if model.curve is None:
-        gains = [f"{span * g:.4g}" if report.levels else f"{g:.5f}" for g in model.gain]
-        yield f"gain      {_cells(gains)}   variance per brightness"
-        yield f"read      {_cells(f'{span * r:{digits}}' for r in model.read)}   {unit}"
-    else:
-        for place in (0.25, 0.5, 0.75):
-            index = round(place * (len(model.curve[0]) - 1))
-            cells = _cells(f"{span * curve[index]:{digits}}" for curve in model.curve)
-            yield f"at {black + span * place:<6.3g} {cells}   sigma at this brightness"
-    if spectrum is not None:
-        yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
-        yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
-    kept, fixed = report.temporal
-    pixel = "" if fixed is None else f"; {fixed:.3f} at the same pixel"
-    yield f"time      {kept:.3f} with the next frame at the same point of the scene{pixel}"
-    yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"
-    reasons = "".join(f"; {reason}" for reason in report.confidence.reasons)
-    yield f"sure      {report.confidence.word}, +-{report.confidence.percent:.0f} %{reasons}"
-    yield from (f"means     {sentence}" for sentence in report.meaning())
-
-
-def _cells(values: Iterable[str]) -> str:
-    return " ".join(f"{value:>9}" for value in values)

@@ -2,7 +2,7 @@
 level that a run tells.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -23,6 +23,7 @@ from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import FramePlanes, PlaneNoise, side_by_side
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Differences, Temporal, fixed_pattern, spectrum_of
+from f2rcli.units import count, noise_level, scale_of
 
 FRAMES = 10  # unique frames that a report looks at
 WINDOWS = 3  # of them, that are compared with their neighbours
@@ -129,3 +130,39 @@ def _rails(pictures: Sequence[FramePlanes], *, counts: bool) -> tuple[float, flo
         for x in (samples, 1 - samples)
     )
     return black, white
+
+
+def in_words(report: NoiseReport, name: str) -> Iterator[str]:
+    """The report for people: a table of the channels, then one fact a line."""
+    model, spectrum = report.model, report.spectrum
+    codec = report.compression if report.compressed else None  # a run removes its errors
+    yield f"file      {name}, {count(report.frames)} measured"
+    black, span, unit = scale_of(report.levels)
+    digits = ".2f" if report.levels is None else ".4g"
+    yield f"noise     {model.words(report.levels) if codec is None else noise_level(codec.sigma8)}"
+    if len(model.sigma) == 3:
+        yield f"{'':<9} {_cells('RGB')}"
+    yield f"sigma     {_cells(f'{span * s:{digits}}' for s in model.sigma)}   {unit}"
+    if model.curve is None:
+        gains = [f"{span * g:.4g}" if report.levels else f"{g:.5f}" for g in model.gain]
+        yield f"gain      {_cells(gains)}   variance per brightness"
+        yield f"read      {_cells(f'{span * r:{digits}}' for r in model.read)}   {unit}"
+    else:
+        for place in (0.25, 0.5, 0.75):
+            index = round(place * (len(model.curve[0]) - 1))
+            cells = _cells(f"{span * curve[index]:{digits}}" for curve in model.curve)
+            yield f"at {black + span * place:<6.3g} {cells}   sigma at this brightness"
+    if spectrum is not None:
+        yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
+        yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
+    kept, fixed = report.temporal
+    pixel = "" if fixed is None else f"; {fixed:.3f} at the same pixel"
+    yield f"time      {kept:.3f} with the next frame at the same point of the scene{pixel}"
+    yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"
+    reasons = "".join(f"; {reason}" for reason in report.confidence.reasons)
+    yield f"sure      {report.confidence.word}, +-{report.confidence.percent:.0f} %{reasons}"
+    yield from (f"means     {sentence}" for sentence in report.meaning())
+
+
+def _cells(values: Iterable[str]) -> str:
+    return " ".join(f"{value:>9}" for value in values)
