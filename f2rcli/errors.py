@@ -1,7 +1,6 @@
 """The errors of users, and the exit codes that runs end with."""
 
 import difflib
-from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_FAILURE = 1  # errors that have no code of their own
@@ -75,13 +74,7 @@ def shown(value: object) -> str:
 
 def nearest(word: str, known: list[str], others: str = "") -> str:
     """A hint that names the known word closest to `word`, and all of them; others: in words."""
-    meant = closest(word, known)
+    close = difflib.get_close_matches(word, known, n=1)
     listed = ", ".join([*known, *([f"or {others}"] if others else [])])
     choose = f"Choose from {listed}." if listed else "Leave it out."
-    return f"{meant} {choose}" if meant else choose
-
-
-def closest(word: str, known: Iterable[str]) -> str:
-    """A hint that names the known word closest to `word`; empty where none is close."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {close[0]}?" if close else ""
+    return f"Did you mean {close[0]}? {choose}" if close else choose

@@ -72,7 +72,9 @@ def plane_colours(pattern: str) -> tuple[tuple[int, int], tuple[int, int]]:
     return (a, b), (c, d)
 
 
-def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:
-    """Height and width of the packed planes of a mosaic."""
+def packed_size(height: int, width: int, mosaic: Mosaic | None) -> tuple[int, int]:
+    """Height and width of pictures as networks see them: of the packed planes of a mosaic."""
+    if mosaic is None:
+        return height, width
     top, left = red_offset(mosaic.pattern)
     return (height + top + 1) // 2, (width + left + 1) // 2

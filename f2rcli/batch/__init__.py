@@ -68,7 +68,8 @@ def _of_one_scene(pictures: Iterable[Path]) -> bool:
     pairs = [*pairwise(sorted(pictures, key=natural_key))]
     some = pairs[:: -(-len(pairs) // PAIRS) or 1]
     looks = ([_look(one, one.stat().st_mtime_ns) for one in pair] for pair in some)
-    told = [_show_one_scene(one, other) for one, other in looks if one and other]
+    known = [(one, other) for one, other in looks if one and other]
+    told = [one[0] == other[0] and same_shot(one[1], other[1]) for one, other in known]
     return 2 * sum(told) >= len(told)
 
 
@@ -79,10 +80,6 @@ def _look(path: Path, changed: int) -> Look | None:
         for frame in reader:
             return frame.planes[0].shape, look_of(frame)
     return None
-
-
-def _show_one_scene(one: Look, other: Look) -> bool:
-    return one[0] == other[0] and same_shot(one[1], other[1])
 
 
 def find_clips(

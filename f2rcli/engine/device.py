@@ -16,10 +16,8 @@ import cv2
 import torch
 from torch import Tensor, nn
 
-from f2rcli import sensor
 from f2rcli.engine.settings import SMALLEST_TILE
 from f2rcli.errors import DeviceError
-from f2rcli.frames import ClipInfo
 from f2rcli.models.layers import leaves, mapped, padded
 from f2rcli.models.recorded import Graphs, recording
 from f2rcli.system import CancelCheck, memory, never_cancelled
@@ -270,11 +268,3 @@ def _cut(x: Tensor, rows: Span, columns: Span, width: int) -> Tensor:
 
 def _coarser(part: slice, ratio: int) -> slice:
     return slice(part.start // ratio, part.stop // ratio)
-
-
-def picture_size(info: ClipInfo) -> tuple[int, int]:
-    """Height and width of a clip's pictures as networks see them."""
-    mosaic = info.layout.mosaic
-    if mosaic is None:
-        return info.height, info.width
-    return sensor.packed_size(info.height, info.width, mosaic)

@@ -19,7 +19,6 @@ from f2rcli.engine.device import (
     choose_precision,
     choose_tile,
     memory_of,
-    picture_size,
 )
 from f2rcli.engine.planes_store import PlanesStore
 from f2rcli.engine.settings import EngineSettings, check_strengths
@@ -32,6 +31,7 @@ from f2rcli.noise.coding import Compression
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.rows import RowNoise
 from f2rcli.samples.defects import SetAside
+from f2rcli.sensor import packed_size
 from f2rcli.system import CancelCheck, never_cancelled, threads_for
 from f2rcli.weights import CHANNELS, Weights
 
@@ -161,7 +161,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     check_strengths(settings, info)
     threads = threads_for(settings.threads)
     device = choose_device(settings.device)
-    size, memory = picture_size(info), memory_of(device)
+    size, memory = packed_size(info.height, info.width, info.layout.mosaic), memory_of(device)
     precision = choose_precision(settings.precision, device, math.prod(size))
     wish = settings.tile
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":

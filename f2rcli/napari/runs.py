@@ -88,17 +88,6 @@ def axes_of(shape: Sequence[int], labels: Sequence[str], *, colour: bool) -> str
     return NAMED.get(count, "") + tail
 
 
-def words_of(report: Report) -> str:
-    """The noise law of each lane, and what a user should know, one a line."""
-    lines = [str(noise) for noise in report.noise] or ["noise: not measured"]
-    return "\n".join([*lines, *report.notes])
-
-
-def middle_of(view: Any) -> Array:
-    """The picture in the middle of a lazy array, whose last two axes are a picture's."""
-    return np.asarray(view[tuple(n // 2 for n in view.shape[:-2])])
-
-
 def levels_of(difference: Array) -> tuple[float, float]:
     """Black and white for a picture of what was taken away: four deviations around zero."""
     spread = 4 * float(np.nanstd(difference)) or 1.0

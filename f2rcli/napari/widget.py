@@ -8,6 +8,7 @@ from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
+import numpy as np
 from magicgui import widgets
 from napari.layers import Image
 from napari.qt.threading import create_worker
@@ -115,7 +116,8 @@ class DenoisePanel(widgets.Container):
         else:
             clean, report = done
             then(clean)
-            self.noise.value = runs.words_of(report)
+            laws = [str(noise) for noise in report.noise] or ["noise: not measured"]
+            self.noise.value = "\n".join([*laws, *report.notes])
 
     def _show(self, layer: Any, clean: Any) -> None:
         kept = _looks(layer)
@@ -123,7 +125,7 @@ class DenoisePanel(widgets.Container):
         if not self.difference.value:
             return
         change = runs.difference(layer.data, clean, colour=layer.rgb)
-        middle = runs.middle_of(change)
+        middle = np.asarray(change[tuple(n // 2 for n in change.shape[:-2])])  # a picture
         plain = {name: kept[name] for name in _PLACED}
         self._viewer.add_image(
             change, name=f"{layer.name} difference", contrast_limits=runs.levels_of(middle),

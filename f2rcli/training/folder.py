@@ -54,7 +54,8 @@ def check_run(config: TrainConfig) -> None:
         from f2rcli.noise.synthesis.spec import parse  # brings codecs
 
         parse(config.noise)
-    ours = config.resume and _wrote(folder, output)
+    known = read_table(folder / RESULT).get("sha256")  # of what this run wrote
+    ours = config.resume and output.is_file() and known == file_digest(output)
     check_target(output, sources, overwrite=config.overwrite or ours)
     if config.resume:
         _check_same(config)
@@ -108,11 +109,6 @@ def _check_same(config: TrainConfig) -> None:
         before = ", ".join(f"{name} ({value} then)" for name, value in told.items())
         what = f"resume=True: settings differ from those the run began with: {before}."
         raise UsageError(what, hint="Leave them out to continue, or start another run with run=.")
-
-
-def _wrote(folder: Path, output: Path) -> bool:
-    """True if the file at `output` is the one that this run wrote, unchanged since."""
-    return output.is_file() and read_table(folder / RESULT).get("sha256") == file_digest(output)
 
 
 def _empty(folder: Path, keep: list[str]) -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from f2rcli import weights
-from f2rcli.engine import device as tiles
 from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream
 from f2rcli.engine.measuring import opening_noise
@@ -18,7 +17,7 @@ from f2rcli.engine.planes_store import Packing
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic
 from f2rcli.models.planar import Networks
-from f2rcli.sensor import bayer_layout
+from f2rcli.sensor import bayer_layout, packed_size
 from f2rcli.yuv import to_rgb
 from tests.engine.conftest import estimate_noise, info_of
 
@@ -26,7 +25,6 @@ Engine = engine_room.Engine
 EngineSettings = engine_room.EngineSettings
 denoise_stream = stream.denoise_stream
 load_engine = stream.load_engine
-picture_size = tiles.picture_size
 
 BLACK = (240.0, 244.0, 248.0, 252.0)
 
@@ -62,7 +60,8 @@ def test_a_mosaic_goes_in_as_four_planes_and_comes_back(pattern: str, untrained:
     frames = burst(pattern, count=2)
     engine = engine_of(untrained, info_of(frames))
     planes = engine.store.planes(frames[0])
-    assert [tuple(plane.shape) for plane in planes] == [picture_size(info_of(frames))] * 4
+    size = packed_size(*frames[0].planes[0].shape, frames[0].layout.mosaic)
+    assert [tuple(plane.shape) for plane in planes] == [size] * 4
     packing = Packing(frames[0].layout, 4)
     next_ = packing.packed(engine.store.planes(frames[1]))
     other = packing.planes(next_, [p.shape for p in planes])

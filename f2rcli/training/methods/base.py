@@ -24,7 +24,6 @@ from f2rcli.training.config import TrainConfig
 from f2rcli.training.exams import LOUDER, NO_ERRORS, SampleErrors, ValidationErrors, as_stored
 from f2rcli.training.folder import OnEvent
 from f2rcli.training.footage import Footage, is_clipped
-from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
 from f2rcli.training.windows import Parts, Run, held_windows, split, window_of
 from f2rcli.weights import Header, Weights
@@ -76,12 +75,6 @@ class TrainingContext:
         """The share of its variance by which the clips' noise may have been measured wrong, the
         mean of all: twice the error of sigma that the reports state."""
         return 2 * fmean(report.confidence.percent for report in self.noise) / 100
-
-    def plane_law(self, clip: int) -> PlaneLaw:
-        """The measured law of a clip's packed planes."""
-        footage, report = self.footage[clip], self.noise[clip]
-        assert footage.packed is not None
-        return PlaneLaw.of(footage.packed, report)
 
     def runs(self, parts: Parts) -> list[Run]:
         """Some frames of some clips, for windows to be cut from."""

@@ -27,7 +27,7 @@ from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, ma
 from f2rcli.training.folder import Event, EventKind
 from f2rcli.training.loop import is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
-from f2rcli.training.noise import in_colours, in_planes
+from f2rcli.training.noise import PlaneLaw, in_colours, in_planes
 from f2rcli.training.stage import Stage, placed
 from f2rcli.training.windows import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.weights import Estimate
@@ -212,8 +212,8 @@ class F2RRecipe(Recipe[PairSpec]):
         estimate = Estimate.ANCHOR if untrained else Estimate.REFINED
         run = Runner(context.device, context.precision, None)
         method = F2R(networks, run, self.layout, header.length, estimate)
-        law, footage = context.plane_law(segment.clip), context.footage[segment.clip]
-        pictures, known = segment.read(footage, networks.stride)
+        law = PlaneLaw.of(self.layout, context.noise[segment.clip])
+        pictures, known = segment.read(context.footage[segment.clip], networks.stride)
         return make_excerpt(method, pictures, segment.centres, kind, law, rng, known)
 
     def _stage(self, spec: PairSpec, excerpts: list[Excerpt], held: list[Excerpt]) -> "PairStage":
