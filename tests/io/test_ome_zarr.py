@@ -162,6 +162,10 @@ def test_ome_zarr_of_any_version_becomes_one_of_0_4(three: bool, tmp_path: Path)
     np.testing.assert_array_equal(group["0"][...], each_smoothed(ARRAY))
     with open_reader(target) as reader:  # once more: all that it holds is written again
         assert plan_output(reader, tmp_path / "c.zarr", WriteOptions()).dropped == ()
+        assert "label images are left out" not in reader.info.notes
+    zarr.open_group(str(target)).create_group("labels/cells")
+    with open_reader(target) as reader:
+        assert "label images are left out" in reader.info.notes
 
 
 def test_a_tiff_stack_becomes_ome_zarr_with_levels_and_sizes(tmp_path: Path) -> None:

@@ -328,3 +328,5 @@ class LibraryStack(Stack):
         self.remarks = tuple(one.remark for one in self.series if one.remark)
         if kind is _ZARR:
             self.provenance = str(self.file.attrs.get(PROVENANCE, ""))
+            if is_zarr(path / "labels"):
+                self.remarks += ("label images are left out",)
