@@ -124,7 +124,7 @@ def coarse_noise(frames: Sequence[Frame], *, coded: bool) -> Coarse | None:
     rough = [_in_flat_places(plane) for plane in planes_of(frames[0])]  # enough of white noise
     if not any(_shares(small, rough, pictures)):
         return None
-    large = map_of([picture_of(frame) for frame in frames], coded=coded)
+    large = map_of([picture_of(frame) for frame in frames], coded=coded, whole=False)
     own = [plane.law().sigma[0] for plane in large.planes] if large else rough
     shares = _shares(small, own, pictures)
     found = zip(small.planes, shares, strict=True)
