@@ -30,7 +30,8 @@ Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 EXACT, CALM, BEGUN = (12, 4, 3), (4, 4, 6), (2, 5, 2)
 # Pixels of a halved frame, from which on (1080p) motion is looked for in a quarter of them: of two
 # filmed clips 41.53 and 42.26 dB become 41.58 and 42.17 at sigma 20, and 46.57 and 46.03 at sigma 5
-# become 46.58 and 45.97, in a tenth less of a frame's time.
+# become 46.58 and 45.97, in a tenth less of a frame's time. Beside such flows noise is
+# read as well: in eleven clips of 854x480 with noise of 2 to 20 codes as before, to 0.1 of a code.
 LARGE = 300_000
 SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
@@ -52,7 +53,8 @@ class DISFlow:
         first, second = (_eight_bits(luma, white) for luma in pair)
         initial = None if start is None else _padded(start[0].numpy()).copy()
         kind = EXACT if not self.halved else CALM if start is None else BEGUN
-        search = _new_search(0 if self.halved and source.size < LARGE else 1, *kind)
+        large = source.size >= (LARGE if self.halved else 4 * LARGE)
+        search = _new_search((not self.halved) + large, *kind)
         flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
         return torch.from_numpy(np.ascontiguousarray(flow[:height, :width]))[None]
 
