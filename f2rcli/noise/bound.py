@@ -287,7 +287,7 @@ def logged(power: Singles) -> Singles:
 # denoising, they differ by less than there is.
 MOST_SHARE = 4.0
 QUANTILES = 0.05, 0.2, 0.5  # of all that is seen in a picture, which every block is told
-ENOUGH = 16384  # cells to take them of
+ENOUGH = 4096  # cells to take them of: as many as parts of a large picture have
 SAME = 18  # of the looks: the share of samples in which neighbours do not differ
 
 
