@@ -17,7 +17,7 @@ from f2rcli.engine.settings import EngineSettings, changes_nothing, provenance_o
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError
 from f2rcli.frames import Frame
 from f2rcli.io import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
-from f2rcli.io.files import check_target
+from f2rcli.io.files import check_target, record_folder
 from f2rcli.system import most_memory
 from f2rcli.units import count, duration
 from f2rcli.window import LEAD_IN, LEAD_OUT, emptied
@@ -143,7 +143,9 @@ class Run:
         size, frames = f"{info.width}x{info.height}", info.expected_frames
         parts = [size, "frames not counted" if frames is None else count(frames)]
         parts += [duration(info.duration)] if info.duration else []
-        takes = None if job.dry_run else self.takes  # it is told with the plan
+        # It is told with the plan, or with what an earlier run has left to do.
+        later = job.dry_run or record_folder(Path(plan.target)).exists()
+        takes = None if later else self.takes
         words = "" if takes is None else f"; {takes.words()}"
         console.note(f"{info.name}: {', '.join(parts)}{words}")
         if takes is not None and (other := other_model(job.engine, info)):
@@ -250,7 +252,11 @@ class Run:
         stopper, path = self.console.stopper, Path(self.plan.target)
         identity = identity_of(self.engine, self.job.read, self.info)
         record = RunRecord(path, self.engine, identity, self.console.remark)
+        before = record.folder.exists()
         record.open()
+        if before and self.takes is not None:
+            frames = self.takes.frames and self.takes.frames - record.begun
+            self.console.note(f"to go: {self.takes._replace(frames=frames).words()}")
         record.stopped = lambda: stopper.error is not None
         record.stop, record.warn = stopper.check, self.console.warning
         stopper.patient = lambda: "finishing this frame" if record.can_keep else ""

@@ -45,15 +45,17 @@ from f2rcli.units import size
 
 LINE = 1 << 12  # bytes of an entry's first line at most
 AT_ONCE = 4  # frames that wait to be packed
+HELD = 32 << 20  # bytes of packed ones that wait to be written: what a processor makes in a minute
 
 
 class FrameLog:
-    """Frames of one run in a file, in order; packed beside the run."""
+    """Frames of one run in a file, in order; packed beside the run, and written many at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.frames = self.size = 0  # of all that is written; size in bytes
+        self.frames = self.size = 0  # of all that are packed; size in bytes
         self._packing: deque[Future[bytes]] = deque()
+        self._packed: list[bytes] = []  # and not written yet
         self._packer = ThreadPoolExecutor(1)
 
     def add(self, frame: Frame, source: str) -> None:
@@ -62,11 +64,21 @@ class FrameLog:
         self.settle(AT_ONCE)
 
     def settle(self, most: int = 0) -> None:
-        """Write all frames but the last few; all of them down to the disk. Raises OSError."""
+        """Pack all frames but the last few, and write them once they are many; all of them down to
+        the disk. Raises OSError, also where that would fill the disk."""
+        while len(self._packing) > most:
+            self._packed.append(self._packing.popleft().result())
+            self.frames, self.size = self.frames + 1, self.size + len(self._packed[-1])
+        if most and sum(map(len, self._packed)) < HELD:
+            return
+        folder = self.path.parent
+        free = shutil.disk_usage(folder.parent).free
+        if free < max(LEAST_FREE, self.size):
+            raise OSError(f"its record takes {size(self.size)}, and {size(free)} are free")
+        folder.mkdir(exist_ok=True)
         with self.path.open("ab") as file:
-            while len(self._packing) > most:
-                entry = self._packing.popleft().result()
-                self.frames, self.size = self.frames + 1, self.size + file.write(entry)
+            file.writelines(self._packed)
+            self._packed.clear()
             if not most:
                 file.flush()
                 os.fsync(file.fileno())
@@ -309,7 +321,9 @@ class RunRecord(AbstractContextManager["RunRecord"]):
             yield frame
             if not self.given_up:
                 try:
-                    self._add(frame)
+                    self.log.add(frame, self._sources.popleft())
+                    if self.clock() >= self._due or (self.stopped() and self.can_keep):
+                        self._keep()
                 except (OSError, RuntimeError) as error:  # a disk that takes no record ends no run
                     self.give_up(getattr(error, "strerror", None) or str(error))
             if self.stopped() and (self.kept == done or not self.can_keep):
@@ -320,17 +334,6 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         """Whether a run that is asked to stop can be gone on with, and has lasted long enough."""
         lasted, marks = self.clock() - self._began >= FIRST, self.marks
         return lasted and self._going and marks is not None and marks.begun
-
-    def _add(self, frame: Frame) -> None:
-        """Take in a frame that has been written; keep the state, if it is time to."""
-        free = shutil.disk_usage(self.folder.parent).free
-        if free < max(LEAST_FREE, self.log.size):
-            self.give_up(f"its record takes {size(self.log.size)}, and {size(free)} are free")
-            return
-        self.folder.mkdir(exist_ok=True)
-        self.log.add(frame, self._sources.popleft())
-        if self.clock() >= self._due or (self.stopped() and self.can_keep):
-            self._keep()
 
     def _keep(self) -> None:
         """Keep the state, where the streams can be left."""

@@ -288,7 +288,8 @@ def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
     monkeypatch.setattr(FrameMeter, "advance", counted)
     again = f2r("denoise", noisy, "-o", tmp_path / "out.mkv")
     assert again.code == EXIT_OK
-    assert re.search(r"continues after the [678] finished frames", again.err)
+    assert "per frame" not in again.err.splitlines()[0]  # how long it takes is told of what is left
+    assert re.search(r"continues after the [678] finished frames.*\nto go: .* per frame", again.err)
     np.testing.assert_array_equal(rgb(tmp_path / "out.mkv"), rgb(whole))
 
 

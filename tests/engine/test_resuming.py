@@ -234,6 +234,9 @@ def test_a_run_shorter_than_a_minute_is_begun_anew(tmp_path, monkeypatch, coarse
     monkeypatch.setattr(records, "FIRST", 60.0)
     frames, said = noisy_clip(4), []
     run(tmp_path, frames, 3, said=said.append, sigma=20.0)
+    assert not list(tmp_path.iterdir())  # a few frames wait in memory
+    monkeypatch.setattr(records, "HELD", 0)
+    run(tmp_path, frames, 3, said=said.append, sigma=20.0)
     assert (record_folder(tmp_path / "out.mkv") / "frames").is_file()
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
     assert not said
