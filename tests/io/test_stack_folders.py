@@ -137,6 +137,7 @@ def test_a_page_that_nothing_was_done_to_keeps_its_bytes(tmp_path: Path) -> None
 NAMES = {
     "tifffile": ("exp_T{t:04}_C{c:02}_Z{z:02}.tif", 0),
     "Micro-Manager": ("img_channel{c:03}_position000_time{t:09}_z{z:03}.tif", 0),
+    "Micro-Manager 1": ("img_{t:09}_Cy{c}_{z:03}.tif", 0),
     "ImageXpress": ("A01_s1_w{c}_z{z}_t{t:02}.tif", 1),
 }
 
