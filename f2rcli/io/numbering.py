@@ -14,9 +14,11 @@ _PATTERN = re.compile(r"%0?(\d*)d")
 # Letters and words in names that number a file along an axis, as Micro-Manager, ImageXpress,
 # CellProfiler and tifffile write them.
 _AXES = {"t": "T", "time": "T", "z": "Z", "slice": "Z", "c": "C", "ch": "C", "channel": "C",
-         "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P"}  # fmt: skip
+         "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P", "xy": "P"}  # fmt: skip
 _NUMBERED = re.compile(rf"(?<![a-z])({'|'.join(sorted(_AXES, key=len, reverse=True))})[_-]?(\d+)")
 _OLD = re.compile(r"img_(\d{9})_(.*)_(\d{3})")  # Micro-Manager 1: moment, channel's name, depth
+# Opera and Operetta: row, column and field, plane, channel, moment.
+_PLATE = re.compile(r"r(\d+)c(\d+)f(\d+)p(\d+)-ch(\d+)sk(\d+)fk1fl1")
 _ORDER = "PTCZ"  # of axes, slowest first
 _RESULT = re.compile(r"(.+)_f2r(\..+)?")  # what f2r calls its own
 
@@ -113,7 +115,8 @@ def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]]
     found: dict[tuple[int, ...], Path] = {}
     letters, channels = "", dict[str, int]()
     for path in files:
-        marks = {_AXES[word]: int(number) for word, number in _NUMBERED.findall(path.stem.lower())}
+        stem = _PLATE.sub(r"p\1\2\3_z\4_c\5_t\6", path.stem.lower())
+        marks = {_AXES[word]: int(number) for word, number in _NUMBERED.findall(stem)}
         if old := _OLD.fullmatch(path.stem):
             channel = channels.setdefault(old[2], len(channels))
             marks = {"T": int(old[1]), "C": channel, "Z": int(old[3])}

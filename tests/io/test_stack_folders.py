@@ -138,6 +138,7 @@ NAMES = {
     "tifffile": ("exp_T{t:04}_C{c:02}_Z{z:02}.tif", 0),
     "Micro-Manager": ("img_channel{c:03}_position000_time{t:09}_z{z:03}.tif", 0),
     "Micro-Manager 1": ("img_{t:09}_Cy{c}_{z:03}.tif", 0),
+    "Opera": ("r01c02f03p{z:02}-ch{c}sk{t}fk1fl1.tiff", 1),
     "ImageXpress": ("A01_s1_w{c}_z{z}_t{t:02}.tif", 1),
 }
 
