@@ -26,7 +26,7 @@ from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
 from f2rcli.settings import parse_json
 from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
-from f2rcli.training.stage import Stage, TrainSettings, placed, sample_rngs
+from f2rcli.training.stage import Stage, StageSpec, placed, sample_rngs
 
 COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db")  # of the CSV
 HEADER = "header"  # of files: one entry, as safetensors orders several anew each time
@@ -65,7 +65,7 @@ class Trainer:
         self,
         stage: Stage,
         folder: Path,
-        settings: TrainSettings,
+        settings: StageSpec,
         *,
         seconds: float = math.inf,
         exams: int = 1,
@@ -80,11 +80,11 @@ class Trainer:
         self.average = {name: one.detach().clone() for name, one in self.trained.items()}
         self.optimiser = Muon(self.trained.values(), lr=settings.lr)
         self.state = RunState()
-        self._last, self._best = checkpoints(folder, stage.name)
+        self._last, self._best = checkpoints(folder, settings.name)
         sweep(folder)  # a killed run may have left half a checkpoint
         if self._last.exists():
             self._restore()
-        self._csv = folder / f"{stage.name}.csv"
+        self._csv = folder / f"{settings.name}.csv"
         self._begun = self._saved = time.monotonic()
         self._events = list[Event]()  # that nobody has been told yet
         if self.state.late:  # another session is more time
@@ -178,13 +178,14 @@ class Trainer:
         self.state.skipped += 1
         self.state.failing += 1
         if self.state.failing > IN_A_ROW:
-            what = f"{self.stage.name}: the loss is not a number at step {self.state.step}."
+            what = f"{self.settings.name}: the loss is not a number at step {self.state.step}."
             hint = "The footage may be damaged; another seed= may help, too."
             raise TrainingError(what, hint=hint)
 
     def _draw(self, key: tuple[int, int]) -> Any:
         with torch.no_grad():  # a thread's own state
-            return self.stage.draw(sample_rngs((self.settings.seed, *key), range(self.stage.batch)))
+            places = range(self.settings.batch)
+            return self.stage.draw(sample_rngs((self.settings.seed, *key), places))
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.settings.precision != "bf16":
@@ -275,7 +276,7 @@ class Trainer:
         state, done = self.state, self.progress()
         known = state.step and state.elapsed
         self._events.append(Event(
-            kind=kind, stage=self.stage.name, step=state.step, steps=self._steps(),
+            kind=kind, stage=self.settings.name, step=state.step, steps=self._steps(),
             best=state.best_db, rate=state.step / state.elapsed if known else 0.0,
             eta=state.elapsed * (1 - done) / done if known else None, **facts,
         ))  # fmt: skip

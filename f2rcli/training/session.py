@@ -23,8 +23,9 @@ from f2rcli.training.exams import error_reduction, is_significant
 from f2rcli.training.folder import Event, OnEvent, TrainResult, said
 from f2rcli.training.footage import Decoding, open_footage
 from f2rcli.training.loop import RunState, Trainer, is_finished
-from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
+from f2rcli.training.methods.base import Recipe, TrainingContext, load_recipe
 from f2rcli.training.noise import MEASURING, as_seen, measure_footage
+from f2rcli.training.stage import StageSpec
 from f2rcli.units import span
 from f2rcli.weights import Estimate, Header
 

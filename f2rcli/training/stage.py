@@ -17,13 +17,17 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSettings:
+class StageSpec:
     """Settings of one stage.
 
     A run that was killed and resumed ends with exactly the weights of an uninterrupted one (same
     machine, same number of threads), unless its schedule follows the clock as well.
     """
 
+    name: str  # of its files in the run folder
+    batch: int = 8  # samples of one step
+    crop: int = 96  # pixels per side
+    share: float = 1.0  # of a run's time, beside the shares of its other stages
     steps: int = 2000
     lr: float = 1.5e-3  # peak; falls to a hundredth of it on a cosine
     warmup: int = 100  # steps, but no more than a tenth of the schedule
@@ -41,8 +45,6 @@ class Stage:
     the sample's place in the batch: a batch can be drawn ahead of time, or again after a kill.
     """
 
-    name: str  # of its files in the run folder
-    batch: int  # samples of one step
     network: nn.Module  # to train: every parameter that requires a gradient
     progress: float = 0.0  # of the schedule, 0..1; the loop says before every `loss`
 

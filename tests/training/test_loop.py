@@ -22,7 +22,7 @@ from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.training.exams import SampleErrors, ValidationErrors
 from f2rcli.training.loop import Trainer
 from f2rcli.training.muon import Muon
-from f2rcli.training.stage import Stage, TrainSettings
+from f2rcli.training.stage import Stage, StageSpec
 
 
 class Toy(Stage):
@@ -33,7 +33,6 @@ class Toy(Stage):
         one, two = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1)
         layers = nn.Sequential(one, nn.ReLU(), nn.Dropout(0.1), two)
         self.network = layers.to(memory_format=torch.channels_last)
-        self.name, self.batch = "toy", 4
         self.poison = poison
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor, float]:
@@ -53,8 +52,10 @@ class Toy(Stage):
             return ValidationErrors.of([SampleErrors((self.network(noisy) - clean).square())])
 
 
-def settings(**changes: Any) -> TrainSettings:
-    return TrainSettings(**({"steps": 60, "warmup": 5, "lr": 1e-2} | changes))
+def settings(**changes: Any) -> StageSpec:
+    return StageSpec(
+        **({"name": "toy", "batch": 4, "steps": 60, "warmup": 5, "lr": 1e-2} | changes)
+    )
 
 
 def trained(folder: Path, stage: Toy | None = None, **changes: Any) -> Trainer:

@@ -24,7 +24,7 @@ from f2rcli.training.config import TrainConfig
 from f2rcli.training.exams import LOUDER, NO_ERRORS, SampleErrors, ValidationErrors, as_stored
 from f2rcli.training.folder import OnEvent
 from f2rcli.training.footage import Footage, is_clipped
-from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
+from f2rcli.training.stage import VALIDATION_SEED, Stage, StageSpec, placed, sample_rngs
 from f2rcli.training.windows import Parts, Run, held_windows, split, window_of
 from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
@@ -33,14 +33,6 @@ FROM_NOTHING = 3e-3  # peak of the learning rate
 LEAST_CROP = 32  # pixels per side
 LONG = 1.0  # seconds of a step; the first one is slower by less
 EXAM_WINDOWS, EXAM_SIDE = 12, 192  # that are judged, and pixels of their sides at most
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageSpec(TrainSettings):
-    name: str
-    batch: int = 8
-    crop: int = 96  # pixels per side
-    share: float = 1.0  # of a run's time, beside the shares of its other stages
 
 
 S = TypeVar("S", bound=StageSpec)
@@ -153,7 +145,7 @@ class Recipe(ABC, Generic[S]):
     def step_seconds(self, spec: S) -> float:
         """How long one step takes here, measured on the second one."""
         stage = self.stage(spec)
-        rngs = sample_rngs((0,), range(stage.batch))
+        rngs = sample_rngs((0,), range(spec.batch))
         return timed(self.context, stage, lambda: stage.draw(rngs))
 
     @abstractmethod
@@ -178,8 +170,8 @@ class WindowStage(Stage):
         self, network: nn.Module, source: Sequence[Run], spec: StageSpec, crop: int,
         exam: Callable[[], ValidationErrors],
     ) -> None:  # fmt: skip
-        self.network, self.source, self.crop = network, source, crop
-        self.name, self.batch, self.exam = spec.name, spec.batch, exam
+        """spec: for stages that know more kinds than one."""
+        self.network, self.source, self.crop, self.exam = network, source, crop, exam
 
     def validate(self) -> ValidationErrors:
         return self.exam()

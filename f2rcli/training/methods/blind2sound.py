@@ -18,8 +18,8 @@ from f2rcli.errors import InputError
 from f2rcli.models.blind2sound import Blind2SoundNetworks, around
 from f2rcli.models.layers import Belief
 from f2rcli.training.exams import as_stored
-from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import gaussian_nll
+from f2rcli.training.methods.base import TrainingContext, WindowRecipe, WindowStage
+from f2rcli.training.stage import StageSpec, gaussian_nll
 from f2rcli.training.windows import window_of
 
 SMALL: dict[str, Any] = {"denoiser": {"width": 24, "wide": 48, "depth": 5}}

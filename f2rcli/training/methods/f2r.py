@@ -26,9 +26,9 @@ from f2rcli.training.exams import SampleErrors, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
 from f2rcli.training.folder import Event, EventKind
 from f2rcli.training.loop import is_finished
-from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
+from f2rcli.training.methods.base import Recipe, TrainingContext, timed
 from f2rcli.training.noise import PlaneLaw, in_colours, in_planes
-from f2rcli.training.stage import Stage, placed
+from f2rcli.training.stage import Stage, StageSpec, placed
 from f2rcli.training.windows import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.weights import Estimate
 
@@ -218,7 +218,6 @@ class F2RRecipe(Recipe[PairSpec]):
 
     def _stage(self, spec: PairSpec, excerpts: list[Excerpt], held: list[Excerpt]) -> "PairStage":
         stage = PairStage(self.networks, excerpts, held, spec.parts)
-        stage.name, stage.batch = spec.name, spec.batch
         sides = [2 * min(excerpt.size) for excerpt in excerpts]
         step = 2 * self.networks.stride
         stage.crop = self.context.fitting_crop(spec, min(sides, default=spec.crop), step) // 2

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.training.exams import LOUDER, ValidationErrors, as_stored
-from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import psnr_loss
+from f2rcli.training.methods.base import TrainingContext, WindowRecipe, WindowStage
+from f2rcli.training.stage import StageSpec, psnr_loss
 from f2rcli.training.windows import Run, held_windows, window_of
 from f2rcli.window import mirrored
 

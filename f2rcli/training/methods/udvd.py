@@ -16,7 +16,7 @@ from f2rcli.models.layers import Belief
 from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import as_stored
 from f2rcli.training.methods import base
-from f2rcli.training.stage import gaussian_nll, psnr_loss
+from f2rcli.training.stage import StageSpec, gaussian_nll, psnr_loss
 from f2rcli.training.windows import window_of
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
@@ -25,11 +25,11 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 CROP_STEP = 4  # crops are multiples of it: two halvings
 
-TRAIN = base.StageSpec(name="train", steps=6000, lr=base.FROM_NOTHING, warmup=300, ema=0.998)
+TRAIN = StageSpec(name="train", steps=6000, lr=base.FROM_NOTHING, warmup=300, ema=0.998)
 FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
 
 
-class UDVDRecipe(base.WindowRecipe[base.StageSpec]):
+class UDVDRecipe(base.WindowRecipe[StageSpec]):
     def __init__(self, context: base.TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), BlindStage, CROP_STEP)
         self.specs = [TRAIN if context.start is None else replace(TRAIN, lr=FROM_WEIGHTS)]
