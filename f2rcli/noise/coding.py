@@ -39,11 +39,6 @@ def find_edges(lumas: Sequence[Luma]) -> float | None:
     return None if across is None or down is None else 255 * (across + down) / 2
 
 
-def edges_in_words(edges8: float) -> str:
-    """Their meaning, for people."""
-    return f"compression left 8x8 blocks, edges {edges8:.1f} of 255"
-
-
 def _excess(lumas: Sequence[Luma]) -> float | None:
     """The excess step at the phase of columns where it is largest, if it is there for sure."""
     phases = np.concatenate([_strips(luma) for luma in lumas])
@@ -89,7 +84,6 @@ class Compression:
     sigma: float  # their standard deviation, white - black = 1
     # By plane, whether it is the same everywhere, as the colours of gray film: no errors there.
     even: tuple[bool, ...] = ()
-    edges8: float | None = None  # of blocks, that tell it; None: the quantiser does
 
     @property
     def sigma8(self) -> float:
@@ -111,8 +105,6 @@ class Compression:
     def words(self) -> str:
         """Its meaning, for people."""
         told = f"compression left errors of about {self.sigma8:.1f} of 255, removed as noise"
-        if self.edges8 is not None:
-            told = f"{edges_in_words(self.edges8)}, removed as noise of {self.sigma8:.1f}"
         return f"{told}; encoding again may cost what that gains, --lossless does not"
 
 
@@ -148,13 +140,12 @@ def compression_of(frames: Sequence[Frame], edges8: float | None) -> Compression
     """The coding errors of frames; None if hardly any. edges8: of the clip's first frames."""
     steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
     stated = OF_STEP * middle(steps) if steps else 0.0
-    shown = _shown8(edges8)
-    sigma8 = min(max(stated, shown), MOST8)
+    sigma8 = min(max(stated, _shown8(edges8)), MOST8)
     if sigma8 < LEAST8:
         return None
     planes = zip(*(frame.planes for frame in frames), strict=True)
     even = tuple(all(map(is_even, same)) for same in planes)
-    return Compression(sigma8 / 255, even, edges8 if shown > stated else None)
+    return Compression(sigma8 / 255, even)
 
 
 def _shown8(edges8: float | None) -> float:

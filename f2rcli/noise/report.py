@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from f2rcli.frames import PlaneLayout
-from f2rcli.noise.coding import Compression, edges_in_words
+from f2rcli.noise.coding import Compression
 from f2rcli.noise.model import NoiseModel, PlaneNoise, shares_of
 from f2rcli.noise.rows import RowNoise
 from f2rcli.noise.spectrum import NoiseLaw, Spectrum, Temporal
@@ -147,7 +147,7 @@ class NoiseReport:
         if self.compressed and self.compression is not None:
             yield f"{self.compression.words()}."
         elif self.edges8 is not None:
-            yield f"{edges_in_words(self.edges8)}."
+            yield f"compression left 8x8 blocks, edges {self.edges8:.1f} of 255."
 
     def _kind(self) -> Iterator[str]:
         """What pixels, channels and frames share."""
