@@ -18,9 +18,9 @@ from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern
 from f2rcli.io.pictures import find_pictures
 from f2rcli.settings import check, clock, like, parse_json, read_text, setting
-from f2rcli.training.methods import ADAPTABLE, trainable
 
 SCRATCH = "scratch"
+ADAPTABLE = ("f2r", "udvd")  # methods whose weights can be fitted to one clip
 ADAPTING = 60.0  # seconds, unless more are asked for
 NOT_STORED = frozenset({"resume", "overwrite"})
 
@@ -38,7 +38,7 @@ class TrainConfig:
 
     inputs: tuple[str, ...]  # files, folders or patterns, as for `f2r denoise`
     output: str  # .safetensors
-    method: str = setting(methods.DEFAULT, choices=trainable)
+    method: str = setting(methods.DEFAULT, choices=methods.available)
     init: str | None = setting(  # weights to start from; None: scratch, or bundled ones to adapt
         None, choices=beginnings, pattern=r"(?s).*[./\\].*",
         others="the path of a .safetensors file",
