@@ -24,6 +24,7 @@ _MADE = """.dcimg .dcm .dm3 .dm4 .ets .ics .ims .lof .mrc .nd .nii .nrrd .oib .o
 .spe .vsi .xlef .zvi"""
 UNREAD = dict.fromkeys(_MADE.split(), _EXPORT) | {
     **dict.fromkeys((".npy", ".npz"), "Pass the array to f2rcli.denoise, or make it an OME-TIFF."),
+    **dict.fromkeys((".zip", ".ozx", ".gz", ".tar", ".7z"), "Unpack it first."),
     ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
     **dict.fromkeys((".heic", ".heif", ".hif"), "Make it a PNG first: ImageMagick does."),
     ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
