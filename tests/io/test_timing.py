@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+import av
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -208,3 +209,20 @@ def test_avi_lasts_as_long_as_its_frames(odd: Callable[[str], Path], codec: str)
         assert not reader.ledger.lines()
     assert [frame.pts for frame in frames] == [*range(1, len(frames) + 1)]
     assert reader.info.duration == pytest.approx(len(frames) / 25)
+
+
+def test_pictures_of_which_only_decoding_is_timed_are_shown_in_turn(tools, tmp_path: Path) -> None:
+    """As of VC-1 in MP4, and Sorenson's in MOV."""
+    source = tools.film(tmp_path / "in.mp4", pts=20, options={"bf": "2", "b-pyramid": "0"})
+    with av.open(str(source)) as one, av.open(str(tmp_path / "in.mov"), "w") as two:
+        target = two.add_stream_from_template(one.streams.video[0])
+        packets = [packet for packet in one.demux() if packet.size]
+        for packet, time in [(packet, packet.dts - packets[0].dts) for packet in packets]:
+            packet.pts = packet.dts = time
+            packet.stream = target
+            two.mux(packet)
+    with open_reader(tmp_path / "in.mov") as reader:
+        frames = list(reader)
+        assert not reader.ledger.lines()
+    assert tools.same_samples(frames, tools.read_all(source))
+    assert {frame.duration * frame.time_base for frame in frames} == {Fraction(1, 25)}

@@ -157,8 +157,6 @@ class Decoder:
     ) -> None:  # fmt: skip
         self.container, self.stream, self.ledger, self.aside = container, stream, ledger, aside
         self.context = _context_of(stream)
-        # AVI says when packets come, not when they are shown, and FFmpeg cannot tell of H.264.
-        self._in_turn = container.format.name == "avi" and self.context.has_b_frames
         self.newest = Fraction(0)  # seconds; the furthest any packet reached
         self.reached = Fraction(0)  # seconds; the furthest any of this stream reached
         self.has_durations = False  # whether packets of this stream say how long they last
@@ -323,7 +321,10 @@ class Decoder:
                 self._reported |= any(map(_DAMAGE.search, own))
 
     def _show(self, frame: av.VideoFrame) -> Iterator[DecodedPicture]:
-        if self._in_turn and self._expected and frame.pts is not None:
+        # AVI, VC-1 in MP4 and others say when packets come, not when they are shown; FFmpeg makes
+        # up the rest for AVI, wrongly for H.264.
+        unsaid = self.container.format.name == "avi" or not self.reordered
+        if unsaid and self.context.has_b_frames and self._expected and frame.pts is not None:
             frame.pts = self._expected[0][0]
         if frame.pts is not None:
             yield from self._lost_before(frame.pts)
