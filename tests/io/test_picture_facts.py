@@ -154,6 +154,14 @@ def test_fields_unlike_their_flag_are_told_and_overruled(tmp_path, woven: int, f
     assert ("flagged interlaced" in told["off"]) == flagged
 
 
+def test_a_film_that_begins_in_black_does_not_look_interlaced(tools, tmp_path: Path) -> None:
+    black = np.full((4, 144, 64), 16, np.uint8)
+    black[0, 41, 30] = 15
+    write_video(tmp_path / "in.mkv", iter(black), "yuv420p", "ffv1", given="gray")
+    with open_reader(tmp_path / "in.mkv") as reader:
+        assert not any("fields=" in note for note in reader.info.notes)
+
+
 COLOURS = {
     "pq": (9, 16, 9, 1),
     "hd": (1, 1, 1, 1),

@@ -258,7 +258,7 @@ def scan_of(pictures: Sequence[av.VideoFrame]) -> str:
     if len(forms) > 1 or not min(forms)[0].startswith("yuv"):  # of some others it aborts
         return ""
     seen = [one.metadata for one in filtered("idet", "", *pictures)]
-    kinds = [said.get("lavfi.idet.multiple.current_frame", "undetermined") for said in seen]
+    kinds = [said.get("lavfi.idet.single.current_frame", "undetermined") for said in seen]
     sure = [kind for kind in kinds if kind != "undetermined"]
     return sure[0] if 2 * len(sure) > len(kinds) and len({*sure}) == 1 else ""
 
