@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,12 @@ from av.packet import Packet
 
 import f2rcli.io.files as disk
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
+from f2rcli.frames import Family, Frame, Plane
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch, tell_missing
-from f2rcli.io.video.encoders import (
-    LAMBDA,
-    EncoderSetup,
-    closest_format,
-    format_error,
-    formats_of,
-    losses,
-)
+from f2rcli.io.video.encoders import LAMBDA, choose_encoder, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, overheard, read_planes, stays
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg
 from f2rcli.io.video.streams import Container, plan_streams, plan_tags
@@ -213,32 +205,17 @@ class ImageReader(SequenceReader):
 
 
 # --- Writing, all pictures or none ---------------------------------------------------------------
-_STILL = Container(name="a picture", muxer="image2", suffixes=(), families=(), only_pictures=True)
-
-
-class _Stills(EncoderSetup):
-    """An encoder of pictures, each a file by itself."""
-
-    @cached_property
-    def coding(self) -> PlaneLayout:
-        matrix = Matrix.BT601 if self.encoder == "mjpeg" else self.info.layout.matrix
-        siting = 0.5, 0.5  # where JPEG has its chroma
-        return replace(self.form.samples, full_range=True, matrix=matrix, siting=siting)
+_STILL = Container(name="a picture", muxer="image2", suffixes=(), families=("png", "mjpeg"),
+                   only_pictures=True)  # fmt: skip
 
 
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     folder, pattern, suffix = _places(reader, Path(target))
     options.refuse_encoding(f"{suffix} pictures", "pix_fmt")
-    codec = WRITTEN_PICTURES[suffix]
+    codec, source = WRITTEN_PICTURES[suffix], reader.metadata
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
-    layout = reader.info.layout
-    form = closest_format(codec, layout)
-    if options.pix_fmt is not None:
-        form = next((one for one in formats_of(codec) if one.name == options.pix_fmt), None)
-    if form is None:
-        raise format_error(codec, options.pix_fmt)
-    source = reader.metadata
-    setup = _Stills(codec, form, reader.info, source, _STILL, options, piped=False)
+    setup = choose_encoder(reader, _STILL, replace(options, codec=codec), piped=False)
+    form, layout = setup.form, reader.info.layout
     disk.check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
     fates = list(setup.fates())
     if video:

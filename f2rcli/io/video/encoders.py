@@ -15,7 +15,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import UsageError
-from f2rcli.frames import ClipInfo, Family, PlaneLayout
+from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
 from f2rcli.io.video.source import DOLBY, MASTERING, STEREO, WIDENED, SourceMetadata
@@ -94,6 +94,9 @@ class EncoderSetup:
     def coding(self) -> PlaneLayout:
         """Range, matrix and siting of the pictures that go in."""
         layout, own = self.info.layout, self.form.samples
+        if self.container.muxer == "image2":  # JPEG files have one matrix, and chroma in the middle
+            matrix = Matrix.BT601 if self.encoder == "mjpeg" else layout.matrix
+            return replace(own, full_range=True, matrix=matrix, siting=(0.5, 0.5))
         limited = own.family is Family.YUV and self.encoder in _NEVER_FULL
         full = layout.full_range and not limited
         return replace(own, full_range=full, matrix=layout.matrix, siting=layout.siting)
