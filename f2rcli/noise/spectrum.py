@@ -4,7 +4,7 @@ All of it is read from what matched frames differ by in flat places, in units of
 of the scene, hardly anything is left in that.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,17 +57,10 @@ class NoiseLaw:
 
     def values(self) -> dict[str, Any]:
         """The law as JSON values; `curve` at knots that are evenly spaced from black to white."""
-        model = self.level
-        return {
-            "gain": list(model.gain),
-            "read": list(model.read),
-            "sigma": list(model.sigma),
-            "samples": model.samples,
-            "dark": list(model.pedestal),
-            "curve": [list(curve) for curve in model.at_knots()],
-            "kernels": None if self.kernels is None else np.asarray(self.kernels).tolist(),
-            "mixing": None if self.mixing is None else np.asarray(self.mixing).tolist(),
-        }
+        model, parts = self.level, {"kernels": self.kernels, "mixing": self.mixing}
+        shown = replace(model, curve=model.at_knots(), dark=model.pedestal)
+        known = {name: None if x is None else np.asarray(x).tolist() for name, x in parts.items()}
+        return asdict(shown) | known
 
 
 @dataclass(frozen=True, slots=True)
