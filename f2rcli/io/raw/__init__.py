@@ -164,8 +164,8 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
             what = f"{' and '.join(twins)} would have the same output."
             raise InputError(what, hint="Rename one of them.")
     tags, private = reader.first.tags, tuple[str, ...]()
-    if tags.private or not tags.every:  # of files without TIFF's structure nobody tells
-        private = ("maker notes and the camera's private tags" + ", if any" * (not tags.every),)
+    if tags.private or not tags.dng:  # cameras' own files have them, if not always as tags
+        private = ("maker notes and the camera's private tags",)
     return WritePlan(
         target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=_kept(reader.first),
         dropped=private,

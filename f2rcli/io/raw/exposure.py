@@ -69,7 +69,7 @@ class RawTags:
     exif: Directory = field(default_factory=dict)
     gps: Directory = field(default_factory=dict)
     missing_bytes: int = 0  # that the file lacks of what its tags promise
-    private: bool = False  # whether it has notes of its maker's
+    private: bool = False  # whether notes of its maker's are among them
 
     def text(self, code: int) -> str:
         """The text of a tag; "" where it has none."""
@@ -145,7 +145,7 @@ def read_tags(path: Path) -> RawTags:
             inside.setdefault(found[1] or b"1", {tag.code: tag for tag in file.pages.first.tags})
     with suppress(InputError), refusals(path.name), quiet():
         exif, gps = (inside.get(box, {}).values() for box in (b"2", b"4"))
-        return replace(_told(inside.get(b"1", {}), exif, gps), private=bool(inside))
+        return _told(inside.get(b"1", {}), exif, gps)
     return RawTags()
 
 
