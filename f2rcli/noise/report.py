@@ -157,13 +157,9 @@ class NoiseReport:
             yield "white: neighbouring pixels are independent."
         else:
             yield "coloured: neighbouring pixels share noise, as scaling and compression leave it."
-        if self.processed:
-            yield (
-                "channels share noise, as compression and cameras' own processing leave it: "
-                "--adapt keeps the bundled weights."
-            )
-        elif self.spectrum is not None and not self.separate:
-            yield "channels share noise, as in video stored as luma and chroma."
+        if self.spectrum is not None and not self.separate:
+            kept = ": --adapt keeps the bundled weights" if self.processed else ""
+            yield f"channels share noise, as in video stored as luma and chroma{kept}."
         if self.independent and self.channels_share <= PROCESSED:
             yield "frames are independent: training on this clip alone is sound."
         elif self.independent:
