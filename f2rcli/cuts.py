@@ -5,7 +5,8 @@ import numpy as np
 from f2rcli.frames import Frame, Singles
 from f2rcli.yuv import code_span
 
-THUMBNAIL = (18, 32)  # height, width
+THUMBNAIL = (18, 32)  # height, width; of pictures that are no larger already
+PLACE = 5  # pixels a side of its places at least: noise of few photons is a cut in smaller ones
 LEAST_CHANGE = 0.03  # mean absolute change of brightness; a cut between darker shots cannot be seen
 ALIKE = 0.5  # correlation of thumbnails above which it is the same shot
 STEEP = 0.03  # change from one place of a thumbnail to the next, that shows which place it is
@@ -15,10 +16,14 @@ STAYS = 1 / 6
 
 
 def thumbnail(luma: Singles) -> Singles:
-    """A small picture of brightness (H, W), 0..1, by averaging over areas: `THUMBNAIL`."""
+    """A small picture of brightness (H, W), 0..1, by averaging over areas: `THUMBNAIL`, or less."""
     import cv2  # a tenth of a second, that `f2r --help` does not wait
 
-    return np.asarray(cv2.resize(luma, THUMBNAIL[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    if luma.shape == THUMBNAIL:
+        return luma
+    pairs = zip(THUMBNAIL, luma.shape, strict=True)
+    height, width = (min(most, max(size // PLACE, 2)) for most, size in pairs)
+    return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def look_of(frame: Frame) -> Singles:

@@ -29,11 +29,9 @@ from f2rcli.engine.pictures import Copies
 from f2rcli.engine.window_loop import beside
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.following import grain
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Shares, coloured
+from f2rcli.noise.model import PlaneNoise, Shares, coloured
 from f2rcli.window import windows
 from f2rcli.yuv import code_span, planes_of
-
-SURE_CUT = 3.0  # times the change that noise alone makes of small pictures
 
 
 class Shown(NamedTuple):
@@ -66,15 +64,11 @@ class Sum:
         return replace(first, planes=(mean,), layout=replace(first.layout, bits=32), source=self)
 
 
-def summed(pictures: Iterable[Copies], size: int, variance: float) -> Iterator[Sum]:
+def summed(pictures: Iterable[Copies], size: int) -> Iterator[Sum]:
     """Pictures in sums of `size` whose bounds are multiples of it in the clip; none reaches across
-    a cut. What is left of less than half of that joins the sum beside it.
-
-    variance: of their noise, in units of white squared.
-    """
+    a cut. What is left of less than half of that joins the sum beside it."""
     before: Sum | None = None
-    shown = _shown(pictures, variance)
-    for _, members in groupby(shown, lambda one: (one.shot, one.number // size)):
+    for _, members in groupby(_shown(pictures), lambda one: (one.shot, one.number // size)):
         after = Sum(list(members))
         if before is not None:
             before.closes = before.members[0].shot != after.members[0].shot
@@ -88,25 +82,17 @@ def summed(pictures: Iterable[Copies], size: int, variance: float) -> Iterator[S
         yield before
 
 
-def _shown(pictures: Iterable[Copies], variance: float) -> Iterator[Shown]:
-    before: Frame | None = None
+def _shown(pictures: Iterable[Copies]) -> Iterator[Shown]:
+    before: Singles | None = None
     first = shot = 0
     for count, copies in enumerate(pictures):
+        look = thumbnail(planes_of(copies[0])[0])
         if before is None:
             first = copies[0].index or 0
-        elif not _joined(before, copies[0], variance):
+        elif not same_shot(before, look):
             shot += 1
         yield Shown(first + count, copies, shot)
-        before = copies[0]
-
-
-def _joined(before: Frame, after: Frame, variance: float) -> bool:
-    """Whether two frames in a row show the same shot: noise alone may part small pictures."""
-    planes = [planes_of(frame)[0] for frame in (before, after)]
-    looks = list(map(thumbnail, planes))
-    alone = 2 * variance * looks[0].size / planes[0].size
-    change = float(np.mean(np.square(looks[0] - looks[1])))
-    return change < SURE_CUT * alone or same_shot(looks[0], looks[1])
+        before = look
 
 
 class Estimated(NamedTuple):
@@ -204,7 +190,7 @@ def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Wa
     """What restores a stack's first frames, all different, best; ALONE if there are too few."""
     if len(frames) < LEAST_FRAMES:
         return ALONE
-    square, model = _square([planes_of(frame)[0] for frame in frames]), noise.measured
+    square = _square([planes_of(frame)[0] for frame in frames])
     rng, parts, judges = np.random.default_rng(0), list[Frame](), list[Singles]()
     for place, frame in enumerate(frames):
         near = (*frames[max(place - 1, 0) : place], *frames[place + 1 : place + 2])
@@ -218,7 +204,7 @@ def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Wa
     for size in SIZES:
         if 2 * size > len(frames):
             break
-        restored = _sums_restored(([part] for part in parts), size, model, restore, SEEN)
+        restored = _sums_restored(([part] for part in parts), size, restore, SEEN)
         shown = [one.plane for one in between(restored)]
         error = float(np.mean(np.square(np.subtract(shown, judges))))
         alone = alone or shown
@@ -229,12 +215,10 @@ def chosen(frames: Sequence[Frame], noise: NoiseTracker, restore: Restore) -> Wa
 
 
 def _sums_restored(
-    pictures: Iterable[Copies], size: int, model: NoiseModel, restore: Restore, share: float = 1.0
+    pictures: Iterable[Copies], size: int, restore: Restore, share: float = 1.0
 ) -> Iterator[Frame]:
     """Sums of pictures, restored; share: of the light of the stack, that the pictures have."""
-    variance = float(np.mean(np.square(model.sigma))) / share
-    sums = summed(pictures, size, variance)
-    return restore(([one.frame] for one in sums), sqrt(1 / (share * size)))
+    return restore(([one.frame] for one in summed(pictures, size)), sqrt(1 / (share * size)))
 
 
 def _split(
@@ -290,7 +274,7 @@ def restored_in_sums(
     """Every picture, and its copies, with what restored sums show of it, or what it shows by itself
     where that is something else, as far as the residual contract allows."""
     sums, singles = (
-        between(_sums_restored(shown, size, noise.measured, restore))
+        between(_sums_restored(shown, size, restore))
         for shown, size in zip(tee(pictures), (way.size, 1), strict=True)
     )
     past = Past()

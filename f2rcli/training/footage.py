@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 SPARE = 1 << 28  # bytes of free disk that are never taken
 RUN = 32  # frames in a row, where only a part of a clip is taken
 LANES = 12  # of a stack that has more of them, drawn at random: channels and depths alike
-SMALL = 32  # pixels per side below which noise alone may look like a cut
 FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
 OPENING = 6  # frames that lines are looked for in
 ROUNDED = 1e-3  # of the range: what half precision leaves of black, white and a rotation
@@ -420,11 +419,8 @@ class LaneWriter:
             shade = "black" if self.high < 0.1 else "of one colour"
             raise InputError(f"{name}: is {shade} throughout ({many}).", hint="Leave it out.")
         if not self.shots:
-            height, width = (n * (1 if self.form is None else 2) for n in self.shape[1:])
             why = f"is cut after every frame ({many}): no frame has a neighbour."
-            if min(height, width) < SMALL:
-                why = f"{width}x{height} pixels are too few to tell scenes apart."
-            need = f"Training needs two frames in a row of one scene, of {SMALL}x{SMALL} pixels."
+            need = "Training needs two frames in a row of one scene."
             raise InputError(f"{name}: {why}", hint=need)
 
     def facts(self, info: ClipInfo) -> dict[str, Any]:

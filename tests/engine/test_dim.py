@@ -1,12 +1,14 @@
 """Stacks of a few photons a pixel: frames are summed, as many as restore them best."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 import f2rcli
+from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.frames import Family, PlaneLayout
 from tests.engine.conftest import denoised, engine_for, estimate_noise, frames_of, info_of
 
@@ -34,6 +36,12 @@ def test_photons_tell_the_gain_where_the_network_that_reads_noise_is_unsure(side
         frames = frames_of(counted(2 * scene(8, 0.0, side), seed), layout)
         model = estimate_noise(frames, info_of(frames), engine_for(frames))
         assert 144 * model.gain[0] == pytest.approx(GAIN, rel=0.3)
+
+
+@pytest.mark.parametrize("side", [32, 48])
+def test_photons_make_no_cut_of_a_small_picture(side: int) -> None:
+    looks = [thumbnail((codes - 80.0) / 80) for codes in counted(scene(9, 0.0, side))]
+    assert all(same_shot(*pair) for pair in pairwise(looks))
 
 
 def test_motion_is_no_noise_of_few_photons() -> None:
