@@ -86,6 +86,9 @@ class PlaneMap:
         if not level.size:
             return NoiseModel.gaussian(0.0, 1)
         levels, powers = binned(level, variance, worth)
+        unsure = binned(level, self._as_white(self.error)[self._seen], worth)[1]
+        if (sure := unsure < SURELY).any():  # what others say is more than there is, mostly
+            levels, powers = levels[sure], powers[sure]
         powers = undo_clipping(levels, powers) if clipped else powers
         levels, powers = _to_the_ends(levels, powers)
         curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))

@@ -48,6 +48,14 @@ def lattice(time: int) -> Codes:
     return cv2.resize(shown, SIZE[::-1], interpolation=cv2.INTER_AREA)
 
 
+def flash(time: int) -> Codes:
+    """Leaves that pan below a calm sky, and are lit in one frame."""
+    rough = np.random.default_rng(4).normal(90, 85, (SIZE[0], SIZE[1] + 24))
+    leaves = cv2.GaussianBlur(rough, (0, 0), 0.7)[:, 7 * time :][:, : SIZE[1]]
+    leaves = np.clip(1.9 * leaves + 26, 16, 235) if time == 1 else leaves
+    return np.where(ROWS < 56, 40 + hills(time) / 8, leaves)
+
+
 def read(
     draw: Draw, sigmas: tuple[float, float, float], *, seed: int = 1, frames: int = 3
 ) -> estimate.NoiseMap:
@@ -95,7 +103,7 @@ def test_noise_that_was_softened_a_little_is_read_in_whole(draw: Draw, w: float)
     assert found.planes[0].shares[0] < 0.97 * model.white_shares()[0]
 
 
-@pytest.mark.parametrize("draw", [page, lattice])
+@pytest.mark.parametrize("draw", [page, lattice, flash])
 def test_drawn_scenes_without_noise_hold_hardly_any(draw: Draw) -> None:
     assert in_codes(read(draw, (0, 0, 0)), 0) < 0.5
 
