@@ -140,7 +140,8 @@ def test_subtitles_are_copied_or_refused_before_the_run_with_a_file_that_holds_t
 
 @pytest.mark.parametrize("suffix", [".ts", ".m2ts", ".mkv"])
 def test_a_second_picture_is_kept_or_dropped_at_first(tools, tmp_path: Path, suffix: str) -> None:
-    _, receipt = tools.passthrough(two_pictures(tools, tmp_path), tmp_path / f"out{suffix}")
+    source = two_pictures(tools.film(tmp_path / "in.mkv", pts=3))
+    _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}")
     picture, language = "video #1 h264 deu", "language of video #1 h264 deu"
     expected = {
         ".mkv": ([picture], []),
@@ -185,28 +186,24 @@ def test_sound_that_is_never_copied_is_refused_with_two_ways(tools, tmp_path: Pa
     )
 
 
-def two_pictures(tools, tmp_path: Path) -> Path:
+def two_pictures(source: Path) -> Path:
     """A clip with the same picture twice."""
-    source = tools.film(tmp_path / "in.mkv", pts=3)
-    with av.open(str(source)) as plain, av.open(str(tmp_path / "two.mkv"), "w") as two:
+    target = source.with_stem("two")
+    with av.open(str(source)) as plain, av.open(str(target), "w") as two:
         copies = [two.add_stream_from_template(plain.streams[0], opaque=True) for _ in "ab"]
         copies[1].metadata["language"] = "deu"
         for packet in plain.demux():
             for copy in copies if packet.size else ():
                 two.mux(again(packet, copy))
-    return tmp_path / "two.mkv"
+    return target
 
 
 def test_unusual_tags_come_over_to_mp4(tools, tmp_path: Path) -> None:
-    source = tools.film(tmp_path / "in.mkv", pts=3)
-    with av.open(str(source)) as plain, av.open(str(tmp_path / "t.mkv"), "w") as tagged:
-        tagged.metadata.update({"title": "A clip", "X_CUSTOM": "kept"})
-        copy = tagged.add_stream_from_template(plain.streams[0], opaque=True)
-        for packet in plain.demux():
-            if packet.size:
-                packet.stream = copy
-                tagged.mux(packet)
-    _, receipt = tools.passthrough(tmp_path / "t.mkv", tmp_path / "out.mp4")
+    def own(stream: av.VideoStream) -> None:
+        stream.container.metadata.update({"title": "A clip", "X_CUSTOM": "kept"})
+
+    source = tools.film(tmp_path / "in.mkv", pts=3, setup=own)
+    _, receipt = tools.passthrough(source, tmp_path / "out.mp4")
     assert receipt.dropped == ()
     with av.open(str(tmp_path / "out.mp4")) as out:
         assert (out.metadata["title"], out.metadata["X_CUSTOM"]) == ("A clip", "kept")
@@ -347,19 +344,8 @@ def test_what_mp4_took_comes_back_from_it(rich_clip, tools, tmp_path: Path, suff
     )
 
 
-def test_a_second_picture_of_mpeg2_is_copied_between_transport_streams(tmp_path: Path) -> None:
-    source = tmp_path / "in.ts"
-    with av.open(str(source), "w") as container:
-        streams = [container.add_stream("mpeg2video", rate=25) for _ in range(2)]
-        for stream in streams:
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(12):
-            for stream in streams:
-                picture = av.VideoFrame(64, 48, "yuv420p")
-                picture.pts = number
-                container.mux(stream.encode(picture))
-        for stream in streams:
-            container.mux(stream.encode(None))
-    with open_reader(source) as reader:
+def test_a_second_picture_of_mpeg2_goes_from_ts_to_ts(tools, tmp_path: Path) -> None:
+    clip = tools.write_clip(tmp_path / "in.ts", codec="mpeg2video", pts=12, smooth=True)
+    with open_reader(two_pictures(clip)) as reader:
         plan = plan_output(reader, tmp_path / "out.ts")
     assert "video #1 mpeg2video" in plan.kept
