@@ -19,6 +19,7 @@ from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 
 from f2rcli.io.base import Ledger
 from f2rcli.io.video.pixels import overheard, side_data
@@ -165,7 +166,8 @@ class Decoder:
         self.hidden = 0  # of them, by an edit list
         self.holes: list[tuple[Fraction, int]] = []  # their ends, seconds, and pictures in them
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
-        self.reordered = False  # pictures are decoded in another order than shown
+        self.reordered = False  # times of packets say that they are shown in another order
+        self._late = False  # pictures came that are shown before others that are decoded first
         self._reported = False  # damage of the picture that comes next
         self.ended = False  # the demuxer gave all that it could
         self.cut_off = False  # and said that the file goes on
@@ -291,8 +293,9 @@ class Decoder:
         self.packets += 1
         self.read_to = packet.size, (packet.pos or 0) + packet.size
         self.hidden += packet.is_discard
+        if packet.pts is not None and self.last_sent is not None:
+            self.reordered |= packet.pts < self.last_sent
         self.last_sent = packet.pts
-        self.reordered |= packet.dts is not None and packet.dts != packet.pts
         where = f"a packet at {self._time(packet)} could not be decoded"
         for frame in self._decoded(packet, where) or ():
             yield from self._show(frame)
@@ -321,10 +324,11 @@ class Decoder:
                 self._reported |= any(map(_DAMAGE.search, own))
 
     def _show(self, frame: av.VideoFrame) -> Iterator[DecodedPicture]:
-        # AVI, VC-1 in MP4 and others say when packets come, not when they are shown; FFmpeg makes
-        # up the rest for AVI, wrongly for H.264.
+        # AVI, RealMedia, VC-1 in MP4 and others say when packets come, not when they are shown;
+        # FFmpeg makes up the rest for AVI, wrongly for H.264.
+        self._late |= self.context.has_b_frames and frame.pict_type == PictureType.B
         unsaid = self.container.format.name == "avi" or not self.reordered
-        if unsaid and self.context.has_b_frames and self._expected and frame.pts is not None:
+        if self._late and unsaid and self._expected and frame.pts is not None:
             frame.pts = self._expected[0][0]
         if frame.pts is not None:
             yield from self._lost_before(frame.pts)
