@@ -63,7 +63,7 @@ def _strips(luma: Luma) -> Floats:
     shape = (rows, STRIP, columns, PERIOD)
     beside = beside[: rows * STRIP, : columns * PERIOD].reshape(shape)
     excess = step[: rows * STRIP, 1 : 1 + columns * PERIOD].reshape(shape) - beside
-    calm = beside <= np.median(beside)
+    calm = beside <= np.median(beside[:, ::4])  # a quarter of the rows tells
     total = (excess * calm).sum((1, 2), dtype=np.float64)
     return np.asarray(total / np.maximum(calm.sum((1, 2)), 1))
 
