@@ -239,17 +239,12 @@ class RunRecord(AbstractContextManager["RunRecord"]):
     left there unless the run is finished, so that another run goes on."""
 
     def __init__(
-        self,
-        target: Path,
-        engine: Engine,
-        identity: dict[str, Any],
-        say: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        self, target: Path, engine: Engine, identity: dict[str, Any], say: Callable[[str], None]
     ) -> None:
         """identity: JSON values that runs must share to have the same frames; see `identity_of`."""
         self.folder = record_folder(target)
         self.engine, self.identity = engine, identity
-        self.say, self.warn, self.clock = say, say, clock
+        self.say = self.warn = say
         self.log, self._state = FrameLog(self.folder / "frames"), self.folder / "state"
         self.marks: Marks | None = None  # where the streams stand, see `open`
         self.begun = 0  # frames of the run that is gone on with
@@ -259,7 +254,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         self.stop: Callable[[], None] = lambda: None  # raises what ends the run
         self._sources: deque[str] = deque()  # digests of frames that are read and not restored yet
         self._before: RunState | None = None  # of the run that is gone on with
-        self._began = self.clock()
+        self._began = time.monotonic()
         self._due = self._began + FIRST
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -322,7 +317,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
             if not self.given_up:
                 try:
                     self.log.add(frame, self._sources.popleft())
-                    if self.clock() >= self._due or (self.stopped() and self.can_keep):
+                    if time.monotonic() >= self._due or (self.stopped() and self.can_keep):
                         self._keep()
                 except (OSError, RuntimeError) as error:  # a disk that takes no record ends no run
                     self.give_up(getattr(error, "strerror", None) or str(error))
@@ -332,12 +327,12 @@ class RunRecord(AbstractContextManager["RunRecord"]):
     @property
     def can_keep(self) -> bool:
         """Whether a run that is asked to stop can be gone on with, and has lasted long enough."""
-        lasted, marks = self.clock() - self._began >= FIRST, self.marks
+        lasted, marks = time.monotonic() - self._began >= FIRST, self.marks
         return lasted and self._going and marks is not None and marks.begun
 
     def _keep(self) -> None:
         """Keep the state, where the streams can be left."""
-        engine, began = self.engine, self.clock()
+        engine, began = self.engine, time.monotonic()
         streams = [] if self.marks is None else self.marks.taken()
         if not streams:
             return
@@ -352,7 +347,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
                 f"({size(self._size())} now), so that the same command continues after a kill"
             )
         self.kept = self.log.frames
-        self._due = self.clock() + max(FIRST, (self.clock() - began) / SHARE)
+        self._due = time.monotonic() + max(FIRST, (time.monotonic() - began) / SHARE)
 
     def _size(self) -> int:
         """Bytes on the disk: frames, and the state that is several times a frame."""

@@ -12,28 +12,25 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from f2rcli.engine import resuming, stream
+from f2rcli.engine import resuming
 from f2rcli.engine.resuming import RunRecord, identity_of, packed, unpacked
+from f2rcli.engine.stream import Engine, denoise_stream
 from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
-from f2rcli.io import base, files
+from f2rcli.io.base import ReadOptions
+from f2rcli.io.files import record_folder
 from tests.engine.conftest import GRAY8, denoised, engine_for, frames_of, info_of, noisy_clip
 from tests.engine.test_dim import LAYOUT, counted, scene
 from tests.engine.test_lanes import lane
 from tests.engine.test_stream import differences
 
-records = resuming
-Engine = stream.Engine
-denoise_stream = stream.denoise_stream
-record_folder = files.record_folder
-ReadOptions = base.ReadOptions
 MOVING = 6  # frames before the copy and the cut
 
 
 @pytest.fixture(autouse=True)
 def _from_the_first_second_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "FIRST", -1.0)
-    monkeypatch.setattr(records, "SHARE", 1e9)
+    monkeypatch.setattr(resuming, "FIRST", -1.0)
+    monkeypatch.setattr(resuming, "SHARE", 1e9)
 
 
 def clip() -> list[Frame]:
@@ -153,7 +150,7 @@ def test_a_damaged_record_is_begun_anew(tmp_path, name, coarse_alone) -> None:
 def test_a_record_of_types_f2r_does_not_know_is_begun(tmp_path, monkeypatch, coarse_alone) -> None:
     frames = noisy_clip(4)
     run(tmp_path, frames, 2, sigma=20.0)
-    monkeypatch.setattr(records, "KNOWN", [])
+    monkeypatch.setattr(resuming, "KNOWN", [])
     said: list[str] = []
     run(tmp_path, frames, 1, said=said.append, sigma=20.0)
     assert "starting over" in said[0]
@@ -224,18 +221,18 @@ def test_the_method_of_a_lane_that_is_done_is_let_go(tmp_path, monkeypatch, coar
 
 def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch, coarse_alone) -> None:
     frames, said = noisy_clip(4), []
-    monkeypatch.setattr(records, "LEAST_FREE", 1 << 62)
+    monkeypatch.setattr(resuming, "LEAST_FREE", 1 << 62)
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
     assert said[0].startswith("this run cannot be resumed: its record takes")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_shorter_than_a_minute_is_begun_anew(tmp_path, monkeypatch, coarse_alone) -> None:
-    monkeypatch.setattr(records, "FIRST", 60.0)
+    monkeypatch.setattr(resuming, "FIRST", 60.0)
     frames, said = noisy_clip(4), []
     run(tmp_path, frames, 3, said=said.append, sigma=20.0)
     assert not list(tmp_path.iterdir())  # a few frames wait in memory
-    monkeypatch.setattr(records, "HELD", 0)
+    monkeypatch.setattr(resuming, "HELD", 0)
     run(tmp_path, frames, 3, said=said.append, sigma=20.0)
     assert (record_folder(tmp_path / "out.mkv") / "frames").is_file()
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
