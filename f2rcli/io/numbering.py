@@ -16,8 +16,9 @@ _PATTERN = re.compile(r"%0?(\d*)d")
 _AXES = {"t": "T", "time": "T", "z": "Z", "slice": "Z", "c": "C", "ch": "C", "channel": "C",
          "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P", "xy": "P"}  # fmt: skip
 _NUMBERED = re.compile(rf"(?<![a-z])({'|'.join(sorted(_AXES, key=len, reverse=True))})[_-]?(\d+)")
-_OLD = re.compile(r"img_(\d{9})_(.*)_(\d{3})")  # Micro-Manager 1: moment, channel's name, depth
-# Opera and Operetta: row, column and field, plane, channel, moment.
+# Names without such letters: of Micro-Manager 1, by moment, channel's name and depth; of Opera and
+# Operetta, by row, column and field, plane, channel and moment.
+_WORDED = re.compile(r"^img_(\d{9})_(.*)_(\d{3})$")
 _PLATE = re.compile(r"r(\d+)c(\d+)f(\d+)p(\d+)-ch(\d+)sk(\d+)fk1fl1")
 _ORDER = "PTCZ"  # of axes, slowest first
 _RESULT = re.compile(r"(.+)_f2r(\..+)?")  # what f2r calls its own
@@ -113,13 +114,11 @@ def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]]
     """Axes that names of files count, `exp_T0000_C01_Z03.tif`, with their sizes, and the file at
     each place, None for a missing one. None where names count less than two axes, or a depth."""
     found: dict[tuple[int, ...], Path] = {}
-    letters, channels = "", dict[str, int]()
+    letters, words = "", dict[str, int]()
     for path in files:
         stem = _PLATE.sub(r"p\1\2\3_z\4_c\5_t\6", path.stem.lower())
+        stem = _WORDED.sub(lambda m: f"t{m[1]}_c{words.setdefault(m[2], len(words))}_z{m[3]}", stem)
         marks = {_AXES[word]: int(number) for word, number in _NUMBERED.findall(stem)}
-        if old := _OLD.fullmatch(path.stem):
-            channel = channels.setdefault(old[2], len(channels))
-            marks = {"T": int(old[1]), "C": channel, "Z": int(old[3])}
         letters = letters or "".join(axis for axis in _ORDER if axis in marks)
         if "".join(axis for axis in _ORDER if axis in marks) != letters:
             return None
