@@ -377,7 +377,7 @@ def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: P
         plan = plan_output(reader, tmp_path / "out.webm", WriteOptions(copy_only=True))
         assert any(line.startswith("audio #1 aac") for line in plan.dropped)
         for kind, codec in (("webm", "aac"), ("mov", "flac")):
-            with pytest.raises(UsageError, match=f"{kind} cannot hold it"):
+            with pytest.raises(UsageError, match=f"as {codec} into {kind}"):
                 plan_output(reader, tmp_path / f"out.{kind}", WriteOptions(audio_codec=codec))
         with pytest.raises(UsageError, match="no such audio encoder"):
             plan_output(reader, tmp_path / "out.webm", WriteOptions(audio_codec="wmv"))

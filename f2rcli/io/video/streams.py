@@ -258,12 +258,8 @@ def plan_streams(
             continue
         plan = SideStream(stream=stream, encoder=encoder if stream.type == "audio" else "")
         if not holds(container, stream, plan.encoder):
-            if plan.encoder and not container.only_pictures:
-                what = f"{container.name} cannot hold it, or FFmpeg decode no {stream_line(stream)}"
-                hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
-                raise UsageError(f"audio_codec={codec!r}: {what}.", hint=hint)
             if not container.only_pictures and not options.copy_only:
-                _refuse(container, stream)
+                _refuse(container, plan)
             fates.append((stream_line(stream), f"f2r cannot copy it into {container.name}"))
             continue
         plans.append(plan)
@@ -278,19 +274,21 @@ def plan_streams(
     return plans, fates
 
 
-def _refuse(container: Container, stream: Stream) -> None:
+def _refuse(container: Container, plan: SideStream) -> None:
     """Raise UsageError for sound and subtitles that are lost only because of the chosen target."""
+    stream = plan.stream
     if stream.type not in ("audio", "subtitle"):
         return
     ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
-    holder = next((c.suffixes[0] for c in ordered if holds(c, stream)), "")
+    holder = next((c.suffixes[0] for c in ordered if holds(c, stream, plan.encoder)), "")
     ways = [f"name {'an' if holder == '.mkv' else 'a'} {holder} file with output="] * bool(holder)
     if stream.type == "audio" and stream.codec_context is not None:
-        ways.append("pass audio_codec= to encode it again")
+        ways.append(f"pass {'another ' * bool(plan.encoder)}audio_codec= to encode it again")
     if ways:
         hint = ", or ".join([*ways, "pass copy_only=True to leave it out"])
         hint = f"{hint[0].upper()}{hint[1:]}."
-        raise UsageError(f"f2r cannot copy {stream_line(stream)} into {container.name}.", hint=hint)
+        verb = "encode" if plan.encoder else "copy"
+        raise UsageError(f"f2r cannot {verb} {plan.words} into {container.name}.", hint=hint)
 
 
 def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
