@@ -392,6 +392,11 @@ def test_what_a_new_dng_does_not_take_over_is_named_before_the_run(code, tmp_pat
         plan = plan_output(reader, tmp_path / "b.dng", WriteOptions())
     assert plan.dropped == (("maker notes and the camera's private tags",) if code else ())
     assert any("exiftool -TagsFromFile" in note for note in plan.notes) == bool(code)
+    floats = codes(0).astype(np.float32)
+    tifffile.imwrite(source, floats, photometric="cfa", metadata=None, extratags=tags())
+    with open_reader(source) as reader:
+        (note,) = plan_output(reader, tmp_path / "b.dng").notes
+    assert note == f"floats become whole codes up to {reader.first.mosaic.white[0]:g}"
 
 
 def deep_cr3(path: Path) -> None:

@@ -166,10 +166,12 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     tags, private = reader.first.tags, tuple[str, ...]()
     if tags.private or not tags.dng:  # cameras' own files have them, if not always as tags
         private = ("maker notes and the camera's private tags",)
+    notes = [f"ExifTool copies maker notes: {_EXIFTOOL}"] * bool(private)
+    if tags.number("SampleFormat") == 3:  # what LibRaw makes of them
+        notes.append(f"floats become whole codes up to {reader.first.mosaic.white[0]:g}")
     return WritePlan(
         target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=_kept(reader.first),
-        dropped=private,
-        notes=(f"ExifTool copies maker notes: {_EXIFTOOL}",) if private else (), detail=folder,
+        dropped=private, notes=tuple(notes), detail=folder,
     )  # fmt: skip
 
 
