@@ -38,14 +38,12 @@ PICTURES = {
 WRITTEN_PICTURES = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 # Video: everything else may be one, since FFmpeg decides by content; only folders are searched by
 # suffix.
-WRITTEN_VIDEOS = frozenset({
-    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".y4m",
-})  # fmt: skip
-VIDEOS = WRITTEN_VIDEOS | {
-    ".avi", ".nut", ".apng",
+VIDEOS = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".m2t", ".y4m", ".avi",
     ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf",
-    ".dv", ".gif", ".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu", ".ivf", ".m2t",
-}  # fmt: skip
+    ".dv", ".gif", ".apng", ".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu", ".ivf",
+    ".nut",
+})  # fmt: skip
 
 # Formats by name, with the suffixes of their files. A folder of raw files may hold previews, too;
 # one of TIFF pages is a stack; what is left, FFmpeg judges by content.
