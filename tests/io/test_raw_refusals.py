@@ -190,15 +190,11 @@ def test_files_with_wrong_bytes_are_read_or_refused(seed: int, tmp_path: Path) -
         data[rng.integers(0, 900, 4)] = rng.integers(0, 256, 4)
         path = tmp_path / "b.dng"
         path.write_bytes(data[: rng.integers(len(data) // 2, 2 * len(data))].tobytes())
-        assert _outcome(path) in ("1 frame", "b.dng: ")
-
-
-def _outcome(path: Path) -> str:
-    try:
-        with open_reader(path) as reader:
-            return f"{len(list(reader))} frame"
-    except InputError as error:
-        return str(error)[: len("b.dng: ")]
+        try:
+            with open_reader(path) as reader:
+                assert len(list(reader)) == 1
+        except InputError as error:
+            assert str(error).startswith("b.dng: ")  # noqa: PT017
 
 
 def test_a_mosaic_in_a_plain_tiff_is_refused_by_name(tmp_path: Path) -> None:
