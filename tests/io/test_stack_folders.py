@@ -83,11 +83,8 @@ def test_files_that_are_no_pages_of_the_others_are_named(tmp_path: Path) -> None
     for shape, told in (((3, 16, 20), "TYX 3x16x20"), ((18, 20), "YX 18x20")):
         for number, own in ((1, (16, 20)), (2, shape), (3, (16, 20))):
             write(tmp_path / f"{number}.tif", own)
-        with (
-            pytest.raises(InputError, match=rf"2\.tif: is {told}"),
-            open_reader(tmp_path) as reader,
-        ):
-            list(reader)
+        with pytest.raises(InputError, match=rf"2\.tif: is {told}"):
+            list(open_reader(tmp_path))
 
 
 @pytest.mark.parametrize("source", ["run", "run/%03d.tif"])
