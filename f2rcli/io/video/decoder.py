@@ -194,9 +194,13 @@ class Decoder:
         yield from self._lost_before(None)
 
     @property
-    def due(self) -> Fraction:
-        """When the next packet of this stream should come, seconds."""
-        return self._due.get(self.stream.index, Fraction(0))
+    def counted(self) -> int:
+        """Packets that came, as an index counts them: AVI's counts empty ones that repeat a frame,
+        too, and those are not to be had."""
+        if self.container.format.name != "avi":
+            return self.packets
+        lasted = self._due.get(self.stream.index, Fraction(0)) / (self.stream.time_base or 1)
+        return max(self.packets, round(lasted))
 
     def skip_aside(self, until: Fraction) -> None:
         """Read on for other streams' sake, to a picture that lasts beyond so many seconds."""

@@ -166,7 +166,7 @@ class VideoReader(Reader):
         stream, decoder, held = self.stream, self._decoder, before.duration or 0
         knows = decoder.reordered and before.pts == decoder.last_sent and held
         # Of a file that was cut off the rest is missing, and not one picture that long.
-        whole = self.options.begins or self._came() >= stream.frames
+        whole = self.options.begins or decoder.counted >= stream.frames
         if whole and not (knows or stream.start_time is None or self._end is None):
             there = stream.start_time + (stream.duration or 0) - (before.pts or 0)
             held = there if there > 0 else held
@@ -400,12 +400,6 @@ class VideoReader(Reader):
         ends += [] if asked.ends is None else [asked.ends]
         return float(max(min(ends) - asked.begins, Fraction(0))) if ends else None
 
-    def _came(self) -> int:
-        """How many of the pictures came that its index counts. AVI's counts empty packets, too,
-        which repeat a frame and are not to be had."""
-        form, decoder = self.container.format.name, self._decoder
-        return max(decoder.packets, round(decoder.due / self._tick) if form == "avi" else 0)
-
     def _check_end(self) -> None:
         """Compare what index and header promise with what came: a cut file may end in silence."""
         form, decoder, ledger = self.container.format.name, self._decoder, self.ledger
@@ -427,7 +421,7 @@ class VideoReader(Reader):
             ledger.promised("its size", decoder.packets + more, decoder.packets)
             return
         if self.stream.frames and not self.options.begins:
-            ledger.promised("its index", self.stream.frames, self._came())
+            ledger.promised("its index", self.stream.frames, decoder.counted)
             return
         if form == MATROSKA and not decoder.cut_off:  # its header counts on other streams, too
             return
