@@ -83,9 +83,9 @@ def in_codes(found: estimate.NoiseMap, plane: int) -> float:
     return found.planes[plane].law().sigma[0] * code_span(VIDEO, plane)[1]
 
 
-@pytest.mark.parametrize("sigma", [1.0, 3.0, 10.0, 30.0])
-def test_noise_of_a_soft_scene_is_read_within_a_few_per_cent(sigma: float) -> None:
-    found = read(hills, (sigma, sigma, sigma))
+@pytest.mark.parametrize(("sigma", "frames"), [(1, 3), (3, 3), (10, 3), (30, 3), (5, 2)])
+def test_noise_of_a_soft_scene_is_read_within_a_few_per_cent(sigma: float, frames: int) -> None:
+    found = read(hills, (sigma, sigma, sigma), frames=frames)
     for plane in range(3):
         truth = (sigma**2 + 1 / 12) ** 0.5
         within = pytest.approx(truth, rel=0.08 if plane else 0.05, abs=ROUNDED)
@@ -144,11 +144,6 @@ def test_noise_that_grows_with_light_is_read_at_every_brightness() -> None:
     assert law.curve is not None
     for place, code in ((4, 16 + 219 / 4), (8, 16 + 219 / 2), (12, 16 + 219 * 0.75)):
         assert law.curve[0][place] * 219 == pytest.approx((code / 4) ** 0.5, rel=0.15)
-
-
-def test_one_neighbour_is_enough() -> None:
-    found = read(hills, (5, 5, 5), frames=2)
-    assert in_codes(found, 0) == pytest.approx(5, rel=0.06)
 
 
 def test_the_share_of_new_noise_only_lowers_and_its_sureness_is_told() -> None:
