@@ -223,16 +223,18 @@ def leaves(height: int, width: int, frames: int, seed: int, *, sky: bool = False
     colours = rng.random((LEAVES, 3)) * 0.7 + 0.15
     rough = rng.uniform(0, 0.03, LEAVES)  # of each leaf's texture, standard deviation
     speed = np.array([(0.5, 0.0), (1.25, 0.4), (2.0, -0.6)])[rng.integers(0, 3, LEAVES)]
-    grain = cv2.GaussianBlur(rng.normal(0, 1, (height * k, width * k)), (0, 0), 1.2 * k)
-    grain /= grain.std()
+    rows, columns = shape = height * k, width * k
+    grain = cv2.GaussianBlur(rng.normal(0, 1, shape), (0, 0), 1.2 * k)
+    grain = np.tile(grain / grain.std(), (2, 2))
+    samples = np.add.outer(2 * columns * np.arange(rows), np.arange(columns))  # of the tiles
     clip: Clip = []
     for index in range(frames):
         corners = np.rint((places + speed * index) * k).astype(int)
-        which = _topmost(corners, np.rint(radii * k).astype(int), (height * k, width * k))
-        rows, columns = np.indices(which.shape)
-        x, y = corners[which, 0], corners[which, 1]  # texture travels with its leaf
-        texture = grain[(rows - y) % grain.shape[0], (columns - x) % grain.shape[1]]
-        canvas = colours[which] + (rough[which] * texture)[..., None]
+        which = _topmost(corners, np.rint(radii * k).astype(int), shape)
+        x, y = -corners.T % ((columns,), (rows,))  # texture travels with its leaf
+        texture = grain.take(samples + (2 * columns * y + x).take(which))
+        canvas = colours.take(which, 0)
+        canvas += (rough.take(which) * texture)[..., None]
         if sky:
             ramp = np.linspace(0.75, 0.55, height * k // 2)
             canvas[: height * k // 2] = ramp[:, None, None] * (0.8, 0.9, 1.0)
@@ -253,12 +255,10 @@ def _topmost(
 
 def _reduced(canvas: Plane, height: int, width: int) -> Planes:
     """An R'G'B' canvas (kH, kW, 3) in 0..1 as planes of a smaller picture, by area."""
-    codes = np.clip(canvas, 0, 1) @ TO_YUV.T + (16, NEUTRAL, NEUTRAL)
-    sizes = ((width, height), (width // 2, height // 2), (width // 2, height // 2))
-    return [
-        cv2.resize(np.ascontiguousarray(codes[..., c]), size, interpolation=cv2.INTER_AREA)
-        for c, size in enumerate(sizes)
-    ]
+    full = cv2.resize(np.clip(canvas, 0, 1), (width, height), interpolation=cv2.INTER_AREA)
+    half = cv2.resize(full, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    each = zip((full, half, half), TO_YUV, (16, NEUTRAL, NEUTRAL), strict=True)
+    return [rgb @ weights + zero for rgb, weights, zero in each]
 
 
 def filtered(path: Path, name: str, options: str) -> Clip:
