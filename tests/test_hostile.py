@@ -35,7 +35,8 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
 )
 FIELDS = st.sampled_from([*Header.__slots__, "unknown"])
-WHOLE = {name: weights.load(name) for name in weights.available()}
+SMALL = [name for name in weights.available() if "full" not in name]  # built as the large ones are
+WHOLE = {name: weights.load(name) for name in SMALL}
 WELL: dict[str, dict[str, Any]] = {
     name: json.loads(whole.header.to_json()) for name, whole in WHOLE.items()
 }
@@ -79,7 +80,7 @@ def built(name: str, header: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_headers_that_nobody_wrote_in_good_faith(changes: dict[str, Any]) -> None:
     with pytest.raises(WeightsError, match="header"):
-        Header.from_json(json.dumps(WELL["f2r-full"] | changes), "odd")
+        Header.from_json(json.dumps(WELL["f2r-lite"] | changes), "odd")
 
 
 @pytest.mark.parametrize("text", [DEEP, "9" * 5000, "[]", "null", '"', "{}", " " * (LARGEST + 1)])

@@ -197,7 +197,7 @@ def test_photographs_in_a_folder_are_clips_of_their_own(f2r: Run, tmp_path: Path
     assert "in_f2r_preview.png: 1 frame" in f2r("denoise", tmp_path / "in", "--preview", "0").err
     for damaged in (98, 99):  # they tell nothing, and fail alone
         (tmp_path / "in" / f"{damaged}.png").write_bytes(b"no picture")
-    done = f2r("denoise", tmp_path / "in", "-j", 2, "--threads", 1)
+    done = f2r("denoise", tmp_path / "in", "--threads", 1)
     assert "in: 5 pictures of different scenes, denoised one by one; a pattern such as" in done.err
     assert {p.name: p.read_bytes() for p in (tmp_path / "in_f2r").glob("*.png")} == own
     scored = f2r("eval", tmp_path / "in_f2r", "--noisy", tmp_path / "in", "--threads", 1)

@@ -65,6 +65,7 @@ def test_strength_zero_gives_back_every_sample(f2r: Run, tmp_path: Path) -> None
     np.testing.assert_array_equal(rgb(out), rgb(noisy))
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_results_are_rounded_to_the_bits_that_are_written(f2r: Run, tmp_path: Path) -> None:
     """To the input's own 8, before: steps of a whole code in a sky."""
     clip = footage.leaves(96, 128, 7, seed=2, sky=True)
