@@ -161,7 +161,7 @@ def test_noise_goes_where_it_is_by_as_much_as_if_it_were_everywhere(tmp_path: Pa
 def test_frames_are_prepared_once_though_a_codec_leaves_each_another_noise(
     coarse_alone: None, tmp_path: Path
 ) -> None:
-    noisy = half_noisy(footage.leaves(192, 256, 16, seed=1), 30, 12)
+    noisy = half_noisy(footage.leaves(HEIGHT, WIDTH, 16, seed=1), 30, 12)
     path, seen = footage.write(tmp_path / "coded.mkv", noisy, "libx264", crf="26"), []
     with register_module_forward_pre_hook(lambda module, _: seen.append(type(module))):
         assert len(luma_of(path)) == seen.count(CoarseNet) == 16
@@ -188,14 +188,14 @@ def test_noise_in_a_window_of_a_still_graphic_goes_and_the_graphic_stays(tmp_pat
 
 
 def test_a_noisy_window_leaves_the_quiet_scene_around_it_as_it_is(tmp_path: Path) -> None:
-    scene, other = (footage.leaves(192, 320, 10, seed=n, sky=n == 4) for n in (3, 4))
+    scene, other = (footage.leaves(192, 320, 7, seed=n, sky=n == 4) for n in (3, 4))
     quiet, loud = footage.noisy(scene, 3, 5), footage.noisy(other, 20, 3)
     seen = [[plane.copy() for plane in planes] for planes in quiet]
     for planes, noisy in zip(seen, loud, strict=True):
         for cell, one, own in zip((1, 2, 2), planes, noisy, strict=True):
             window = np.s_[8 // cell : 72 // cell, -104 // cell : -8 // cell]
             one[window] = own[window]
-    around = np.ones((10, 192, 320), bool)
+    around = np.ones((7, 192, 320), bool)
     around[:, :88, -120:] = False
     done = luma_of(footage.write(tmp_path / "window.mkv", seen))[around]
     alone = luma_of(footage.write(tmp_path / "alone.mkv", quiet))[around]
