@@ -141,7 +141,7 @@ def cells(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("before", [softened, averaged, brightened])
 def test_noise_goes_from_a_stack_worked_on(before: Callable[[np.ndarray], np.ndarray]) -> None:
-    light, rng = cells(24), np.random.default_rng(6)
+    light, rng = cells(12), np.random.default_rng(6)
     noisy = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
     clean, given = before(BLACK + GAIN * light), np.float32(before(noisy))
     done = f2rcli.denoise(given)
@@ -170,10 +170,10 @@ def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> N
 
 @pytest.mark.parametrize("dtype", ["u1", "i4"])
 def test_places_of_a_photon_a_pixel_keep_their_light_in_whole_codes(dtype: str) -> None:
-    light = cells(16)[:, :96, :96] / 5
+    light = cells(9)[:, :96, :96] / 5
     codes = np.random.default_rng(5).poisson(light).astype(dtype)
     apart = [one - light for one in (f2rcli.denoise(codes), codes)]
-    done, given = (np.square(one.reshape(16, 12, 8, 12, 8).mean((2, 4))).mean() for one in apart)
+    done, given = (np.square(one.reshape(9, 12, 8, 12, 8).mean((2, 4))).mean() for one in apart)
     assert done < given / 4
     assert np.square(apart[0]).mean() < np.square(apart[1]).mean() / 3
 
