@@ -467,15 +467,9 @@ def test_what_is_remarkable_is_no_damage(f2r: Run, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("coarse_alone")
 def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mkv")
-    words = (
-        "--strength",
-        "0.5",
-        "--chroma-strength",
-        "0",
-        "--weights",
-        weights.folder() / "f2r_lite.safetensors",
-    )
-    assert f2r("denoise", clip, "-o", out, *words).code == EXIT_OK
+    words = ("--strength", "0.5", "--chroma-strength", "0", "--weights")
+    path = weights.folder() / "f2r_lite.safetensors"
+    assert f2r("denoise", clip, "-o", out, *words, path).code == EXIT_OK
     made = next(line for line in f2r("info", out).out.splitlines() if line.startswith("made by"))
     assert ", strength 0.5, " in made
     assert ", chroma strength 0, " in made

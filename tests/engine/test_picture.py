@@ -158,9 +158,7 @@ def test_noise_goes_where_it_is_by_as_much_as_if_it_were_everywhere(tmp_path: Pa
     assert psnr(second, light[::-1]) > psnr(done["even"], light[::-1]) - 0.3
 
 
-def test_frames_are_prepared_once_though_a_codec_leaves_each_another_noise(
-    coarse_alone: None, tmp_path: Path
-) -> None:
+def test_frames_of_changing_noise_are_prepared_once(coarse_alone: None, tmp_path: Path) -> None:
     noisy = half_noisy(footage.leaves(HEIGHT, WIDTH, 16, seed=1), 30, 12)
     path, seen = footage.write(tmp_path / "coded.mkv", noisy, "libx264", crf="26"), []
     with register_module_forward_pre_hook(lambda module, _: seen.append(type(module))):

@@ -179,9 +179,7 @@ def test_places_of_a_photon_a_pixel_keep_their_light_in_whole_codes(dtype: str) 
 
 
 @pytest.mark.parametrize("gain", [0.5, 6.0])
-def test_it_is_said_where_whole_codes_cost_much_of_what_is_gained(
-    coarse_alone: None, gain: float
-) -> None:
+def test_whole_codes_that_cost_much_of_the_gain_are_told(coarse_alone: None, gain: float) -> None:
     rng, light = np.random.default_rng(6), cells(8)[:, :96, :96]
     codes = BLACK + gain * (rng.poisson(light) + rng.normal(0, 1.6, light.shape))
     _, report = f2rcli.denoise(np.rint(codes).astype(np.uint16), return_report=True)
