@@ -52,7 +52,7 @@ from f2rcli.training.excerpts import turn_of, turned_picture
 from f2rcli.training.muon import Muon
 from f2rcli.training.windows import dihedral
 
-LENGTHS = {"lite": 5, "full": 7, "lite-mosaic": 5, "full-mosaic": 7}  # frames of a window
+LENGTHS = {"lite": 5, "full": 7, "lite-mosaic": 7, "full-mosaic": 7}  # frames of a window
 FILES = {"coarse": "coarse_{}.pt", "fuse": "{}.pt"}  # of the stages, by size
 PICTURES = ("clean", "noisy", "single", "near", "nearby")
 NEIGHBOURS = ("near", "nearby", "confidence", "worth")
