@@ -256,7 +256,9 @@ class Run:
         record.open()
         if before and self.takes is not None:
             frames = self.takes.frames and self.takes.frames - record.begun
-            self.console.note(f"to go: {self.takes._replace(frames=frames).words()}")
+            left = self.takes._replace(frames=frames)
+            self.console.note(f"to go: {left.words()}")
+            self.console.event("resume", finished=record.begun, estimate=left.values())
         record.stopped = lambda: stopper.error is not None
         record.stop, record.warn = stopper.check, self.console.warning
         stopper.patient = lambda: "finishing this frame" if record.can_keep else ""

@@ -286,6 +286,9 @@ def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
     assert re.search(r"the same command continues after [678] finished frames", stopped.err)
     kept = sum(f.stat().st_size for f in (tmp_path / ".out.mkv.resume").iterdir())
     assert f"(.out.mkv.resume, {size(kept)})" in stopped.err
+    told = events(f2r("denoise", noisy, "-o", tmp_path / "out.mkv", "--json"))
+    (resumed,) = (event for event in told if event["event"] == "resume")
+    assert resumed["estimate"]["frames"] == 12 - resumed["finished"] < 7
     monkeypatch.setattr(FrameMeter, "advance", counted)
     again = f2r("denoise", noisy, "-o", tmp_path / "out.mkv")
     assert again.code == EXIT_OK
