@@ -29,7 +29,7 @@ from f2rcli.engine.pictures import Copies
 from f2rcli.engine.window_loop import beside
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.following import grain
-from f2rcli.noise.model import PlaneNoise, Shares, coloured
+from f2rcli.noise.model import PlaneNoise, Shares, in_bands
 from f2rcli.window import windows
 from f2rcli.yuv import code_span, planes_of
 
@@ -227,7 +227,7 @@ def _split(
     """A square of a frame with SEEN of its light, and the rest: independent, of the same mean."""
     plane = planes_of(frame)[0][square]
     coins = _coins(light.variance(plane) / light.gain**2, rng)
-    apart = np.sqrt(light.variance(plane)) * coloured(coins, light.shares)
+    apart = np.sqrt(light.variance(plane)) * in_bands(coins, light.shares)
     part = plane + apart * np.float32(sqrt((1 - SEEN) / SEEN))
     judge = plane - apart * np.float32(sqrt(SEEN / (1 - SEEN)))
     black, span = code_span(frame.layout)

@@ -33,7 +33,7 @@ from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.models.filters import resized
 from f2rcli.noise.following import as_grainy, grain
-from f2rcli.noise.model import PlaneNoise, Shares, coloured
+from f2rcli.noise.model import PlaneNoise, Shares, in_bands
 from f2rcli.window import Window, windows
 
 T = TypeVar("T")
@@ -448,5 +448,5 @@ def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:
 
 def _noisier(plane: Tensor, level: Tensor, shares: Shares, rng: np.random.Generator) -> Tensor:
     """A plane with `PROBE` of its noise added once more, cut off where the plane is."""
-    noise = torch.from_numpy(coloured(rng.standard_normal(plane.shape, np.float32), shares))
+    noise = torch.from_numpy(in_bands(rng.standard_normal(plane.shape, np.float32), shares))
     return (plane + noise.to(plane) * level * PROBE).clamp_(plane.min(), plane.max())

@@ -50,7 +50,7 @@ def white_shares() -> Shares:
     return shares_of(impulse)
 
 
-def coloured(white: Singles, shares: Shares) -> Singles:
+def in_bands(white: Singles, shares: Shares) -> Singles:
     """White noise with its variance over the bands as given."""
     if shares == white_shares():
         return white

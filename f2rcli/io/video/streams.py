@@ -469,11 +469,11 @@ class SideStreams:
         """What a finished file lacks, by packets (`came`) and bytes (`sizes`) of each stream."""
         written = self.written()
         for track in filter(None, self.order):
-            place = written.index(track) if track in written else -1
-            there = came[place]
+            places = [n for n, one in enumerate(written) if one is track]  # none: it was left out
+            there, size = (sum(of[n] for n in places) for of in (came, sizes))
             if not there and (track.packets or track.begun is False):
                 yield track.words
-            elif there < track.packets and sizes[place] < track.size:
+            elif there < track.packets and size < track.size:
                 few = f"{track.packets - there} of {count(track.packets, 'packet')}"
                 yield f"{few} of {track.words}"
 
