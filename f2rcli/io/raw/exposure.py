@@ -217,19 +217,12 @@ class Exposure:
     orientation: int = 1  # TIFF's
     matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
     noise: NoiseProfile | None = None  # (gain, read variance) per plane
+    shared: dict[str, Any]  # what all files of a burst have alike
 
     @property
     def gray(self) -> bool:
         """Whether the sensor has no colour filters."""
         return not self.mosaic.pattern
-
-    @property
-    def shared(self) -> dict[str, Any]:
-        """What all files of a burst share."""
-        size, mosaic = f"{self.shape[1]}x{self.shape[0]}", self.mosaic
-        return {"size": size, "active area": self.active, "camera": self.tags.camera,
-                "ISO": self.iso, "colour filters": mosaic.pattern,
-                "white level": mosaic.white[0]}  # fmt: skip
 
     def crop(self, samples: Samples) -> Samples:
         """The active area, as a view."""
@@ -310,9 +303,14 @@ def headed(path: Path) -> tuple[dict[str, Any], float]:
     tags = read_tags(path)
     with refusals(path.name), rawpy.RawPy() as raw:
         raw.open_file(str(path))
-        size = f"{raw.sizes.raw_width}x{raw.sizes.raw_height}"
-    shared = {"size": size, "camera": tags.camera, "ISO": int(tags.number("ISOSpeedRatings"))}
-    return shared, tags.number("ExposureTime")
+        return _headed(raw, tags), tags.number("ExposureTime")
+
+
+def _headed(raw: Any, tags: RawTags) -> dict[str, Any]:
+    sizes, iso = raw.sizes, int(tags.number("ISOSpeedRatings") or raw.other.iso_speed) or None
+    area = sizes.top_margin, sizes.left_margin, sizes.height, sizes.width
+    size = f"{sizes.raw_width}x{sizes.raw_height}"
+    return {"size": size, "active area": area, "camera": tags.camera, "ISO": iso}
 
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
@@ -355,12 +353,13 @@ def _check_rows(exposure: Exposure, samples: Samples) -> None:
 
 
 def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
-    sizes, iso = raw.sizes, int(tags.number("ISOSpeedRatings") or raw.other.iso_speed) or None
+    sizes, mosaic, headed = raw.sizes, _mosaic(raw, path.name), _headed(raw, tags)
+    iso, filters = headed["ISO"], {"colour filters": mosaic.pattern, "white level": mosaic.white[0]}
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
     return Exposure(
         path=path, shape=(sizes.raw_height, sizes.raw_width), iso=iso, noise=tags.noise,
-        active=(sizes.top_margin, sizes.left_margin, sizes.height, sizes.width),
-        shown=_shown(sizes, tags), mosaic=_mosaic(raw, path.name),
+        active=headed["active area"], shown=_shown(sizes, tags), mosaic=mosaic,
+        shared=headed | filters,
         orientation=int(tags.number("Orientation")) or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         tags=replace(tags, exif=_shot(raw, iso) | tags.exif),  # of the file, else by LibRaw
