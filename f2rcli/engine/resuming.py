@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -43,7 +42,6 @@ from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.samples.defects import SetAside
 from f2rcli.units import size
 
-LINE = 1 << 12  # bytes of an entry's first line at most
 AT_ONCE = 4  # frames that wait to be packed
 HELD = 32 << 20  # bytes of packed ones that wait to be written: what a processor makes in a minute
 
@@ -54,22 +52,25 @@ class FrameLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.frames = self.size = 0  # of all that are packed; size in bytes
+        self.digest: Any = blake2b()  # of these bytes
+        self._written = 0  # of them
         self._packing: deque[Future[bytes]] = deque()
         self._packed: list[bytes] = []  # and not written yet
         self._packer = ThreadPoolExecutor(1)
 
-    def add(self, frame: Frame, source: str) -> None:
-        """Take in the next frame; source: the digest of what it was made of. Raises OSError."""
-        self._packing.append(self._packer.submit(_entry, frame, source))
+    def add(self, frame: Frame) -> None:
+        """Take in the next frame. Raises OSError."""
+        self._packing.append(self._packer.submit(_entry, frame))
         self.settle(AT_ONCE)
 
     def settle(self, most: int = 0) -> None:
         """Pack all frames but the last few, and write them once they are many; all of them down to
         the disk. Raises OSError, also where that would fill the disk."""
         while len(self._packing) > most:
-            self._packed.append(self._packing.popleft().result())
-            self.frames, self.size = self.frames + 1, self.size + len(self._packed[-1])
-        if most and sum(map(len, self._packed)) < HELD:
+            self._packed.append(entry := self._packing.popleft().result())
+            self.frames, self.size = self.frames + 1, self.size + len(entry)
+            self.digest.update(entry)
+        if most and self.size - self._written < HELD:
             return
         folder = self.path.parent
         free = shutil.disk_usage(folder.parent).free
@@ -78,7 +79,7 @@ class FrameLog:
         folder.mkdir(exist_ok=True)
         with self.path.open("ab") as file:
             file.writelines(self._packed)
-            self._packed.clear()
+            self._packed, self._written = [], self.size
             if not most:
                 file.flush()
                 os.fsync(file.fileno())
@@ -87,41 +88,26 @@ class FrameLog:
         """Stop packing."""
         self._packer.shutdown(cancel_futures=True)
 
-    def reopened(self, frames: int, size: int) -> Iterator[tuple[str, list[bytes]]]:
+    def reopened(self, frames: int, size: int, digest: str) -> Iterator[list[bytes]]:
         """Forget all but the first so many frames, which take `size` bytes, and read those: the
-        digest of what each was made of, and its planes. Raises OSError, and StaleError for damage.
-        """
+        planes of each. Raises OSError, and StaleError where the digest is of other bytes."""
         with self.path.open("rb+") as file:
             file.truncate(size)
-        self.frames, self.size = frames, size
+            self.digest = file_digest(file, blake2b)
+        if self.digest.hexdigest() != digest:
+            raise StaleError
+        self.frames, self.size, self._written = frames, size, size
         return self._read(frames)
 
-    def _read(self, frames: int) -> Iterator[tuple[str, list[bytes]]]:
+    def _read(self, frames: int) -> Iterator[list[bytes]]:
         with self.path.open("rb") as file:
             for _ in range(frames):
-                try:
-                    source, digest, *lengths = json.loads(file.readline(LINE))
-                    parts = [file.read(max(length, 0)) for length in lengths]
-                except (ValueError, TypeError, RecursionError) as error:
-                    raise StaleError from error
-                if blake2b(b"".join(parts), digest_size=16).hexdigest() != digest:
-                    raise StaleError
-                yield source, parts
+                yield [file.read(length) for length in json.loads(file.readline())]
 
 
-def _entry(frame: Frame, source: str) -> bytes:
+def _entry(frame: Frame) -> bytes:
     parts = [packed(plane) for plane in frame.planes]
-    body = b"".join(parts)
-    line = json.dumps([source, blake2b(body, digest_size=16).hexdigest(), *map(len, parts)])
-    return line.encode() + b"\n" + body
-
-
-def digest_of(frame: Frame) -> str:
-    """The digest of a frame's samples and time."""
-    whole = blake2b(repr((frame.pts, frame.lane)).encode(), digest_size=16)
-    for plane in frame.planes:
-        whole.update(np.ascontiguousarray(plane).data)
-    return whole.hexdigest()
+    return json.dumps(list(map(len, parts))).encode() + b"\n" + b"".join(parts)
 
 
 def filled(frame: Frame, parts: list[bytes]) -> Frame:
@@ -153,7 +139,9 @@ class RunState(NamedTuple):
     identity: dict[str, Any]  # see `identity_of`
     frames: int  # that are finished
     size: int  # bytes of these in the log
-    ahead: list[str]  # digests of frames that were read and not restored yet
+    digest: str  # of these bytes
+    read: int  # frames of the clip, until now
+    sources: str  # digest of these
     streams: list[StreamState]
     sums: torch.Tensor  # see `Contract`
     aside: SetAside
@@ -203,14 +191,8 @@ class Marks:
         place = len(self._streams)
         self._streams.append(clip)
         state, found = next(self._before, None), clip.windows(pictures)
-        if state is not None:
-            clip.expect(state)
-            for copies in islice(pictures, state.first):
-                clip.pass_by(copies)
-                yield from wanted(copies)
-            for window in islice(found, state.done - state.first):
-                clip.recall(state, window)
-                yield from wanted(window.centre.copies)
+        for copies in () if state is None else clip.replayed(state, pictures, found):
+            yield from wanted(copies)
         for restored in clip.restored(clip.excerpt(found, begun=state is not None)):
             frames = list(given(restored, clip.engine.found.aside))
             for clip.left in reversed(range(len(frames))):
@@ -252,8 +234,9 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         self.finished = self.given_up = self._going = False
         self.stopped: Callable[[], bool] = lambda: False  # whether the user has asked to stop
         self.stop: Callable[[], None] = lambda: None  # raises what ends the run
-        self._sources: deque[str] = deque()  # digests of frames that are read and not restored yet
-        self._before: RunState | None = None  # of the run that is gone on with
+        self._entries: Iterator[list[bytes]] = iter(())  # the planes of these
+        self._read, self._sources = 0, blake2b()  # frames of the clip; their digest
+        self._before: RunState | None = None  # whose clip this is not known to be yet
         self._began = time.monotonic()
         self._due = self._began + FIRST
 
@@ -277,7 +260,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
             before = RunState.load(self._state, self.engine.torch_device)
             if before.identity != self.identity:
                 raise StaleError
-            self._entries = self.log.reopened(before.frames, before.size)
+            self._entries = self.log.reopened(before.frames, before.size, before.digest)
         except (OSError, InputError, StaleError):
             self.say(
                 f"{self.folder.name}: from another clip, with other settings, or damaged: "
@@ -291,24 +274,28 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         self.marks = Marks(before.streams)
 
     def reading(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """The clip's frames, each remembered until it is restored."""
-        for frame in frames:
-            if not frame.context and not self.given_up:
-                self._sources.append(digest_of(frame))
+        """The clip's frames. Raises StaleError if they are not those of the run that is gone on
+        with, as far as that had read."""
+        before = self._before
+        for self._read, frame in enumerate(frames, start=1):
+            self._sources.update(repr((frame.pts, frame.lane)).encode())
+            for plane in frame.planes:
+                self._sources.update(np.ascontiguousarray(plane).data)
+            if before is not None and self._read == before.read:
+                if self._sources.hexdigest() != before.sources:
+                    raise StaleError
+                self._before = None
             yield frame
+        if self._before is not None:
+            raise StaleError
 
     def keeping(self, restored: Iterable[Frame]) -> Iterator[Frame]:
         """The restored frames, those that an earlier run has finished from there; the state is
         kept now and then, when a frame has been written. Raises StaleError."""
-        frames = iter(restored)
-        for _, frame in zip(range(self.begun), frames, strict=False):
-            source, parts = next(self._entries)
-            if source != self._sources.popleft():
-                raise StaleError
+        frames, before = iter(restored), self._before
+        for parts, frame in zip(self._entries, frames, strict=False):
             yield filled(frame, parts)
-        if (before := self._before) is not None:
-            if any(now != then for now, then in zip(self._sources, before.ahead, strict=False)):
-                raise StaleError
+        if before is not None:
             # Not before: what is restored in sums was restored again, and counted.
             self.engine.contract.sums, self.engine.found.aside = before.sums, before.aside
         for done, frame in enumerate(frames, start=self.begun + 1):
@@ -316,7 +303,7 @@ class RunRecord(AbstractContextManager["RunRecord"]):
             yield frame
             if not self.given_up:
                 try:
-                    self.log.add(frame, self._sources.popleft())
+                    self.log.add(frame)
                     if time.monotonic() >= self._due or (self.stopped() and self.can_keep):
                         self._keep()
                 except (OSError, RuntimeError) as error:  # a disk that takes no record ends no run
@@ -334,12 +321,12 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         """Keep the state, where the streams can be left."""
         engine, began = self.engine, time.monotonic()
         streams = [] if self.marks is None else self.marks.taken()
-        if not streams:
+        if not streams or self._before is not None:
             return
         self.log.settle()
         RunState(
-            self.identity, self.log.frames, self.log.size, list(self._sources), streams,
-            engine.contract.sums, engine.found.aside,
+            self.identity, self.log.frames, self.log.size, self.log.digest.hexdigest(), self._read,
+            self._sources.hexdigest(), streams, engine.contract.sums, engine.found.aside,
         ).save(self._state)  # fmt: skip
         if not self.kept:
             self.say(

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -416,15 +417,22 @@ class Restorer:
             self.method.remembered(),
         )  # fmt: skip
 
-    def expect(self, state: StreamState) -> None:
-        """Prepare the pictures that windows to come hold as they were prepared before."""
+    def replayed(
+        self, state: StreamState, pictures: Iterator[Copies],
+        found: Iterator[Window[PreparedPicture]],
+    ) -> Iterator[Copies]:  # fmt: skip
+        """The pictures that were restored before, as they are. Those that windows to come hold are
+        prepared as they were, and what was carried along is carried on. found: `windows` of these.
+        """
         self.past, self._told = state.past, dict(state.told)
         self.noise.recall(state.noise)
-
-    def recall(self, state: StreamState, window: Window[PreparedPicture]) -> None:
-        """Go on after a window that was restored before, if it is the last of these."""
-        if window.centre.prepared.index == self._begin + state.done - 1:
-            self.method.recall(window.map(lambda one: one.prepared), *state.method)
+        for copies in islice(pictures, state.first):
+            self.pass_by(copies)
+            yield copies
+        for window in islice(found, state.done - state.first):
+            yield window.centre.copies
+            if window.centre.prepared.index == self._begin + state.done - 1:
+                self.method.recall(window.map(lambda one: one.prepared), *state.method)
 
     def end(self) -> StreamState:
         """Release what was carried along: no picture is to come. Returns what is left to know."""
