@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.frames import Family, Frame, Matrix, Picture, Plane, PlaneLayout, Singles
-from f2rcli.planes import library_of, mixed
-from f2rcli.sensor import pack, unpack
+from f2rcli.planes import library_of, mixed, pack_mosaic, unpack_mosaic
 
 BACK_PROJECTIONS = 2
 
@@ -41,7 +40,7 @@ def planes_of(frame: Frame) -> list[Singles]:
     layout, found = frame.layout, list[Singles]()
     stored: Sequence[Plane] = frame.planes[: layout.colour_planes]
     if layout.mosaic is not None:
-        stored = list(pack(frame.planes[0], layout.mosaic.pattern))
+        stored = list(pack_mosaic(frame.planes[0], layout.mosaic.pattern))
     for index, plane in enumerate(stored):
         zero, span = code_span(layout, index)
         if plane.dtype.itemsize > 2 and layout.levels is not None:  # more digits than float32 has
@@ -79,7 +78,7 @@ def with_changes(frame: Frame, changes: Sequence[Singles]) -> Frame:
     layout = frame.layout
     moves = [change * code_span(layout, index)[1] for index, change in enumerate(changes)]
     if layout.mosaic is not None:
-        moves = [unpack(np.stack(moves), layout.mosaic.pattern, frame.planes[0].shape)]
+        moves = [unpack_mosaic(np.stack(moves), layout.mosaic.pattern, frame.planes[0].shape)]
     moved = zip(frame.planes[: layout.colour_planes], moves, strict=True)
     colour = tuple(changed(plane, move, layout) for plane, move in moved)
     return replace(frame, planes=colour + frame.planes[len(colour) :])

@@ -17,7 +17,7 @@ from tests.sources import PACKAGE, nodes_of, parsed
 ROOMS = (
     {"errors", "frames", "system"},
     {"settings", "units"},
-    {"window", "sensor", "yuv", "planes", "cuts"},
+    {"window", "yuv", "planes"},
     {"samples"},
     {"io", "noise", "weights", "models"},
     {"methods"},
@@ -32,7 +32,7 @@ DEEP_DOORS = ("f2rcli.cli.app.", "f2rcli.models.", "f2rcli.methods.")
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
     "errors", "frames", "system", "settings", "units", "window",
-    "sensor", "yuv", "planes", "cuts", "samples", "io", "batch", "api", "cli",
+    "yuv", "planes", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",

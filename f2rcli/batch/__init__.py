@@ -26,7 +26,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from f2rcli import errors
-from f2rcli.cuts import look_of, same_shot
 from f2rcli.errors import F2RError, InputError, OutputError, UsageError
 from f2rcli.frames import Singles
 from f2rcli.io import is_clip, open_reader, unmarked_name
@@ -35,6 +34,7 @@ from f2rcli.io.formats import PICTURES, RAW, READABLE, STACKS, UNREAD
 from f2rcli.io.numbering import files_of, is_pattern, natural_key, results_in, tell_results
 from f2rcli.settings import read_table
 from f2rcli.units import count
+from f2rcli.window import look_of, same_shot
 
 Look = tuple[tuple[int, int], Singles]
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from f2rcli.cuts import look_of, same_shot
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import LOOK_EVERY
 from f2rcli.engine.measuring import PREROLL, map_of, shots_of
@@ -25,7 +24,7 @@ from f2rcli.noise.bound import mean, variance, whole
 from f2rcli.noise.estimate import NoiseMap, diagonal
 from f2rcli.noise.model import FramePlanes, picture_of
 from f2rcli.noise.report import coarse_words
-from f2rcli.window import with_next
+from f2rcli.window import look_of, same_shot, with_next
 from f2rcli.yuv import code_span, planes_of, with_changes
 
 LOOKED_AT = 3  # frames in a row

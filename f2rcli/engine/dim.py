@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 import torch
 
-from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine.contract.limits import LEAST, SPARSE
 from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.engine import Engine
@@ -30,7 +29,7 @@ from f2rcli.engine.window_loop import beside
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.following import grain
 from f2rcli.noise.model import PlaneNoise, Shares, in_bands
-from f2rcli.window import windows
+from f2rcli.window import same_shot, thumbnail, windows
 from f2rcli.yuv import code_span, planes_of
 
 

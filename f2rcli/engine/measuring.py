@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame, PlaneLayout, Singles
 from f2rcli.noise.bound import BLOCK, CELL
 from f2rcli.noise.coding import Compression, compression_of, find_edges
@@ -28,6 +27,7 @@ from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of, side_by_side
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
+from f2rcli.window import same_shot, thumbnail
 from f2rcli.yuv import to_rgb
 
 PREROLL = 6  # frames, no two alike, that the noise is measured on

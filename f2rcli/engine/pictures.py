@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from f2rcli.cuts import look_of, same_shot
 from f2rcli.frames import ClipInfo, Frame, Singles, is_even, same_samples
 from f2rcli.noise.bound import BLOCK, bent, mean
 from f2rcli.samples.defects import SetAside, all_aside, put_back, searches
-from f2rcli.window import with_next
+from f2rcli.window import look_of, same_shot, with_next
 
 Copies = list[Frame]  # every frame that shows one picture
 

@@ -14,7 +14,6 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, Singles, same_samples
@@ -22,7 +21,7 @@ from f2rcli.models.flow import DISFlow, blurred, doubled, halved, resized, sampl
 from f2rcli.noise import rows
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.rows import Profile, RowNoise, Values
-from f2rcli.window import with_next
+from f2rcli.window import same_shot, thumbnail, with_next
 from f2rcli.yuv import planes_of, with_changes
 
 FEWEST = 4  # frames of a shot that show lasting offsets

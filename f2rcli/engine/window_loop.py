@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.cuts import THUMBNAIL, same_shot, thumbnail
 from f2rcli.engine.contract.limits import Terms, law_of, variances_by, without
 from f2rcli.engine.contract.memory import Memory
 from f2rcli.engine.contract.residual import FrameContext, Past
@@ -35,7 +34,7 @@ from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.models.filters import resized
 from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import PlaneNoise, Shares, in_bands
-from f2rcli.window import Window, windows
+from f2rcli.window import THUMBNAIL, Window, same_shot, thumbnail, windows
 
 T = TypeVar("T")
 

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.evaluation.noise import described
 from f2rcli.evaluation.result import CHANNELS, CLEAN, NOISY, WHOLE, MetricSeries, luma
 from f2rcli.frames import Picture
 from f2rcli.models.flow import DISFlow, Flow, consistency, sample
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.report import NoiseReport
-from f2rcli.sensor import PLANES
+from f2rcli.planes import MOSAIC_PLANES
+from f2rcli.window import same_shot, thumbnail
 
 FloatPlane = NDArray[np.float32]  # (H, W)
 Sides = Mapping[str, Picture]  # (C, H, W) by method, NOISY first, CLEAN last
@@ -133,4 +133,4 @@ def measure(pictures: Sequence[Picture]) -> NoiseReport | None:
         return None
     within = all(one.min() >= 0 and one.max() <= 1 for one in pictures)
     planes = [FramePlanes.of_channels(list(one)) for one in pictures]
-    return described(planes, full_range=within and len(pictures[0]) != len(PLANES))
+    return described(planes, full_range=within and len(pictures[0]) != len(MOSAIC_PLANES))

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from f2rcli.frames import Picture, Singles
-from f2rcli.sensor import PLANES
+from f2rcli.planes import MOSAIC_PLANES
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself
 CLEAN = ""  # in place of a method: the reference
-CHANNELS = {3: ("r", "g", "b"), 1: (), 4: PLANES}  # by the number of a picture's channels
+CHANNELS = {3: ("r", "g", "b"), 1: (), 4: MOSAIC_PLANES}  # by the number of a picture's channels
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
 
 FrameValues = tuple[float | None, ...]  # one per frame; None where a frame has none

@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Singles
@@ -35,7 +34,7 @@ from f2rcli.training.config import ClipSource, clip_sources, fingerprint
 from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent, said
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
-from f2rcli.window import tee_releasing
+from f2rcli.window import same_shot, tee_releasing, thumbnail
 from f2rcli.yuv import joined, parted, planes_of, to_rgb
 
 if TYPE_CHECKING:

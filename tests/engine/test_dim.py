@@ -8,8 +8,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import f2rcli
-from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.frames import Family, PlaneLayout
+from f2rcli.window import same_shot, thumbnail
 from tests.engine.conftest import denoised, engine_for, estimate_noise, frames_of, info_of
 
 GAIN, BLACK = 8.0, 100.0

@@ -10,7 +10,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import baselines
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis.spec import parse
-from f2rcli.sensor import bayer_layout
+from f2rcli.planes import bayer_layout
 from f2rcli.yuv import to_rgb
 
 EVERYONE = baselines.find(("ffmpeg", "opencv"))

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.cuts import same_shot, thumbnail
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
@@ -19,7 +18,7 @@ from f2rcli.models.layers import Belief, padded
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise import model
 from f2rcli.weights import Header, Weights, load, save
-from f2rcli.window import Window, windows
+from f2rcli.window import Window, same_shot, thumbnail, windows
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
 denoise_stream = stream.denoise_stream

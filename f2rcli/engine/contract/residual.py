@@ -36,8 +36,7 @@ from f2rcli.frames import Floats, Frame, Mask, Plane, PlaneLayout, Singles
 from f2rcli.models.filters import box, joint_bilateral, resized
 from f2rcli.models.flow import Flow, landed
 from f2rcli.noise.model import PlaneNoise
-from f2rcli.planes import ROTATION, mixed
-from f2rcli.sensor import pack
+from f2rcli.planes import ROTATION, mixed, pack_mosaic
 from f2rcli.yuv import changed, code_span, with_changes
 
 LEAST_LEVEL = 1e-4  # of chroma's noise: below it there is nothing to smooth
@@ -287,7 +286,7 @@ def _written(frame: Frame) -> list[Mask]:
         own.flat[kept.places] = False
     for own, stored in zip(found, frame.stored, strict=False):
         own[stored] = False
-    return found if mosaic is None else list(pack(found[0], mosaic.pattern))
+    return found if mosaic is None else list(pack_mosaic(found[0], mosaic.pattern))
 
 
 def _without_bias(change: Singles, own: Mask) -> Singles:

@@ -26,8 +26,8 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.files import check_not_empty, quiet, refusals
+from f2rcli.planes import PATTERNS, pack_mosaic, plane_colours
 from f2rcli.samples.impulses import robust_sigma
-from f2rcli.sensor import PATTERNS, pack, plane_colours
 
 CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG
 PROVENANCE = 65042  # a tag of our own
@@ -271,7 +271,7 @@ class Exposure:
         median (Donoho, 1995), to which texture is an outlier, of diagonal differences within cells
         of 2x2 samples of one colour. None for mosaics too small to tell."""
         picture = self.crop(samples).astype(np.float32)
-        planes = [picture] if self.gray else pack(picture, self.mosaic.pattern)
+        planes = [picture] if self.gray else pack_mosaic(picture, self.mosaic.pattern)
         if planes[0].size < 4 * FEWEST:
             return None
         mosaic, found = self.mosaic, []
