@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -303,6 +304,24 @@ def test_hidden_frames_are_not_taken_for_lost_ones(
         frames = list(reader)
         assert not reader.ledger.damaged, reader.ledger.lines()
     assert len(frames) == 12
+
+
+def test_packets_of_tscc_that_change_nothing_are_no_lost_frames(tmp_path: Path) -> None:
+    """Camtasia's captures have two bytes for each moment in which the screen stood still."""
+    with av.open(str(tmp_path / "in.avi"), "w") as target:
+        tick = Fraction(1, 10)
+        stream = target.add_mux_stream("tscc", width=16, height=16, time_base=tick)
+        for n in range(12):
+            rows = bytes([16, *[20 * n] * 3, 0, 0]) * 16 + b"\0\1"  # runs of 16 pixels
+            packet = Packet(b"\0\0" if n % 4 else zlib.compress(rows))
+            packet.pts = packet.dts = n
+            packet.duration, packet.time_base, packet.stream = 1, tick, stream
+            target.mux(packet)
+    with open_reader(tmp_path / "in.avi") as reader:
+        frames = list(reader)
+        assert not reader.ledger.damaged, reader.ledger.lines()
+        assert not any(frame.held for frame in frames)
+        assert [frame.pts * frame.time_base for frame in frames] == [0, 4 * tick, 8 * tick]
 
 
 def test_mutated_files_never_crash_or_hang(tools, tmp_path: Path) -> None:

@@ -162,6 +162,8 @@ def test_a_picture_outside_an_excerpt_costs_no_stream(
     with open_reader(source, ReadOptions(start=0.4)) as reader:
         receipt = copied(reader, tmp_path / f"out{suffix if filled == 2 else '.mp4'}")
     assert receipt.lost == ("video #1 h264",) * (filled - 1)
+    assert ("video #1 h264 (it is empty)" in receipt.dropped) == (filled == 1)
+    assert not any(what.startswith("video #1") for what in receipt.kept)
     assert any(what.startswith("audio #2") for what in receipt.kept)
 
 

@@ -306,8 +306,11 @@ class Decoder:
 
     def _unseen(self, packet: AnyPacket) -> bool:
         """Whether a packet holds a picture of VP8 or VP9 that others refer to and nobody is shown:
-        by a bit of its header (RFC 6386, 9.1; VP9, 6.2), unless others follow in it (Annex B)."""
+        by a bit of its header (RFC 6386, 9.1; VP9, 6.2), unless others follow in it (Annex B); or
+        nothing, as two bytes of TSCC that say that the screen stood still."""
         data, family = memoryview(packet), self.context.codec.canonical_name
+        if family == "tscc":
+            return len(data) <= 2
         if family == "vp9" and data[-1] & 0xE0 != 0xC0:
             more = (data[0] & 0x30) == 0x30  # of profile 3, which has a bit more in front
             return not data[0] << more & 0b1010

@@ -477,6 +477,11 @@ class SideStreams:
                 few = f"{track.packets - there} of {count(track.packets, 'packet')}"
                 yield f"{few} of {track.words}"
 
+    def empty(self) -> list[str]:
+        """Tracks that the finished file has not, as their source has nothing in them."""
+        out = (track for track in self.order if track is not None and track not in self.written())
+        return [track.words for track in out if track.begun is not False]
+
     def drain(self) -> None:
         queue = self.packets.queue
         while queue:

@@ -9,6 +9,7 @@ import contextlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,10 @@ class VideoWriter(Writer):
         except (*_ERRORS, ValueError) as error:  # of a header that is not as FFmpeg writes it
             raise self._failure(error) from error
         self.lost += self._side.lost()
+        empty, plan = self._side.empty(), self.plan
+        kept = tuple(what for what in plan.kept if what not in empty)
+        dropped = (*plan.dropped, *(f"{what} (it is empty)" for what in empty))
+        self.plan = replace(plan, kept=kept, dropped=dropped)
         return verified
 
     def seconds(self) -> float:
