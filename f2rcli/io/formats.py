@@ -19,10 +19,10 @@ ZARR = ".zarr"
 STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {".nd2", ".czi", ".lif", ZARR, *HDF5, *FITS}
 TARGET_STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {ZARR}
 # What people bring and f2r does not read: refused by name, with a way, and not as damaged videos.
-_EXPORT = "Export it as OME-TIFF, for example with Fiji's Bio-Formats."
+EXPORT = "Export it as OME-TIFF, for example with Fiji's Bio-Formats."
 _MADE = """.dcimg .dcm .dm3 .dm4 .ets .ics .ims .lof .mrc .nd .nii .nrrd .oib .oif .oir .sif .sld
 .spe .vsi .xlef .zvi"""
-UNREAD = dict.fromkeys(_MADE.split(), _EXPORT) | {
+UNREAD = dict.fromkeys(_MADE.split(), EXPORT) | {
     **dict.fromkeys((".npy", ".npz"), "Pass the array to f2rcli.denoise, or make it an OME-TIFF."),
     **dict.fromkeys((".zip", ".ozx", ".gz", ".tar", ".7z"), "Unpack it first."),
     ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",

@@ -26,6 +26,11 @@ def test_a_stack_that_is_called_a_video_is_refused_in_a_short_line(tmp_path: Pat
     assert ".tif" in str(error.hint)
 
 
+def test_a_microscope_file_called_as_dv_video_is_told_its_way(tmp_path: Path) -> None:
+    (tmp_path / "cells.dv").write_bytes(bytes(96) + b"\xa0\xc0" + bytes(4000))
+    assert "OME-TIFF" in str(refusal(tmp_path / "cells.dv").hint)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".exr"])
 def test_a_text_called_a_picture_is_refused_with_a_hint(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"words{suffix}"

@@ -20,6 +20,7 @@ from av.stream import Disposition, Stream
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS, shown_name
 from f2rcli.io.files import check_not_empty
+from f2rcli.io.formats import EXPORT
 from f2rcli.io.video.pixels import ColourTags, filtered, overheard, side_data
 
 PIPE = "-"
@@ -100,6 +101,8 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
             what, hint = ("is a terminal", "Pipe a clip into it.") if os.isatty(0) else empty
         elif piped and "moov atom not found" in reason:
             hint = LATE_INDEX
+        elif "DV header" in reason:  # microscopes of DeltaVision call their files so, too
+            hint = f"Of a microscope: {EXPORT[0].lower()}{EXPORT[1:]}"
         elif "whitelist" in reason:  # of playlists, too, which may point to the network
             what = "is not a video"
             others = "pictures, stacks and camera raw need their suffixes: .png, .tif, .dng, ..."
