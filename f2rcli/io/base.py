@@ -52,7 +52,7 @@ class Ledger:
         self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{more}")
 
     def fault(self, line: str) -> None:
-        if len(self.faults) < _MOST_FAULTS:
+        if line not in self.faults and len(self.faults) < _MOST_FAULTS:
             self.faults.append(line)
 
     def remark(self, *lines: str) -> None:
@@ -226,8 +226,6 @@ class WritePlan:
     container: str  # "mp4", "matroska", "images", ...
     encoder: str  # "libx264"
     pix_fmt: str
-    crf: float | None = None
-    preset: str | None = None
     options: tuple[tuple[str, str], ...] = ()  # as the encoder gets them
     kept: tuple[str, ...] = ()  # streams and properties that travel, in words
     dropped: tuple[str, ...] = ()  # what the target cannot hold, and why
@@ -243,10 +241,9 @@ class WritePlan:
         return json.dumps({"f2r": facts.get("f2r", ""), **facts}) if facts else ""
 
     def summary(self) -> str:
-        quality = f" crf {self.crf:g}" if self.crf is not None else ""
-        preset = f" preset {self.preset}" if self.preset else ""
+        quality = "".join(f" {k} {v}" for k, v in self.options if k in ("crf", "preset"))
         where = shown_name(self.target)
-        return f"{where}: {self.container}, {self.encoder}{quality}{preset}, {self.pix_fmt}"
+        return f"{where}: {self.container}, {self.encoder}{quality}, {self.pix_fmt}"
 
 
 def shown_name(place: str, pipe: str = "standard output") -> str:

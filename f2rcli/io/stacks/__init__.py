@@ -43,7 +43,6 @@ class StackReader(Reader):
         self.provenance = self.stack.provenance
         self.notes: list[str] = []
         self.skipped = 0  # frames of `info.frames` that could not be decoded
-        self._unread: set[tuple[int, int]] = set()  # their series and places
         try:
             self._understand()
         except BaseException:
@@ -153,10 +152,7 @@ class StackReader(Reader):
         except InputError as error:
             if isinstance(error, MismatchError):
                 raise
-            place = lane.series, lane.frames[number]
-            if place not in self._unread:
-                self._unread.add(place)
-                self.ledger.fault(f"{str(error).rstrip('.')}; {self.stack.unread}")
+            self.ledger.fault(f"{str(error).rstrip('.')}; {self.stack.unread}")
             return None
 
     def __iter__(self) -> Iterator[Frame]:

@@ -132,7 +132,6 @@ def _steps(scales: Facts, axes: list[Facts], letters: list[str]) -> Facts:
 def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) -> Series:
     levels = [group[level["path"] + ""] for level in scales["datasets"]]
     array = levels[0]
-    check_samples(array.dtype, path.name)
     axes = [{"name": one} if isinstance(one, str) else one
             for one in scales.get("axes") or "tczyx"[-array.ndim :]]  # version 0.2  # fmt: skip
     letters = [_letter(axis) for axis in axes]

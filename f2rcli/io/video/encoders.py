@@ -384,7 +384,8 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     if taking:
         return taking
     if fitting:
-        raise format_error(fitting[0], options.pix_fmt)
+        hint = f"It takes {' '.join(form.name for form in formats_of(fitting[0]))}."
+        raise UsageError(f"pix_fmt={options.pix_fmt!r}: {fitting[0]} does not take it.", hint=hint)
     if codec is None:
         what = f"{container.name} files cannot say that their pictures are interlaced."
         raise UsageError(what, hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.")
@@ -393,12 +394,6 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
         raise UsageError(f"codec={codec!r}: {container.name} files cannot hold {codec}.", hint=hint)
     hint = "Try h264, hevc, av1, vp9, prores, ffv1."
     raise UsageError(f"codec={codec!r}: this FFmpeg has no such video encoder.", hint=hint)
-
-
-def format_error(encoder: str, wanted: str | None) -> UsageError:
-    """The error for a pixel format that an encoder does not take."""
-    known = " ".join(form.name for form in formats_of(encoder))
-    return UsageError(f"pix_fmt={wanted!r}: {encoder} does not take it.", hint=f"It takes {known}.")
 
 
 def says_fields(container: Container, encoder: str) -> bool:

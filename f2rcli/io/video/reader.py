@@ -299,11 +299,8 @@ class VideoReader(Reader):
         self._step = max(1, round(usual / self._tick))  # ticks of a frame of the usual length
         self._first_pts = first.pts or 0
         self._first_time = self._first_pts * self._tick  # seconds, container time
-        from_zero = form in (
-            MATROSKA,
-            "nut",
-            "asf",
-        )  # durations count, and not from the first frame
+        # Durations count from zero there, and not from the first frame.
+        from_zero = form in (MATROSKA, "nut", "asf")
         # When the video, and all that the file holds, end by how long it says they last; seconds,
         # container time.
         timed = bool(stream.duration and rate) and not (self._untimed or from_zero)

@@ -84,8 +84,13 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
     """Open a local file for demuxing, or what is piped in. Raises InputError with the reason."""
     quiet_ffmpeg()
     name, protocols = shown_name(source, "standard input"), "" if piped else "file"
-    if not piped:
-        _check_file(source, name)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
+        raise InputError(f"{source}: network addresses are not read.", hint="Download it first.")
+    if Path(source).is_dir():
+        what = "is a folder without pictures that f2r can read"
+        raise InputError(f"{name}: {what}.", hint="Name the files themselves.")
+    if not piped and (Path(source).is_file() or not Path(source).exists()):
+        check_not_empty(Path(source))  # a named pipe would lose what is read of it
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
     try:
         opened: InputContainer = av.open(
@@ -115,17 +120,6 @@ def ends_with(path: Path, trailer: bytes) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         place = data.rfind(trailer)
         return place >= 0 and not data[place + len(trailer) :].strip(b"\0")
-
-
-def _check_file(source: str, name: str) -> None:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
-        raise InputError(f"{source}: network addresses are not read.", hint="Download it first.")
-    path = Path(source)
-    if path.is_dir():
-        what = "is a folder without pictures that f2r can read"
-        raise InputError(f"{name}: {what}.", hint="Name the files themselves.")
-    if path.is_file() or not path.exists():  # a named pipe would lose what is read of it
-        check_not_empty(path)
 
 
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
