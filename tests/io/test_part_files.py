@@ -32,13 +32,6 @@ def test_a_file_is_beside_its_target_until_it_is_published(tmp_path: Path) -> No
     assert names(tmp_path) == ["clip.mp4"]
 
 
-def test_a_discarded_part_goes(tmp_path: Path) -> None:
-    part = PartFile(tmp_path / "a.txt", overwrite=False)
-    part.path.write_bytes(b"half")
-    part.discard()
-    assert names(tmp_path) == []
-
-
 def test_a_target_that_appeared_is_replaced_only_where_that_was_asked_for(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     part = PartFile(target, overwrite=False)
@@ -50,20 +43,6 @@ def test_a_target_that_appeared_is_replaced_only_where_that_was_asked_for(tmp_pa
     assert (names(tmp_path), target.read_bytes()) == (["a.txt"], b"mine")
     write_file(target, b"new", overwrite=True)
     assert (names(tmp_path), target.read_bytes()) == (["a.txt"], b"new")
-
-
-@posix
-def test_two_cannot_write_one_target_and_a_dead_ones_part_is_begun_anew(tmp_path: Path) -> None:
-    target = tmp_path / "a.txt"
-    first = PartFile(target, overwrite=False)
-    with pytest.raises(OutputError, match=r"a\.txt: another run is writing it"):
-        PartFile(target, overwrite=False)
-    first.discard()
-    part_folder(target).mkdir()
-    second = PartFile(target, overwrite=False)
-    assert names(second.folder) == []
-    second.discard()
-    assert names(tmp_path) == []
 
 
 @posix
@@ -272,7 +251,3 @@ def test_only_what_nobody_has_written_to_for_a_day_is_swept(tmp_path: Path) -> N
         os.utime(tmp_path / name, (time.time() - 3 * day,) * 2)
     files.sweep(tmp_path)
     assert names(tmp_path) == [".a.4194000.part", ".c.txt", ".d.7.part"]
-
-
-def test_no_two_processes_build_under_one_name(tmp_path: Path) -> None:
-    assert len({files.unique_part(tmp_path / "entry") for _ in range(50)}) == 50
