@@ -15,8 +15,7 @@ import numpy as np
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Frame
 from f2rcli.io import open_reader, open_writer, plan_output
-from f2rcli.planes import developed
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import developed, to_rgb
 
 
 def main(source: str, target: str, look: str | None = None) -> None:

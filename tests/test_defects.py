@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.planes import bayer_layout
 from f2rcli.samples import defects, lanes
 from f2rcli.samples import impulses as fills_room
+from f2rcli.yuv import bayer_layout
 
 SetAside = defects.SetAside
 put_back = defects.put_back

@@ -8,20 +8,18 @@ from hypothesis import strategies as st
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame, Mosaic
-from f2rcli.planes import (
-    LAYOUTS,
+from f2rcli.planes import LAYOUTS, Layout, pack, unpack
+from f2rcli.yuv import (
     PATTERNS,
-    Layout,
     bayer_layout,
     developed,
-    pack,
     pack_mosaic,
     packed_size,
     plane_colours,
-    unpack,
+    to_rgb,
     unpack_mosaic,
+    with_changes,
 )
-from f2rcli.yuv import to_rgb, with_changes
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

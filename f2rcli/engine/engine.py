@@ -30,10 +30,10 @@ from f2rcli.models.recorded import Graphs
 from f2rcli.noise.coding import Compression
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.rows import RowNoise
-from f2rcli.planes import packed_size
 from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled, threads_for
 from f2rcli.weights import CHANNELS, Weights
+from f2rcli.yuv import packed_size
 
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
 

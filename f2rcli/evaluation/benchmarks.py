@@ -27,10 +27,10 @@ from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import quiet, refusals
 from f2rcli.io.numbering import files_in_order
-from f2rcli.planes import bayer_layout
 from f2rcli.samples.lanes import measure_lane, planes_seen
 from f2rcli.settings import Setting
 from f2rcli.units import count
+from f2rcli.yuv import bayer_layout
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 NAMED = 4  # missing clips that an error names

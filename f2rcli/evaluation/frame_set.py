@@ -17,8 +17,8 @@ from f2rcli.frames import Picture
 from f2rcli.models.flow import DISFlow, Flow, consistency, sample
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.report import NoiseReport
-from f2rcli.planes import MOSAIC_PLANES
 from f2rcli.window import same_shot, thumbnail
+from f2rcli.yuv import MOSAIC_PLANES
 
 FloatPlane = NDArray[np.float32]  # (H, W)
 Sides = Mapping[str, Picture]  # (C, H, W) by method, NOISY first, CLEAN last

@@ -14,7 +14,7 @@ from f2rcli.evaluation.plots import encode
 from f2rcli.evaluation.result import CLEAN, NOISY, ReportImage
 from f2rcli.frames import Mosaic, Picture
 from f2rcli.noise.synthesis.law import to_codes
-from f2rcli.planes import developed
+from f2rcli.yuv import developed
 
 # Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.
 FRAME, REMOVED, ERROR = "frame", "removed", "error"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.frames import Picture, Singles
-from f2rcli.planes import MOSAIC_PLANES
+from f2rcli.yuv import MOSAIC_PLANES
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself

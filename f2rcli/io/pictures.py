@@ -28,9 +28,8 @@ from f2rcli.io.video.encoders import LAMBDA, choose_encoder, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, overheard, read_planes, stays
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg
 from f2rcli.io.video.streams import Container, plan_streams, plan_tags
-from f2rcli.planes import developed
 from f2rcli.units import count
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import developed, to_rgb
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
 # What chunks of PNG and segments of JPEG (APP0 to 15 but Adobe's 14, COM) hold, by how they begin.

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask, Mosaic, Plane
-from f2rcli.planes import plane_colours
 from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, robust_sigma, samples_near
+from f2rcli.yuv import plane_colours
 
 SEEN = 0.1  # of a defect, that its neighbours may seem to see, with their standard errors
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across

@@ -17,8 +17,7 @@ from f2rcli.engine.planes_store import Packing
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic
 from f2rcli.models.planar import Networks
-from f2rcli.planes import bayer_layout, packed_size
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import bayer_layout, packed_size, to_rgb
 from tests.engine.conftest import estimate_noise, info_of
 
 Engine = engine_room.Engine

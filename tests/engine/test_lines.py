@@ -7,7 +7,7 @@ import pytest
 
 from f2rcli.engine import stream
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
-from f2rcli.planes import bayer_layout
+from f2rcli.yuv import bayer_layout
 from tests.engine.conftest import GRAY8, engine_for, info_of, to_frames
 from tests.noise.line_scenes import SCENES, column_offsets, row_offsets, scene, white
 

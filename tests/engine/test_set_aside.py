@@ -9,7 +9,7 @@ import pytest
 from f2rcli import weights
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.planes import bayer_layout
+from f2rcli.yuv import bayer_layout
 from tests.engine.conftest import clean_clip, denoised, engine_for, estimate_noise, info_of
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")

@@ -10,8 +10,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import baselines
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis.spec import parse
-from f2rcli.planes import bayer_layout
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import bayer_layout, to_rgb
 
 EVERYONE = baselines.find(("ffmpeg", "opencv"))
 INSTALLED = [b for b in baselines.find(("vapoursynth",)) if b.available() is None]

@@ -11,7 +11,7 @@ import pytest
 from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis.spec import parse, usages
-from f2rcli.planes import bayer_layout
+from f2rcli.yuv import bayer_layout
 
 MOSAIC = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)
 

@@ -36,8 +36,8 @@ from f2rcli.frames import Floats, Frame, Mask, Plane, PlaneLayout, Singles
 from f2rcli.models.filters import box, joint_bilateral, resized
 from f2rcli.models.flow import Flow, landed
 from f2rcli.noise.model import PlaneNoise
-from f2rcli.planes import ROTATION, mixed, pack_mosaic
-from f2rcli.yuv import changed, code_span, with_changes
+from f2rcli.planes import ROTATION, mixed
+from f2rcli.yuv import changed, code_span, pack_mosaic, with_changes
 
 LEAST_LEVEL = 1e-4  # of chroma's noise: below it there is nothing to smooth
 # What networks leave of colour noise grows about as its root: errors of 0.9 codes at sigma 2, 1.4

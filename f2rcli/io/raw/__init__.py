@@ -19,9 +19,9 @@ from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
 from f2rcli.io.raw.exposure import CODES, PROVENANCE, Exposure, Samples, headed, new_dng, read_raw
 from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch
-from f2rcli.planes import bayer_layout
 from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
 from f2rcli.units import count
+from f2rcli.yuv import bayer_layout
 
 # --- Reading --------------------------------------------------------------------------------------
 BRACKETED = 1.5  # times; exposures of a burst that differ by less may be of changing light

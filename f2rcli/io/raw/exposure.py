@@ -26,8 +26,8 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.files import check_not_empty, quiet, refusals
-from f2rcli.planes import PATTERNS, pack_mosaic, plane_colours
 from f2rcli.samples.impulses import robust_sigma
+from f2rcli.yuv import PATTERNS, pack_mosaic, plane_colours
 
 CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG
 PROVENANCE = 65042  # a tag of our own

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, Mosaic, PlaneLayout
-from f2rcli.planes import plane_colours
 from f2rcli.system import x264_assembly, x265_assembly
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import plane_colours, to_rgb
 
 Signal = NDArray[Any]  # (H, W, C) float32 or float64, 0 = black, 1 = white
 
