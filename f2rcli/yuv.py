@@ -312,11 +312,3 @@ def plane_colours(pattern: str) -> tuple[tuple[int, int], tuple[int, int]]:
     top, left = red_offset(pattern)
     (a, b), (c, d) = np.roll([[0, 1], [3, 2]], (top, left), (0, 1)).tolist()
     return (a, b), (c, d)
-
-
-def packed_size(height: int, width: int, mosaic: Mosaic | None) -> tuple[int, int]:
-    """Height and width of pictures as networks see them: of the packed planes of a mosaic."""
-    if mosaic is None:
-        return height, width
-    top, left = red_offset(mosaic.pattern)
-    return (height + top + 1) // 2, (width + left + 1) // 2

@@ -33,7 +33,6 @@ from f2rcli.noise.rows import RowNoise
 from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled, threads_for
 from f2rcli.weights import CHANNELS, Weights
-from f2rcli.yuv import packed_size
 
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
 
@@ -161,7 +160,10 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     check_strengths(settings, info)
     threads = threads_for(settings.threads)
     device = choose_device(settings.device)
-    size, memory = packed_size(info.height, info.width, info.layout.mosaic), memory_of(device)
+    pixel = (
+        1 if info.layout.mosaic is None else 2
+    )  # of a sensor, a side: networks see colours apart
+    size, memory = (-(-info.height // pixel), -(-info.width // pixel)), memory_of(device)
     precision = choose_precision(settings.precision, device, math.prod(size))
     wish = settings.tile
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":

@@ -17,7 +17,7 @@ from f2rcli.engine.planes_store import Packing
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic
 from f2rcli.models.planar import Networks
-from f2rcli.yuv import bayer_layout, packed_size, to_rgb
+from f2rcli.yuv import bayer_layout, pack_mosaic, to_rgb
 from tests.engine.conftest import estimate_noise, info_of
 
 Engine = engine_room.Engine
@@ -59,7 +59,7 @@ def test_a_mosaic_goes_in_as_four_planes_and_comes_back(pattern: str, untrained:
     frames = burst(pattern, count=2)
     engine = engine_of(untrained, info_of(frames))
     planes = engine.store.planes(frames[0])
-    size = packed_size(*frames[0].planes[0].shape, frames[0].layout.mosaic)
+    size = pack_mosaic(frames[0].planes[0], pattern).shape[1:]
     assert [tuple(plane.shape) for plane in planes] == [size] * 4
     packing = Packing(frames[0].layout, 4)
     next_ = packing.packed(engine.store.planes(frames[1]))
