@@ -226,6 +226,8 @@ class WritePlan:
     container: str  # "mp4", "matroska", "images", ...
     encoder: str  # "libx264"
     pix_fmt: str
+    crf: float | None = None
+    preset: str | None = None
     options: tuple[tuple[str, str], ...] = ()  # as the encoder gets them
     kept: tuple[str, ...] = ()  # streams and properties that travel, in words
     dropped: tuple[str, ...] = ()  # what the target cannot hold, and why
@@ -241,9 +243,10 @@ class WritePlan:
         return json.dumps({"f2r": facts.get("f2r", ""), **facts}) if facts else ""
 
     def summary(self) -> str:
-        quality = "".join(f" {k} {v}" for k, v in self.options if k in ("crf", "preset"))
+        quality = f" crf {self.crf:g}" if self.crf is not None else ""
+        preset = f" preset {self.preset}" if self.preset else ""
         where = shown_name(self.target)
-        return f"{where}: {self.container}, {self.encoder}{quality}, {self.pix_fmt}"
+        return f"{where}: {self.container}, {self.encoder}{quality}{preset}, {self.pix_fmt}"
 
 
 def shown_name(place: str, pipe: str = "standard output") -> str:

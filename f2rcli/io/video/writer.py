@@ -51,9 +51,11 @@ def plan_video(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     fates += [*more, *setup.fates()]
     if container.movie:  # without a time scale of their own, they round offsets and holds
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
+    crf = setup.options.get("crf", "")  # FFmpeg takes expressions, too
     return WritePlan(
         target=target, container=container.name, encoder=setup.encoder, pix_fmt=setup.form.name,
-        options=tuple(setup.options.items()),
+        crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
+        preset=setup.options.get("preset"), options=tuple(setup.options.items()),
         kept=tuple(what for what, reason in fates if not reason),
         dropped=(*setup.losses(), *(f"{what} ({reason})" for what, reason in fates if reason)),
         notes=tuple(setup.notes()), converts=not stays(reader.info.layout, setup.coding),
