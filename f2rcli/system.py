@@ -145,6 +145,7 @@ def never_cancelled() -> None:
 
 _AVX2 = 11  # OpenCV's CV_CPU_AVX2
 _NARROW = 64  # pixels; 56 and more were clean under valgrind
+_SHORT = 32  # pixels a side; with 25 and more all came to an end
 
 
 @cache
@@ -168,3 +169,9 @@ def x265_assembly(width: int) -> tuple[str, ...]:
     wide corrupted the heap of PyAV 18.1's x265. So small, they are coded as fast without.
     """
     return ("asm=0",) if width < _NARROW else ()
+
+
+def svt_threads(width: int, height: int) -> tuple[str, ...]:
+    """The parameters that keep SVT-AV1's threads from waiting for each other for ever: PyAV 18.1's
+    do at 96x24 and 20x65, where one side is below 25 pixels and the other above 64."""
+    return ("lp=1",) if min(width, height) < _SHORT else ()

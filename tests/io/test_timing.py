@@ -22,8 +22,8 @@ HOLDER = {"ffv1": ".mkv", "prores_ks": ".mov", "libvpx-vp9": ".webm"}
 @pytest.mark.parametrize("codec", CODECS)
 def test_variable_rate_and_the_last_hold_survive(tools, tmp_path: Path, codec: str) -> None:
     base = Fraction(1, 90000)
-    source = tools.film(
-        tmp_path / "in.mp4", pts=VARIABLE, time_base=base, last_duration=45000, size=(128, 96),
+    source = tools.film(  # of so few rows SVT-AV1 would never end by itself
+        tmp_path / "in.mp4", pts=VARIABLE, time_base=base, last_duration=45000, size=(128, 24),
         options={"bf": "0"},
     )  # fmt: skip
     suffix = HOLDER.get(codec, ".mp4")

@@ -20,7 +20,7 @@ from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import ColourTags, PixelFormat, overheard, pixel_format
 from f2rcli.io.video.source import DOLBY, MASTERING, STEREO, WIDENED, SourceMetadata
 from f2rcli.io.video.streams import CONTAINERS, Container, Fate, container_for, is_encoder, turns
-from f2rcli.system import x264_assembly, x265_assembly
+from f2rcli.system import svt_threads, x264_assembly, x265_assembly
 
 # Encoders of a family, best first; some have its name.
 _ENCODERS = {
@@ -292,8 +292,10 @@ class EncoderSetup:
                 parameters += mastering.options("libx265") if mastering else []
                 parameters += [f"cbqpoffs={offset}", f"crqpoffs={offset}"] if offset else []
                 return {"x265-params": ":".join(parameters), "forced-idr": "1"}
-            case "libsvtav1" if mastering:
-                return {"svtav1-params": ":".join(mastering.options("libsvtav1"))}
+            case "libsvtav1":
+                parameters = [*svt_threads(info.width, info.height)]
+                parameters += mastering.options("libsvtav1") if mastering else []
+                return {"svtav1-params": ":".join(parameters)} if parameters else {}
             case "libvpx-vp9":
                 speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
                 return speed | ({"auto-alt-ref": "0"} if form.samples.alpha else {})
