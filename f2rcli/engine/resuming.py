@@ -146,11 +146,6 @@ class RunState(NamedTuple):
     sums: torch.Tensor  # see `Contract`
     aside: SetAside
 
-    def save(self, path: Path) -> None:
-        """Write it to a file. Raises OSError or RuntimeError."""
-        with replacing(path) as part:
-            torch.save(self, part)
-
     @classmethod
     def load(cls, path: Path, device: torch.device) -> "RunState":
         """What was saved; nothing in the file is executed. Raises InputError and StaleError for
@@ -158,9 +153,8 @@ class RunState(NamedTuple):
         with refusals(path.name), torch.serialization.safe_globals(KNOWN):
             with ZipFile(path) as parts:
                 sound = parts.testzip() is None  # torch does not look at checksums
-            known = sound and not torch.serialization.get_unsafe_globals_in_checkpoint(path)
-            found = torch.load(path, map_location=device, weights_only=True) if known else None
-        if not isinstance(found, cls):
+            found = torch.load(path, map_location=device, weights_only=True)
+        if not sound or not isinstance(found, cls):
             raise StaleError
         return found
 
@@ -178,18 +172,14 @@ class Marks:
     def __init__(self, before: Iterable[StreamState] = ()) -> None:
         """before: where an earlier run left them."""
         self._before = iter(before)
-        # One that has ended is its last state alone: what else it knew is let go of.
-        self._streams: list[Restorer | StreamState] = []
-
-    @property
-    def begun(self) -> bool:
-        """Whether any stream has begun: stacks that are restored in sums have none."""
-        return bool(self._streams)
+        # One that has ended is its last state alone: what else it knew is let go of. Of stacks that
+        # are restored in sums there are none.
+        self.streams: list[Restorer | StreamState] = []
 
     def restored(self, clip: Restorer, pictures: Iterator[Copies]) -> Iterator[Frame]:
         """The frames of the next stream; those that an earlier run has restored come as read."""
-        place = len(self._streams)
-        self._streams.append(clip)
+        place = len(self.streams)
+        self.streams.append(clip)
         state, found = next(self._before, None), clip.windows(pictures)
         for copies in () if state is None else clip.replayed(state, pictures, found):
             yield from wanted(copies)
@@ -197,14 +187,14 @@ class Marks:
             frames = list(given(restored, clip.engine.found.aside))
             for clip.left in reversed(range(len(frames))):
                 yield frames[-1 - clip.left]
-        self._streams[place] = clip.end()
+        self.streams[place] = clip.end()
 
     def taken(self) -> list[StreamState]:
         """The states of all streams; none if they cannot be left at this moment, but soon."""
-        states = [one.state() if isinstance(one, Restorer) else one for one in self._streams]
+        states = [one.state() if isinstance(one, Restorer) else one for one in self.streams]
         whole = [state for state in states if state is not None]
         waits = not whole or len(whole) < len(states)
-        for one in self._streams:
+        for one in self.streams:
             if isinstance(one, Restorer):
                 one.hurry = waits
         return [] if waits else whole
@@ -228,10 +218,10 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         self.engine, self.identity = engine, identity
         self.say = self.warn = say
         self.log, self._state = FrameLog(self.folder / "frames"), self.folder / "state"
-        self.marks: Marks | None = None  # where the streams stand, see `open`
+        self.marks: Marks | None = Marks()  # where the streams stand; None: nothing is kept
         self.begun = 0  # frames of the run that is gone on with
         self.kept = 0  # frames that another run would find
-        self.finished = self.given_up = self._going = False
+        self.finished = self._going = False
         self.stopped: Callable[[], bool] = lambda: False  # whether the user has asked to stop
         self.stop: Callable[[], None] = lambda: None  # raises what ends the run
         self._entries: Iterator[list[bytes]] = iter(())  # the planes of these
@@ -252,7 +242,6 @@ class RunRecord(AbstractContextManager["RunRecord"]):
 
     def open(self) -> None:
         """See where the streams begin: where an earlier run of the same stopped, if one did."""
-        self.marks = Marks()
         if not self._state.exists():  # a run that was killed before it kept any leaves frames alone
             self.remove()
             return
@@ -301,13 +290,16 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         for done, frame in enumerate(frames, start=self.begun + 1):
             self._going = True
             yield frame
-            if not self.given_up:
+            if self.marks is not None:
                 try:
                     self.log.add(frame)
                     if time.monotonic() >= self._due or (self.stopped() and self.can_keep):
-                        self._keep()
+                        self._keep(self.marks)
                 except (OSError, RuntimeError) as error:  # a disk that takes no record ends no run
-                    self.give_up(getattr(error, "strerror", None) or str(error))
+                    why = getattr(error, "strerror", None) or error
+                    self.say(f"this run cannot be resumed: {why}")
+                    self.marks = None
+                    self.remove()
             if self.stopped() and (self.kept == done or not self.can_keep):
                 self.stop()
 
@@ -315,19 +307,21 @@ class RunRecord(AbstractContextManager["RunRecord"]):
     def can_keep(self) -> bool:
         """Whether a run that is asked to stop can be gone on with, and has lasted long enough."""
         lasted, marks = time.monotonic() - self._began >= FIRST, self.marks
-        return lasted and self._going and marks is not None and marks.begun
+        return lasted and self._going and marks is not None and bool(marks.streams)
 
-    def _keep(self) -> None:
+    def _keep(self, marks: Marks) -> None:
         """Keep the state, where the streams can be left."""
         engine, began = self.engine, time.monotonic()
-        streams = [] if self.marks is None else self.marks.taken()
+        streams = marks.taken()
         if not streams or self._before is not None:
             return
         self.log.settle()
-        RunState(
+        state = RunState(
             self.identity, self.log.frames, self.log.size, self.log.digest.hexdigest(), self._read,
             self._sources.hexdigest(), streams, engine.contract.sums, engine.found.aside,
-        ).save(self._state)  # fmt: skip
+        )  # fmt: skip
+        with replacing(self._state) as part:
+            torch.save(state, part)
         if not self.kept:
             self.say(
                 f"finished frames are kept in {self.folder.name} until the run ends "
@@ -339,12 +333,6 @@ class RunRecord(AbstractContextManager["RunRecord"]):
     def _size(self) -> int:
         """Bytes on the disk: frames, and the state that is several times a frame."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-
-    def give_up(self, why: str) -> None:
-        """Keep nothing more, and nothing of what was kept."""
-        self.say(f"this run cannot be resumed: {why}")
-        self.given_up, self.marks = True, None
-        self.remove()
 
     def remove(self) -> None:
         """Remove it, and whatever lies there."""
