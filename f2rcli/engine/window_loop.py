@@ -8,7 +8,7 @@ in order, and bytes are those of one thread.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +34,7 @@ from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.models.filters import resized
 from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import PlaneNoise, Shares, in_bands
-from f2rcli.window import THUMBNAIL, Window, same_shot, thumbnail, windows
+from f2rcli.window import THUMBNAIL, Window, same_shot, thumbnail, windows, with_next
 
 T = TypeVar("T")
 
@@ -78,21 +78,9 @@ class DeviceWorker(Worker):
         self._beside = beside
 
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """See Worker. An error comes where its piece's result would, even of asking for it."""
-        source, waiting = iter(pieces), deque[Future[T]]()
-        while True:
-            try:
-                waiting.append(self._beside.submit(next(source)))
-            except StopIteration:
-                break
-            except Exception:
-                for one in waiting:
-                    yield one.result()
-                raise
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        for one in waiting:
-            yield one.result()
+        """See Worker."""
+        ahead = with_next(map(self._beside.submit, pieces), 1)
+        return (one.result() for one, _ in ahead)
 
 
 class ThreadWorker(Worker):
@@ -211,7 +199,9 @@ class Restorer:
             if self.worker.first_out and not self.hurry and started:
                 ready.append(self.finish(started.popleft()))
             started.append(self.start(window))
-            most = self._may_wait(started[-1])
+            # none is begun before the method has been asked on the last
+            probes = not self.worker.first_out and started[-1].asked
+            most = 0 if self.hurry or probes else self.worker.ahead
             yield from ready
             while len(started) > most:
                 yield self.finish(started.popleft())
@@ -343,12 +333,6 @@ class Restorer:
     def _motions(self, window: Window[PreparedPicture]) -> Motions:
         centre = window.centre.prepared
         return tuple(self.method.motion(centre, one.prepared) for one in beside(window))
-
-    def _may_wait(self, last: Started) -> int:
-        """How many windows may be begun and not finished: the next is not begun before the method
-        has been asked on the last."""
-        probes = not self.worker.first_out and last.asked
-        return 0 if self.hurry or probes else self.worker.ahead
 
     # Excerpts: pictures before and after are looked at, so that it shows the whole run's pixels.
 

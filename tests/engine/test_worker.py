@@ -109,7 +109,7 @@ def test_a_host_searches_the_next_frame_as_one_is_restored(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("fails", ["asked for", "done"])
 def test_an_error_of_a_piece_comes_where_its_result_would(fails: str) -> None:
-    """However far ahead the host is."""
+    """However far ahead the host is; one of asking for it ends a run, and comes a frame sooner."""
 
     def pieces() -> Iterator[Callable[[], int]]:
         for number in range(6):
@@ -124,5 +124,5 @@ def test_an_error_of_a_piece_comes_where_its_result_would(fails: str) -> None:
         pytest.raises(DeviceError if fails == "asked for" else ZeroDivisionError),
     ):
         given.extend(worker.done(pieces()))
-    assert given == [2, 3, 6]
+    assert given == ([2, 3] if fails == "asked for" else [2, 3, 6])
     assert not [one for one in threading.enumerate() if "f2r-frames" in one.name]
