@@ -19,7 +19,6 @@ import f2rcli
 from f2rcli import system as machine
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_OK
-from f2rcli.io import files
 from tests.cli.conftest import write_clip
 from tests.sources import PACKAGE, nodes_of
 
@@ -51,7 +50,6 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # made 
     for holder, names in ((os, LINUX_CALLS), (signal, LINUX_SIGNALS - THE_TESTS_OWN)):
         for name in names:
             monkeypatch.delattr(holder, name, raising=False)
-    monkeypatch.setattr(files, "RENAMES_OPEN", False)
     for name in ("replace", "rename", "unlink", "remove"):
         monkeypatch.setattr(os, name, _of_closed_files(getattr(os, name)))
     monkeypatch.setattr(machine, "_windows_memory", lambda: 8 << 30)

@@ -107,7 +107,6 @@ def quiet(library: str = "tifffile") -> Iterator[None]:
 
 
 # --- Locks: one process at a time writes a target, works in a folder or on a clip -----------------
-RENAMES_OPEN = os.name == "posix"  # Windows neither renames nor removes a file that is open
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -116,42 +115,29 @@ def locked(path: Path, busy: OutputError) -> Iterator[None]:
     """Make a file that this process alone holds, until the block or the process ends. Raises `busy`
     while another one does, and OSError. Windows and some network disks have no such locks."""
     try:
-        descriptor = _locked(path)
-    except BlockingIOError as error:
-        raise busy from error
-    try:
-        yield
-    finally:
-        if not RENAMES_OPEN:
-            os.close(descriptor)
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        if RENAMES_OPEN:  # released last: whoever waits for it finds that the file is gone
-            os.close(descriptor)
-
-
-def _locked(path: Path) -> int:
-    """The descriptor that holds the lock; a lock lasts until every copy of it is closed."""
-    while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        with ExitStack() as held, suppress(FileNotFoundError):
-            held.callback(os.close, descriptor)
-            _take(descriptor)
-            if os.path.samestat(path.stat(), os.fstat(descriptor)):
-                held.pop_all()
-                return descriptor
-        # Its last holder has moved or removed that file: try the next one.
-
-
-def _take(descriptor: int) -> None:
-    try:
         fcntl = import_module("fcntl")
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:  # Windows
+        yield
         return
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
+    with ExitStack() as held:  # a lock lasts until every copy of its descriptor is closed
+        while True:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            held.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise busy from error
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+            with suppress(FileNotFoundError):  # its last holder removed that file: try the next one
+                if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                    break
+        try:
+            yield
+        finally:  # released last: whoever waits for it finds that the file is gone
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def check_not_empty(path: Path) -> None:
