@@ -168,15 +168,12 @@ def pretending() -> Iterator[PretendGpu]:
         yield stack.enter_context(PretendGpu())
 
 
-NO_LAUNCH = {
-    "view", "_unsafe_view", "expand", "permute", "transpose", "t", "slice", "select", "unsqueeze",
-    "squeeze", "detach", "alias", "split", "split_with_sizes", "unbind", "unfold", "as_strided",
-    "empty", "empty_like", "new_empty", "empty_strided", "lift_fresh", "_local_scalar_dense",
-}  # fmt: skip
+NO_LAUNCH = {"empty", "empty_like", "new_empty", "empty_strided", "_local_scalar_dense"}
 
 
 class Launches(TorchDispatchMode):
-    """Kernels, and the bytes that they read and write: of networks those of bf16."""
+    """Kernels, and the bytes that they read and write, of networks those of bf16; what makes a view
+    is none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,9 +181,12 @@ class Launches(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        if func.overloadpacket.__name__ not in NO_LAUNCH:
+        given, results = list(_leaves(args)), list(_leaves(made))
+        known = {one.untyped_storage().data_ptr() for one in given}
+        view = all(one.untyped_storage().data_ptr() in known for one in results)
+        if func.overloadpacket.__name__ not in NO_LAUNCH and (func._schema.is_mutable or not view):
             self.kernels += 1
-            moved = sum(one.numel() * one.element_size() for one in _leaves([*args, made]))
+            moved = sum(one.numel() * one.element_size() for one in (*given, *results))
             self.bytes += self._share * moved
         return made
 
