@@ -18,7 +18,7 @@ from torch.nn import functional
 from f2rcli.frames import Singles
 from f2rcli.models import filters
 from f2rcli.models.filters import here
-from f2rcli.models.recorded import constant
+from f2rcli.models.recorded import as_constant, constant
 
 Flow = Tensor  # (B, H, W, 2) float32
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
@@ -83,7 +83,7 @@ def resized(flow: Flow, shape: tuple[int, ...]) -> Flow:
         planes = filters.resized(flow.permute(0, 3, 1, 2).flatten(0, 1), shape)
         wide = planes.view(-1, 2, *shape).permute(0, 2, 3, 1)
     for axis in (0, 1):
-        wide[..., axis] *= shape[1 - axis] / size[1 - axis]
+        wide[..., axis].mul_(shape[1 - axis] / size[1 - axis])
     return wide
 
 
@@ -126,15 +126,16 @@ def _padded(values: NDArray[np.generic]) -> NDArray[np.generic]:
 def sample(values: Tensor, flow: Flow, *, cubic: bool = False) -> Tensor:
     """Backward warp of pictures (B, C, H, W): out(p) = values(p + flow(p)); outside the picture its
     edge goes on. cubic: keeps detail of what is warped again and again."""
-    places = landing(flow)
     if here(values) and not values.requires_grad:
         moved = np.empty((*values.shape[:2], *flow.shape[1:3]), np.float32)
-        for picture, place, out in zip(values.numpy(), places.numpy(), moved, strict=True):
+        for picture, place, out in zip(values.numpy(), landing(flow).numpy(), moved, strict=True):
             for plane, into in zip(picture, out, strict=True):  # faster than several at once
                 _fetched(plane, place, into, cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR)
         return torch.from_numpy(moved)
-    for axis, size in enumerate((flow.shape[2], flow.shape[1])):  # in place: -1 to 1
-        places[..., axis].mul_(2 / max(size - 1, 1)).sub_(1)
+    scale = tuple(2 / max(size - 1, 1) for size in (flow.shape[2], flow.shape[1]))
+    places = torch.addcmul(
+        _ends(flow.shape[1], flow.shape[2], flow.device), flow, as_constant(scale, flow)
+    )
     mode = "bicubic" if cubic else "bilinear"
     return functional.grid_sample(values, places, mode, "border", align_corners=True)
 
@@ -153,18 +154,21 @@ def landed(flow: Flow, size: tuple[int, ...]) -> Tensor:
     """Where samples of a plane of this size land by the flow (1, h, w, 2) of a picture, to whole
     samples, as flat indices."""
     height, width = size
-    across, down = filters.resized(flow[0].permute(2, 0, 1), size)
-    x = (across * (width / flow.shape[2])).round_().int()
-    y = (down * (height / flow.shape[1])).round_().int()
-    x += torch.arange(width, dtype=torch.int32, device=flow.device)
-    y += torch.arange(height, dtype=torch.int32, device=flow.device).unsqueeze(1)
-    return (y.clamp_(0, height - 1) * width + x.clamp_(0, width - 1)).flatten()
+    x, y = (resized(flow, size).round() + _grid(height, width, flow.device))[0].int().unbind(-1)
+    return y.clamp_(0, height - 1).mul_(width).add_(x.clamp_(0, width - 1)).flatten()
 
 
 @constant(16)
 def _grid(height: int, width: int, device: torch.device) -> Tensor:
     rows, columns = np.indices((height, width), dtype=np.float32)
     return torch.from_numpy(np.stack([columns, rows], -1))[None].to(device)
+
+
+@constant(16)
+def _ends(height: int, width: int, device: torch.device) -> Tensor:
+    """The same from -1 to 1."""
+    sizes = torch.tensor([width, height], device=device).sub_(1).clamp_(min=1)
+    return _grid(height, width, device) * (2 / sizes) - 1
 
 
 def compose(first: Flow, second: Flow) -> Flow:
