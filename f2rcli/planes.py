@@ -100,15 +100,12 @@ def gathered(layout: Layout, planes: Sequence[Any]) -> Any:
 
 def spread(layout: Layout, packed: Any) -> list[Any]:
     """The inverse of `gathered`: planes each on a grid of its own."""
-    library, (*lead, _, high, wide) = library_of(packed), packed.shape
+    *lead, _, high, wide = packed.shape
     planes = []
     for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True):
-        cells = packed[..., part, :, :]
-        plane = library.empty_like(cells).reshape(*lead, rows * high, columns * wide)
-        for place in range(rows * columns):
-            i, j = divmod(place, columns)
-            plane[..., i::rows, j::columns] = cells[..., place, :, :]
-        planes.append(plane)
+        cells = packed[..., part, :, :].reshape(*lead, rows, columns, high, wide)
+        cells = cells.swapaxes(-2, -1).swapaxes(-3, -1).swapaxes(-4, -3)
+        planes.append(cells.reshape(*lead, rows * high, columns * wide))
     return planes
 
 

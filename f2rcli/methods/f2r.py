@@ -130,14 +130,15 @@ class F2R(Method, Following):
     ) -> Neighbours:
         """Neighbours on the centre's grid, by the flow into each; rated by how well they look like
         the reference (1, C, h, w)."""
-        moved, sure, worth = [], [], []
-        for (*pictures, frames), (flow, agreement) in zip(shown, rated, strict=True):
-            moved.append(warped(self.layout, pictures, flow))
-            sure.append(agreement.to(reference.device))
-            alone = torch.ones_like(sure[-1])
-            worth.append(alone if frames is None else warped(MAPS, [frames], flow)[0])
-        noisy, coarse = (torch.stack(list(one), 1) for one in zip(*moved, strict=True))
-        return placed(noisy, coarse, torch.stack(sure, 1), torch.stack(worth, 1), reference)
+        flow, agreement = (torch.cat(one) for one in zip(*rated, strict=True))
+        pictures = torch.cat([one for one, _, _ in shown]), torch.cat([one for _, one, _ in shown])
+        noisy, coarse = (one[None] for one in warped(self.layout, pictures, flow))
+        sure = agreement.to(reference.device)[None]
+        worth = torch.ones_like(sure)
+        for place, (_, _, frames) in enumerate(shown):
+            if frames is not None:
+                worth[:, place] = warped(MAPS, [frames], rated[place][0])[0]
+        return placed(noisy, coarse, sure, worth, reference)
 
     def pass_over(self, window: Window[Prepared], told: PlaneNoise) -> None:
         if window.before:

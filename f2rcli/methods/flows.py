@@ -4,9 +4,9 @@ On a processor one after the other; where frames stay on a GPU many in one call.
 """
 
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -48,12 +48,12 @@ class FlowBook:
         rests is where it was, and agrees."""
         centre, neighbours = window.centre, window.neighbours
         links = self.chain(window.items)
-        flows = self._several([(centre, one) for one in neighbours])
-        backs = [self._composed(one.index, centre.index) for one in neighbours]
+        flows = torch.cat(self._several([(centre, one) for one in neighbours]))
+        backs = self._composed([(one.index, centre.index) for one in neighbours])
         rests = at_rest(links[::2], links[1::2])
-        still, moves = rests.float(), ~rests[:, 0, ..., None]
-        ways = zip(flows, backs, strict=True)
-        return [(a * moves, torch.maximum(consistency(a, b, HALF), still)) for a, b in ways]
+        sure = torch.maximum(consistency(flows, torch.cat(backs), HALF), rests.float())
+        flows = flows * ~rests[:, 0, ..., None]
+        return list(zip(*(one.chunk(len(neighbours)) for one in (flows, sure)), strict=True))
 
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""
@@ -73,20 +73,29 @@ class FlowBook:
     def _several(self, pairs: Sequence[FramePair]) -> list[Flow]:
         """Flows of several pairs: those that are known, and the others in one search."""
         new = [pair for pair in pairs if _key(pair) not in self._known]
-        found = self._found(new, [self._composed(*_key(pair)) for pair in new])
+        found = self._found(new, self._composed(list(map(_key, new))))
         made = dict(zip(map(_key, new), found, strict=True))
         flows = self._known | made
         self._known |= {(a, b): flow for (a, b), flow in made.items() if abs(a - b) == 1}
         return [flows[_key(pair)] for pair in pairs]
 
-    def _composed(self, source: int, target: int) -> Any:
-        """The adjacent flows from one frame to another as one; None where not all are known."""
+    def _composed(self, pairs: Sequence[tuple[int, int]]) -> list[Any]:
+        """The adjacent flows from one frame to another as one, of several pairs by their indices;
+        None where not all are known."""
+        ways = [self._links(*pair) for pair in pairs]
+        found: list[Any] = [way.pop() if way else None for way in ways]
+        while left := [place for place, way in enumerate(ways) if way]:
+            links = torch.cat([ways[place].pop() for place in left])
+            longer = compose(links, torch.cat([found[place] for place in left]))
+            for place, flow in zip(left, longer.chunk(len(left)), strict=True):
+                found[place] = flow
+        return found
+
+    def _links(self, source: int, target: int) -> list[Flow]:
+        """The adjacent flows from one frame to another; none where not all are known."""
         step = 1 if target > source else -1
-        links = [(i, i + step) for i in range(source, target, step)]
-        if any(link not in self._known for link in links):
-            return None
-        *earlier, last = (self._known[link] for link in links)
-        return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
+        links = [self._known.get((i, i + step)) for i in range(source, target, step)]
+        return [] if any(link is None for link in links) else cast("list[Flow]", links)
 
 
 def _key(pair: FramePair) -> tuple[int, int]:

@@ -39,8 +39,8 @@ def at_rest(there: Sequence[Flow], back: Sequence[Flow]) -> Tensor:
     next and back again: where their mean over OVER cells is as short as chance makes it.
     Noise makes flows that lead anywhere, and each moves a still picture a little, which blurs it.
     """
-    ways = [*there, *(-one for one in back)]
-    mean = torch.stack([one.permute(0, 3, 1, 2) for one in ways]).mean(0)
+    ways = torch.cat([*there]).sub_(torch.cat([*back])).permute(0, 3, 1, 2)
+    mean = ways.mean(0, keepdim=True).div_(2)
     over = inner_mean(mean, OVER)
     drift = over.square().sum(1, keepdim=True)
     scatter = inner_mean(mean.square().sum(1, keepdim=True), OVER) - drift

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from f2rcli.models.filters import inner_mean
+from f2rcli.models.filters import here, inner_mean
 from f2rcli.models.layers import (
     SLOPE,
     Down,
@@ -211,13 +211,13 @@ class AnchorNet(PlanarNet):
         apart = coarse - weighted(trust, coarse).unsqueeze(1)
         distance = apart.abs().mean(2, keepdim=True)
         spread = inner_mean(weighted(trust, distance), NEAR)
-        scale, found = 1 / (spread + EPSILON), []
-        for place in range(apart.shape[1]):  # one by one: all at once would take N times the memory
-            parts = [apart[:, place] * scale, distance[:, place] * scale]
-            x = together([*parts, sure[:, place].clamp_max(1)])
+        scale, found = 1 / (spread + EPSILON).unsqueeze(1), []
+        for some in in_turn(sure):
+            parts = [apart[:, some] * scale, distance[:, some] * scale, sure[:, some].clamp_max(1)]
+            x = together([one.flatten(0, 1) for one in parts])
             x = convolved(self.second, convolved(of(self.firsts, layout), x, SLOPE), SLOPE)
-            found.append(convolved(self.logits, x).float())
-        logits = torch.log(sure + EPSILON) + torch.stack(found, 1)
+            found.append(convolved(self.logits, x).float().unflatten(0, (len(sure), -1)))  # type: ignore[no-untyped-call]  # torch's stub
+        logits = torch.log(sure + EPSILON) + torch.cat(found, 1)
         missing = sure.amax((2, 3, 4), keepdim=True) == 0
         return torch.softmax(logits.masked_fill(missing, NOTHING), 1), spread
 
@@ -255,15 +255,16 @@ class RefinerNet(PlanarNet):
     ) -> list[Tensor]:
         """Neighbours' features, as means over them by the anchor's weights and by confidence."""
         trust = seen.confidence / seen.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
-        means = [start.new_zeros(()), start.new_zeros(())]
-        for place in range(seen.coarse.shape[1]):
-            apart = seen.coarse[:, place] - start
-            texture = seen.noisy[:, place] - seen.coarse[:, place]
-            parts = [apart, texture, apart.abs().mean(1, keepdim=True)]
-            features = convolved(of(self.embeds, layout), together(parts), SLOPE)
-            for index, by in enumerate((anchor.weights, trust)):
-                means[index] = torch.addcmul(means[index], by[:, place], features)
-        return means
+        means: list[Tensor | None] = [None, None]
+        for some in in_turn(trust):
+            apart = seen.coarse[:, some] - start.unsqueeze(1)
+            texture = seen.noisy[:, some] - seen.coarse[:, some]
+            parts = [apart, texture, apart.abs().mean(2, keepdim=True)]
+            x = together([one.flatten(0, 1) for one in parts])
+            features = convolved(of(self.embeds, layout), x, SLOPE).unflatten(0, (len(trust), -1))  # type: ignore[no-untyped-call]  # torch's stub
+            ways = zip((anchor.weights, trust), means, strict=True)
+            means = [weighted(by[:, some], features, mean) for by, mean in ways]
+        return cast("list[Tensor]", means)
 
 
 class Networks(nn.Module):
@@ -309,9 +310,18 @@ def posterior_mean(layout: Layout, noisy: Tensor, anchor: Tensor, told: Tensor) 
     return anchor + torch.cat(taken, 1)
 
 
-def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
-    """Sum over N of weights (B, N, 1, h, w) times pictures (B, N, C, h, w)."""
-    total = weights[:, 0] * pictures[:, 0]
-    for place in range(1, pictures.shape[1]):
+def in_turn(neighbours: Tensor) -> list[slice]:
+    """Neighbours (B, N, ...) that are seen at once: on a processor one by one, as all would take N
+    times the memory; elsewhere all, as each call takes its time."""
+    each = 1 if here(neighbours) else neighbours.shape[1]
+    return [slice(place, place + each) for place in range(0, neighbours.shape[1], each)]
+
+
+def weighted(weights: Tensor, pictures: Tensor, total: Tensor | None = None) -> Tensor:
+    """Sum over N of weights (B, N, 1, h, w) times pictures (B, N, C, h, w), added to a total."""
+    if not here(pictures) and total is None:
+        return (weights * pictures).sum(1)
+    total = torch.zeros_like(pictures[:, 0]) if total is None else total
+    for place in range(pictures.shape[1]):
         total.addcmul_(weights[:, place], pictures[:, place])
     return total
