@@ -16,6 +16,7 @@ from torch.nn import functional
 from f2rcli.frames import Singles
 from f2rcli.models.recorded import constant
 
+WINDOWS = {side: ((side, side),) for side in (3, 5)}  # small ones are cheaper in one go
 DIAMETER = 11  # samples, of the bilateral filter's window
 GUIDE = 0.5  # of the guide's differences beside the planes' own
 LEAST_NORMAL = float(np.finfo(np.float32).tiny)
@@ -27,15 +28,16 @@ def box(planes: Tensor, side: int, *, edge: bool = True) -> Tensor:
     if here(planes):
         kind = cv2.BORDER_REFLECT if edge else cv2.BORDER_REFLECT_101
         return _each(planes, lambda one, out: cv2.blur(one, (side, side), out, borderType=kind))
-    wide = _mirrored(planes, side // 2, edge=edge)
-    rows = functional.avg_pool2d(wide.unsqueeze(1), (side, 1), stride=1)
-    return functional.avg_pool2d(rows, (1, side), stride=1).squeeze(1)
+    wide = _mirrored(planes, side // 2, edge=edge).unsqueeze(1)
+    for window in WINDOWS.get(side, ((side, 1), (1, side))):
+        wide = functional.avg_pool2d(wide, window, stride=1)
+    return wide.squeeze(1)
 
 
 def inner_mean(x: Tensor, side: int) -> Tensor:
     """Mean over side x side pixels, odd, of x (B, C, H, W); at the border over those inside."""
     if not here(x) or x.requires_grad:
-        for window in ((side, 1), (1, side)):
+        for window in WINDOWS.get(side, ((side, 1), (1, side))):
             reach = tuple(length // 2 for length in window)
             x = functional.avg_pool2d(x, window, 1, reach, count_include_pad=False)
         return x

@@ -250,7 +250,7 @@ class NoiseModel:
             line = (self.gain, self.read, self.pedestal)
             gain, read, dark = (as_constant(part, signal).view(1, -1, 1, 1) for part in line)
             return (gain * (signal.clamp(0, 1) - dark).clamp_min(0) + read**2).sqrt()
-        curves = [as_constant(curve, signal) for curve in self.curve]
+        curves = as_constant(sum(self.curve, ()), signal).view(-1, KNOTS)
         return interpolated(curves, signal.transpose(0, 1)).transpose(0, 1)
 
     def at(self, bright: NDArray[Any], channel: int = 0) -> NDArray[Any]:
@@ -259,19 +259,18 @@ class NoiseModel:
         return self.level(signal)[0, channel].numpy().reshape(bright.shape)
 
 
-def interpolated(curves: Sequence[Tensor] | Tensor, bright: Tensor) -> Tensor:
-    """(C, ...): curves (N,) of C channels from black to white, each where its own channel, or the
-    only one, of `bright` is so bright."""
-    steps = len(curves[0]) - 1
+def interpolated(curves: Tensor, bright: Tensor) -> Tensor:
+    """(C, ...): curves (C, N) from black to white, each where its own channel, or the only one, of
+    `bright` is so bright."""
+    steps = curves.shape[1] - 1
     share = bright.clamp(0, 1).mul_(steps)
     below = share.int().clamp_max_(steps - 1)
     share.sub_(below)
-    found = []
-    for channel, curve in enumerate(curves):
-        index, rest = (part[channel % len(bright)] for part in (below, share))
-        low, step = (part.index_select(0, index.flatten()) for part in (curve[:-1], curve.diff()))
-        found.append(torch.addcmul(low, rest.flatten(), step).view(rest.shape))
-    return torch.stack(found)
+    starts = as_constant(tuple(range(0, curves.numel(), steps + 1)), below)
+    places = (below + starts.view(-1, *[1] * (bright.dim() - 1))).flatten()
+    low, high = (curves.flatten().index_select(0, place) for place in (places, places + 1))
+    shape = len(curves), *bright.shape[1:]
+    return torch.lerp(low.view(shape), high.view(shape), share)
 
 
 def blend(old: NoiseModel, new: NoiseModel, share: Floats) -> NoiseModel:

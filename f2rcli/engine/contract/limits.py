@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.planes_store import Groups, parts_of
-from f2rcli.frames import Family, PlaneLayout
+from f2rcli.frames import Family, Floats, PlaneLayout
 from f2rcli.models.filters import bands, bell, box, halved, here, least_around, resized
 from f2rcli.models.recorded import as_constant
 from f2rcli.noise.model import (
@@ -110,14 +110,18 @@ class Terms:
         return self.allowance[min(kind, len(self.allowance) - 1)] ** 2
 
 
-def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
-    """(P, 1, 1): the share of each plane's variance that means over side x side samples keep: no
-    less than of white noise, and about what lies in the bands that wider filters part."""
+def left_by_box(shares: Sequence[Shares], side: int) -> Floats:
+    """(P,): the share of each plane's variance that means over side x side samples keep: no less
+    than of white noise, and about what lies in the bands that wider filters part."""
     wider = [[sum(one[band + 1 :]) for band in range(len(BAND_SIDES))] for one in shares]
     places, wanted = np.log(BAND_SIDES), np.log(side)
     found = (np.exp(np.interp(wanted, places, np.log(np.maximum(one, LEAST)))) for one in wider)
-    kept = tuple(max(float(one), 1 / side**2) for one in found)
-    return as_constant(kept, like).view(-1, 1, 1)
+    return np.maximum([*found], 1 / side**2)
+
+
+def by_plane(values: Floats, like: Tensor) -> Tensor:
+    """A number (P,) for each plane, (P, 1, 1), as a constant on the device of others."""
+    return as_constant(tuple(values.tolist()), like).view(-1, 1, 1)
 
 
 class Law(NamedTuple):
@@ -164,11 +168,11 @@ def without(groups: Groups, removed: Groups) -> Groups:
 # two finest on a grid of half the size, the next two are parted there, too, and the two coarsest on
 # a grid of a quarter. Sides of the box filters that part them, and windows that their power is
 # counted over, in samples of their grid.
-FINE_SIDES, FINE_WINDOWS = BAND_SIDES[:2], (7, 7)
-HALF_SIDES, HALF_WINDOWS = (7, 15), (13, 15)
-QUARTER_SIDES, QUARTER_WINDOWS = (15,), (11, 11)
+FINE_SIDES, FINE_WINDOW = BAND_SIDES[:2], 7
+HALF_SIDES, HALF_WINDOW = (7, 15), 15
+QUARTER_SIDES, QUARTER_WINDOW = (15,), 11
 # White noise's power there, in that of `bands` for the same bands.
-GAINS = (0.8378, 1.1497, 1.0478, 1.0981)
+GAINS = (1.0, 1.0, 0.8378, 1.1497, 1.0478, 1.0981)
 TOLERANCE = 1.2  # times the noise's power before anything goes back
 # Standard deviations of a mean over a bell of 3x3 samples, from which on it holds what noise does
 # in one place of 10,000. With 3.7 a satellite of 4 sigma keeps 0.62 of its light for 0.57, and
@@ -188,54 +192,48 @@ def limit_to_noise(removed: Tensor, variance: Tensor, terms: Terms, kind: int) -
     # Neither is chroma's noise any finer, nor are tails of counts as short.
     if not kind and not terms.layout.counts_light:
         mean = bell(kept)  # as a light is, noise less so; sharpened by what a mean blurs
-        kept -= small_things(mean, variance, shares) * (2 * mean - bell(mean))
+        sharp = torch.sub(bell(mean), mean, alpha=2)
+        kept.addcmul_(small_things(mean, variance, shares), sharp)
     most = variance.sqrt().mul_(4.0)  # more at one sample is not noise
-    return torch.minimum(torch.maximum(kept, -most), most)
+    return kept.clamp_(-most, most)
 
 
 def small_things(seen: Tensor, variance: Tensor, shares: Sequence[Shares]) -> Tensor:
     """Where planes (P, H, W) of noise, `seen` through a bell, hold stars, satellites and the like,
     0..1: two pixels wide, too little for a test of power, and often too fast to be seen twice. A
     mean over their own shape shows them best (North, 1943)."""
-    noise = box(variance, 3) * (left_by_box(shares, 3, seen) * (BELL_GAIN * LIGHT**2))
-    share = 1 - noise.div_(seen.square().clamp_min_(LEAST)).square_().square_()
-    return -least_around(-share.clamp_min_(0), 3)
+    noise = box(variance, 3) * by_plane(BELL_GAIN * LIGHT**2 * left_by_box(shares, 3), seen)
+    noise = noise.div_(seen.square().clamp_min_(LEAST)).square_().square_()
+    return 1 - least_around(noise.clamp_max_(1), 3)
 
 
 def _of_all_bands(removed: Tensor, variance: Tensor, by_band: Sequence[Shares]) -> Tensor:
-    flat = as_constant(tuple(share for one in by_band for share in one), removed)
-    shares = flat.view(len(by_band), -1, 1, 1)
+    ways = zip(zip(*by_band, strict=True), GAINS, strict=True)
+    most = tuple(TOLERANCE * gain * share for shares, gain in ways for share in shares)
+    shares = as_constant(most, removed).view(-1, len(by_band), 1, 1)
     half = halved(variance)
     *fine, low = bands(removed, FINE_SIDES)
-    kept = _of_bands(fine, half, shares[:, :2], FINE_WINDOWS)
-    shares = shares[:, 2:] * as_constant(GAINS, removed).view(1, -1, 1, 1)
+    kept = _of_bands(fine, half, shares[:2], FINE_WINDOW)
     small = halved(low)
     *middle, lower = bands(small, HALF_SIDES)
-    stays = _of_bands(middle, half, shares[:, :2], HALF_WINDOWS)
+    stays = _of_bands(middle, half, shares[2:4], HALF_WINDOW)
     tiny = halved(lower)
-    coarse = _of_bands(bands(tiny, QUARTER_SIDES), halved(half), shares[:, 2:], QUARTER_WINDOWS)
+    coarse = _of_bands(bands(tiny, QUARTER_SIDES), halved(half), shares[4:], QUARTER_WINDOW)
     back = small - stays - lower + resized(tiny - coarse, small.shape[-2:])
     kept += low - resized(back, low.shape[-2:])  # what goes back is as smooth as its band
     return kept
 
 
-def _of_bands(
-    parts: Sequence[Tensor], variance: Tensor, shares: Tensor, windows: Sequence[int]
-) -> Tensor:
-    """The sum of what may stay of some bands, on the grid of `variance` or of twice its size.
-    shares (P, bands, 1, 1)"""
-    kept = torch.zeros_like(parts[0])
-    side, around = 0, variance
-    for index, (band, window) in enumerate(zip(parts, windows, strict=True)):
-        if window != side:  # neighbouring bands share a window
-            side, around = window, box(variance, window)
-        power = band.square()
-        power = halved(power) if power.shape != around.shape else power
-        stays = around * shares[:, index]
-        stays /= box(power, side).clamp_min_(LEAST)
-        stays = (stays * TOLERANCE).clamp_max_(1)
-        kept.addcmul_(band, resized(stays, band.shape[-2:]))
-    return kept
+def _of_bands(parts: Sequence[Tensor], variance: Tensor, shares: Tensor, window: int) -> Tensor:
+    """The sum of what may stay of two bands, on the grid of `variance` or of twice its size; shares
+    (2, P, 1, 1) of the noise that each may hold."""
+    count, size = len(variance), variance.shape[-2:]
+    powers = resized(torch.cat([*parts]).square_(), size)
+    around = box(torch.cat([powers, variance]), window)
+    stays = (around[-count:] * shares).flatten(0, 1)
+    stays = stays.div_(around[:-count].clamp_min_(LEAST)).clamp_max_(1)
+    first, second = resized(stays, parts[0].shape[-2:]).chunk(2)
+    return (first * parts[0]).addcmul_(second, parts[1])
 
 
 def changing(
@@ -316,7 +314,7 @@ def _part_removed(
     taken: Tensor, shift: Tensor, variance: Tensor, terms: Terms, kind: int
 ) -> Tensor:
     """The local mean of what is removed, between nothing and all of the shift, beyond its noise."""
-    scatter = left_by_box(terms.band_shares(kind), SIDE, taken).sqrt() * SURE
+    scatter = by_plane(SURE * np.sqrt(left_by_box(terms.band_shares(kind), SIDE)), taken)
     mean = box(halved(taken), SIDE // 2 + 1)
     shift = resized(shift, mean.shape[-2:])
     mean += box(halved(variance.sqrt()), SIDE // 2 + 1).mul_(scatter).copysign_(shift)

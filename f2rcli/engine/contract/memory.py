@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from f2rcli.engine.contract.limits import (
     LEAST,
     TOLERANCE,
     Terms,
+    by_plane,
     left_by_box,
     limit_to_noise,
     small_things,
@@ -147,16 +149,18 @@ def _changes(
     noise, shares = variance.clamp_min(LEAST), terms.band_shares(kind)
     excess, calm = torch.zeros_like(apart), torch.ones_like(apart)
     few = _of_few(worth) * terms.tolerance.repeats
+    seen = torch.cat([noise * (1 + 1 / worth), noise * few, apart, lately, power])
     for side in SIDES:
-        expected, of_few = box(noise * (1 + 1 / worth), side), box(noise * few, side)
-        left = left_by_box(shares, CELL * side, apart)
-        event = box(apart, side).square_().div_(expected * left)
-        drift = box(lately, side).square_().div_(of_few * left)
-        calm *= falling(event, EVENT) * falling(drift, DRIFTS)
+        expected, of_few, event, drift, flicker = box(seen, side).chunk(5)
+        left = left_by_box(shares, CELL * side)
         # Noise that neighbours share has fewer independent samples in a window.
-        most = 1 + SCATTER * (2 * left * left.mul((CELL * side) ** 2).clamp_min(1)).sqrt()
-        flicker = box(power, side).div_(expected).sub_(most)
-        for found in (flicker, (event - JUMP) * left, (drift - DRIFT) * (left * 3 * LATELY)):
+        most = 1 + SCATTER * np.sqrt(2 * left * np.maximum(left * (CELL * side) ** 2, 1))
+        flicker = flicker.div_(expected).sub_(by_plane(most, apart))
+        event = event.square_().div_(expected * (in_box := by_plane(left, apart)))
+        drift = drift.square_().div_(of_few * in_box)
+        calm *= falling(event, EVENT) * falling(drift, DRIFTS)
+        event, drift = event.sub_(JUMP).mul_(in_box), drift.sub_(DRIFT).mul_(in_box * (3 * LATELY))
+        for found in (flicker, event, drift):
             excess = torch.maximum(excess, found)
     return excess, least_around(calm, AROUND)
 
@@ -181,7 +185,7 @@ def _places_at_rest(motion: Sequence[Tensor]) -> Tensor:
 
 
 def lost(
-    memory: Memory, kind: int, removed: Tensor, variance: Tensor, terms: Terms
+    memory: Memory, kind: int, removed: Tensor, variance: Tensor, used: Tensor, terms: Terms
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What of a group's `removed` is no noise but was lost, as what was removed before at the same
     places tells; and the mean of that, and its age (by cell), with this frame.
@@ -195,7 +199,7 @@ def lost(
     age = torch.minimum(memory.ages[kind] + 1, memory.matches[kind])
     sure = ((age - 1) / (SURE - 1)).clamp_(0, 1)
     if terms.tolerance.averages[kind]:  # what is brought to its mean gets it back by that
-        sure *= 1 - _used(memory, kind)
+        sure *= 1 - used
     frames, sure = (resized(one, removed.shape[-2:]) for one in (age, sure))
     mean = memory.removed[kind] + (removed - memory.removed[kind]) / frames
     return _beyond_noise(mean, variance, frames, kind, terms) * sure, mean, age
@@ -210,11 +214,11 @@ def _proof(group: Tensor, result: Tensor) -> Tensor:
 
 
 def nearer(
-    memory: Memory, kind: int, shown: Tensor, variance: Tensor, terms: Terms
+    memory: Memory, kind: int, shown: Tensor, variance: Tensor, used: Tensor, terms: Terms
 ) -> tuple[Tensor, Tensor]:
     """What brings a restored group nearer to its mean: what is not the mean's own noise, and of the
     rest the share that later frames prove; and what they are to prove, see `Memory.results`."""
-    used, worth = _used(memory, kind), memory.worths[kind]
+    worth = memory.worths[kind]
     if here(used) and not used.any():  # while a camera moves: a tenth of a frame's time
         return torch.zeros_like(shown), worth.new_zeros(3, *worth.shape)
     frames, used = (resized(one, shown.shape[-2:]) for one in (worth, used))
@@ -236,20 +240,28 @@ def _beyond_noise(
     lasting = terms.tolerance.lasting
     if terms.tolerance.repeats > 1:
         frames = (frames / terms.tolerance.repeats).clamp_min(1)
-    of_mean = variance * (lasting + (1 - lasting) / frames) * ((1 + EARLY / frames) / TOLERANCE)
+    share = frames.reciprocal()
+    of_mean = linear(share, lasting, 1 - lasting).mul_(variance)
+    of_mean *= linear(share, 1 / TOLERANCE, EARLY / TOLERANCE)
     return mean - limit_to_noise(mean, of_mean, terms, kind)
 
 
-def _used(memory: Memory, kind: int) -> Tensor:
-    """How far the mean of a place is used, 0..1."""
-    enough = ((memory.worths[kind] - FEWEST[0]) / (FEWEST[1] - FEWEST[0])).clamp_(0, 1)
+def mean_used(memory: Memory) -> list[Tensor]:
+    """How far the mean of a place is used, 0..1, of every group."""
     rests = 1 - falling(_places_at_rest(memory.motion), CAMERA)
-    return enough * memory.calm[kind] * rests.to(enough.device)
+    ways = zip(memory.worths, memory.calm, strict=True)
+    return [(1 - falling(worth, FEWEST)) * calm * rests.to(worth.device) for worth, calm in ways]
 
 
 def falling(value: Tensor, limits: tuple[float, float]) -> Tensor:
     """1 up to the first limit, 0 from the second on."""
-    return ((limits[1] - value) / (limits[1] - limits[0])).clamp_(0, 1)
+    scale = 1 / (limits[1] - limits[0])
+    return linear(value, scale * limits[1], -scale).clamp_(0, 1)
+
+
+def linear(x: Tensor, start: float, slope: float) -> Tensor:
+    """start + slope x, in one go over all of it."""
+    return torch.rsub(x, start, alpha=-slope)
 
 
 def _of_few(worth: Tensor) -> Tensor:

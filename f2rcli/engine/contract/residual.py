@@ -27,7 +27,7 @@ from f2rcli.engine.contract.limits import (
     variances_by,
     without,
 )
-from f2rcli.engine.contract.memory import AHEAD, FEWEST, Memory, added, lost, nearer
+from f2rcli.engine.contract.memory import AHEAD, FEWEST, Memory, added, lost, mean_used, nearer
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
@@ -197,13 +197,13 @@ def _allowed(
         removed = _calmed(groups, removed, by_law, terms)
     shifts, left = shifts_removed(groups, removed, by_law, quiet, terms)
     changes, sums = [], torch.zeros(2, device=groups[0].device)
-    means, ages, results = [], [], []
+    means, ages, results, used = [], [], [], mean_used(memory)
     for kind, (group, taken) in enumerate(zip(groups, removed, strict=True)):
         variance = _variance(by_law[kind], quiet[kind] if quiet else None, terms, kind)
         free = taken - shifts[kind] if shifts else taken
         if memory.means:
             alone = variance / terms.tolerance.chance
-            gone, mean, age = lost(memory, kind, free, alone, terms)
+            gone, mean, age = lost(memory, kind, free, alone, used[kind], terms)
             free = free - gone
             means.append(mean)
             ages.append(age)
@@ -215,7 +215,7 @@ def _allowed(
         shown = group - stays
         if memory.means and terms.tolerance.averages[kind]:
             seen = shown + shifts[kind] if shifts else shown  # frames hold what clipping shifted
-            step, result = nearer(memory, kind, seen, alone, terms)
+            step, result = nearer(memory, kind, seen, alone, used[kind], terms)
             shown = shown + step
             results.append(result)
         changes.append(shown - group)
