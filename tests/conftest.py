@@ -115,7 +115,7 @@ def coarse_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     neighbours, for tests of what lies around networks: the rest takes most of the time."""
     from f2rcli.methods.f2r import F2R
 
-    for name in ("follow", "pass_over", "motion"):
+    for name in ("follow", "motion"):
         monkeypatch.setattr(F2R, name, lambda *_: None)
 
 

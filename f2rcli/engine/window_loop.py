@@ -38,8 +38,6 @@ from f2rcli.window import THUMBNAIL, Window, same_shot, thumbnail, windows, with
 
 T = TypeVar("T")
 
-# Of frames that are restored before an excerpt though nothing stands still.
-QUICK_PIXELS = 1_000_000
 # Of the noise, that is added to ask a method by. Shares are of its slope: as much again looks like
 # texture to it where noise is coarse. With all of it two filmed clips with grain of 8 and 12 lost
 # 0.9 dB of luma (`lite`); less than this gives 0.02 dB more, and nears bf16's rounding.
@@ -334,34 +332,19 @@ class Restorer:
         centre = window.centre.prepared
         return tuple(self.method.motion(centre, one.prepared) for one in beside(window))
 
-    # Excerpts: pictures before and after are looked at, so that it shows the whole run's pixels.
+    # Excerpts: pictures before it are restored, so that it shows the whole run's pixels.
 
     def excerpt(
         self, found: Iterable[Window[PreparedPicture]], *, begun: bool = False
     ) -> Iterator[Window[PreparedPicture]]:
-        """The windows whose centre is written, once those before have been passed over; begun:
-        whether they have been, by another run."""
+        """The windows up to the last whose centre is written; begun: whether one has been, by
+        another run."""
         for window in found:
-            if not window.centre.context:
-                begun = True
-                yield window
-            elif begun:
+            written = not window.centre.context
+            if begun and not written:
                 return
-            else:
-                self.pass_over(window)
-
-    def pass_over(self, window: Window[PreparedPicture]) -> None:
-        """Look at a window before an excerpt: as the whole run does, but where frames are large and
-        nothing stands still, only as far as what follows depends on it."""
-        small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
-        near = any(not one.context for one in window.after)  # one that is written is brought closer
-        if self.past.memory.stands or small or near:
-            worker, self.worker = self.worker, HERE
-            self.finish(self.start(window))
-            self.worker = worker
-            return
-        *_, motions = self._begun(window, self.method.pass_over)
-        self.engine.contract.watch(window.centre.copies[0], self._context(window, motions)())
+            begun = begun or written
+            yield window
 
     # Where the noise is faint, the method is asked how it answers to more of it.
 

@@ -69,10 +69,6 @@ class Method(Protocol):
 
     # What results depend on beyond the window; most methods remember nothing.
 
-    def pass_over(self, window: Window[Prepared], told: PlaneNoise) -> None:
-        """Remember what `restore` would of a window whose centre is not wanted."""
-        return
-
     def remembered(self) -> tuple[int | None, dict[str, Tensor]]:
         """The place that it remembers up to, and what, for `recall`."""
         return None, {}

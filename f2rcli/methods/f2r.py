@@ -140,12 +140,6 @@ class F2R(Method, Following):
                 worth[:, place] = warped(MAPS, [frames], rated[place][0])[0]
         return placed(noisy, coarse, sure, worth, reference)
 
-    def pass_over(self, window: Window[Prepared], told: PlaneNoise) -> None:
-        if window.before:
-            self.remember(window.before[0], told)
-        self.flows.forget_before(window.items[0].index)
-        self.flows.chain(window.items)
-
     def remembered(self) -> tuple[int | None, dict[str, Tensor]]:
         """The long memory; not the flows, which are computed again."""
         return (None, {}) if self.memory is None else (self.memory[0], self.memory[1]._asdict())

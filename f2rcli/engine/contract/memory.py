@@ -83,11 +83,6 @@ class Memory(NamedTuple):
         """Whether it is of pictures of this size, as far as it knows any."""
         return not self.means or [one.shape for one in self.means] == [one.shape for one in groups]
 
-    @property
-    def stands(self) -> bool:
-        """Whether so much has stood still that the past is worth a whole restoration."""
-        return bool(self.means) and float((self.worths[0] > FEWEST[0]).float().mean()) >= 0.02
-
 
 def added(
     memory: Memory, groups: Groups, variances: Groups, terms: Terms, flows: Sequence[Tensor]
