@@ -114,6 +114,16 @@ def test_wishes_are_granted(clips) -> None:
     assert options["g"] == "50"
 
 
+@pytest.mark.parametrize(("codec", "usual"), [("libx264", 14), ("libx265", 15)])
+def test_what_was_coded_finely_is_written_as_finely(tools, tmp_path, codec: str, usual) -> None:
+    crfs = []
+    for own in (0, 4, 12, 26):
+        source, wish = tmp_path / f"{own}.mkv", {"crf": f"{own}"}
+        tools.write_clip(source, codec=codec, size=(128, 96), pts=4, smooth=True, options=wish)
+        crfs.append(plan(source, "o.mkv").crf)
+    assert 1 <= crfs[0] <= crfs[1] < crfs[2] < crfs[3] == usual  # 0 is lossless
+
+
 def test_narrow_pictures_are_kept_from_x265s_faulty_code(clips) -> None:
     narrow = dict(plan(clips("libx264", size=(48, 48)), "o.mp4", codec="hevc").options)
     assert narrow["x265-params"] == "log-level=error:asm=0:cbqpoffs=-8:crqpoffs=-8"

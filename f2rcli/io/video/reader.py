@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import av
@@ -18,7 +19,14 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions, shown_name
 from f2rcli.io.sequence import trailing
-from f2rcli.io.video.decoder import MATROSKA, DecodedPicture, Decoder, first_steps8, step8
+from f2rcli.io.video.decoder import (
+    MATROSKA,
+    OF_HEADER,
+    DecodedPicture,
+    Decoder,
+    first_steps8,
+    step8,
+)
 from f2rcli.io.video.pixels import UNSPECIFIED, fits, read_planes
 from f2rcli.io.video.streams import SidePackets, stream_facts
 from f2rcli.units import count
@@ -112,6 +120,15 @@ class VideoReader(Reader):
             hint = ffmpeg.LATE_INDEX if piped else ffmpeg.COMPLETE
             raise InputError(f"{self.name}: no picture could be decoded{reason}.", hint=hint)
         return pictures
+
+    def _usual_step8(self, pictures: Sequence[av.VideoFrame], family: str) -> float:
+        """The quantiser's step in most of the first pictures, of 255; 0: unknown."""
+        own8 = median(self._own_step8(one, family) for one in pictures)
+        return own8 or self._first_steps8[1] / OF_HEADER
+
+    def _own_step8(self, picture: av.VideoFrame, family: str) -> float:
+        """What `step8` is told. PNG has no step, and perhaps a profile; see `side_data`."""
+        return 0.0 if "png" in family else step8(picture, self.info.layout.bits)
 
     @cached_property
     def _first_steps8(self) -> tuple[float, float]:
@@ -238,8 +255,7 @@ class VideoReader(Reader):
                 changes = f"the shape of pixels changes from {self._aspect} to {aspect}{when}"
                 self.ledger.remark(f"{changes}; the output keeps the first")
             self._aspect = aspect
-        # PNG has no step, and perhaps a profile; see `side_data`.
-        own8 = "png" not in self.metadata.family and step8(decoded, info.layout.bits)
+        own8 = self._own_step8(decoded, self.metadata.family)
         return Frame(
             planes=planes, layout=info.layout, time_base=self._tick, corrupt=picture.corrupt,
             pts=None if self._untimed else picture.pts,
@@ -350,8 +366,10 @@ class VideoReader(Reader):
             aspect /= ffmpeg.WIDENED.get(facts.stereo[0], 1)
         chapters = tuple(self.container.chapters())
         path = Path(self.source) if self._again else None  # of a pipe, nothing is read ahead
+        family = ffmpeg.family_of(stream)
         self.metadata = replace(
-            facts, container=form, family=ffmpeg.family_of(stream), stream=stream,
+            facts, container=form, family=family, stream=stream,
+            step8=self._usual_step8([p.frame for p in pictures if p.frame is not None], family),
             single_fields=single_fields, pixel_aspect=aspect,
             crop=ffmpeg.hidden(self.container, stream.index),
             container_tags=dict(self.container.metadata), chapters=chapters,

@@ -207,6 +207,7 @@ class SourceMetadata:
     container: str = ""  # FFmpeg's name of the demuxer; "" for none
     family: str = ""  # h264, hevc, av1, vp9, prores, ffv1, ...
     pix_fmt: str = ""
+    step8: float = 0.0  # that its codec rounds the transform by at first, of 255; 0: not known
     pixel_aspect: Fraction | None = None
     colour: ColourTags
     top_field_first: bool = True
