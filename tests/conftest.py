@@ -7,9 +7,8 @@ import signal
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: a processor each, for what a test starts too
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 
 from f2rcli import weights
+from f2rcli.frames import Frame
 from f2rcli.io.video.encoders import ordinary_scheduling
 
 os.environ.pop("PYTHONUNBUFFERED", None)  # users' output is buffered: what tests start has it too
@@ -102,11 +102,14 @@ def weights_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def only_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs measure noise and give frames out as they came, for tests of what runs measure: the
-    networks behind it take most of the time."""
+    """Runs measure noise and give out the frames that were asked for as they came, for tests of
+    what runs measure, tell or write: what lies behind it takes most of the time."""
     from f2rcli.engine import stream
 
-    monkeypatch.setattr(stream, "_restored", lambda pictures, *_: chain.from_iterable(pictures))
+    def as_they_came(pictures: Iterable[Iterable[Frame]], *_: object) -> Iterator[Frame]:
+        return (frame for same in pictures for frame in same if not frame.context)
+
+    monkeypatch.setattr(stream, "_restored", as_they_came)
 
 
 @pytest.fixture

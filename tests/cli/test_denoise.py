@@ -87,7 +87,7 @@ def test_results_are_rounded_to_the_bits_that_are_written(f2r: Run, tmp_path: Pa
     )
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 @pytest.mark.parametrize("strength", [0, 1])
 def test_what_lies_beside_travels_from_its_start(f2r: Run, tmp_path: Path, strength: int) -> None:
     """What came before the second frame was lost: cover, subtitles, the beginning of the sound."""
@@ -114,7 +114,7 @@ def planes(path: Path) -> np.ndarray:
         return np.stack([f.to_ndarray() for f in container.decode(video=0)])
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_costs_are_told_beforehand(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guess at first, which says so; then by the last run of this kind on this machine, whose
     memory was once told by a formula (3.0 GB where 1.9 were taken)."""
@@ -135,7 +135,7 @@ def test_costs_are_told_beforehand(f2r: Run, clip: Path, monkeypatch: pytest.Mon
     assert " and 515 MB of memory" in other.err.splitlines()[0]  # not 1.7 GB: it has no neighbours
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_lead_in_is_part_of_the_wait(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A still of 1080p was told as nine seconds and took 52: 24 frames come before it."""
     monkeypatch.setattr("f2rcli.cli.progress.EVENT_EVERY", 0.0)
@@ -178,7 +178,7 @@ def test_frames_that_lead_in_are_no_opening(clip: Path) -> None:
     assert (takes.seconds, takes.opening) == pytest.approx((1.0, 20.0))
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_copies_of_frames_are_no_pace(f2r: Run, clip: Path, monkeypatch) -> None:
     """After a run of a still, a film of the same size was told a fiftieth of what it took."""
     twice, met = clip.with_name("twice.mkv"), list[FrameMeter]()
@@ -229,7 +229,7 @@ def test_small_pictures_take_longer_for_a_pixel(clip: Path) -> None:
     assert estimated(EngineSettings(), small).seconds == pytest.approx(0.1)
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
     on = ("--device", "cpu", "-y", "--frames", 2)
     told = f2r("denoise", clip, *on).err.splitlines()[1]
@@ -244,7 +244,7 @@ def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
     assert "--model and --weights: choose one of them." in both.err
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_a_locked_cache_is_harmless(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip.with_name("cache").write_text("a file, not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(clip.with_name("cache")))
@@ -254,7 +254,7 @@ def test_a_locked_cache_is_harmless(f2r: Run, clip: Path, monkeypatch: pytest.Mo
     assert done.err.count("the time of this run is not kept") == 1
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 @pytest.mark.parametrize("text", ["{", "[]", '{"0.1.0": 3}'])
 def test_a_cache_that_anyone_wrote_is_none(f2r: Run, clip: Path, text: str) -> None:
     path = Path(os.environ["XDG_CACHE_HOME"], "f2r", "pace", "runs.json")
@@ -297,7 +297,7 @@ def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
     np.testing.assert_array_equal(rgb(tmp_path / "out.mkv"), rgb(whole))
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_one_noise_has_one_number_and_one_word(f2r: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", frames=7, sigma=12)
     (words,) = (
@@ -309,7 +309,7 @@ def test_one_noise_has_one_number_and_one_word(f2r: Run, tmp_path: Path) -> None
     assert f"noise     {words}" in f2r("info", clip).out
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_events_tell_the_whole_run(f2r: Run, clip: Path) -> None:
     told = events(f2r("denoise", clip, "--json"))
     kinds = [event["event"] for event in told]
@@ -365,7 +365,7 @@ def test_an_excerpt_shows_the_pixels_of_the_whole_run(f2r: Run, tmp_path: Path) 
     assert np.abs(whole.astype(int) - part).max() <= 2  # the memory of frames long past
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_previews_show_both_sides(f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = f2r("denoise", clip, "-o", clip.with_name("out.mp4"), "--preview", "0.12")
     assert done.code == EXIT_OK, done.err
@@ -383,7 +383,7 @@ def test_previews_show_both_sides(f2r: Run, clip: Path, monkeypatch: pytest.Monk
     assert (last["total"], last["exact"]) == (1, True)  # there is one still
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 @pytest.mark.parametrize("name", ["there", "there.mp4"])
 def test_a_film_goes_into_a_folder(f2r: Run, clip: Path, tmp_path: Path, name: str) -> None:
     """One named like a film was said not to be there. --quiet says nothing of a good run."""
@@ -418,7 +418,7 @@ def test_a_moment_after_the_end_is_told_in_words_of_every_option(f2r: Run, clip:
         assert "networks" not in done.err  # they were loaded first
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_a_film_becomes_pictures_for_a_pattern(f2r: Run, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     done = f2r("denoise", clip, "-o", tmp_path / "out" / "%05d.png", "--frames", 2)
@@ -426,7 +426,7 @@ def test_a_film_becomes_pictures_for_a_pattern(f2r: Run, clip: Path, tmp_path: P
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_what_is_there_is_kept_unless_told(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mp4")
     out.write_bytes(b"mine")
@@ -467,7 +467,7 @@ def test_what_is_remarkable_is_no_damage(f2r: Run, tmp_path: Path) -> None:
     assert f"note: cells: {said}\n" in scored.err
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mkv")
     words = ("--strength", "0.5", "--chroma-strength", "0", "--weights")
@@ -479,7 +479,7 @@ def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
     assert ", weights f2r_lite.safetensors, " in made  # no private path
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 def test_a_stack_stays_what_it_is(f2r: Run, tmp_path: Path) -> None:
     path, out = tmp_path / "cells.tif", tmp_path / "clean.tif"
     light = np.linspace(10, 60, 64 * 48).reshape(48, 64)
