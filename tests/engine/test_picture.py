@@ -166,17 +166,17 @@ def test_frames_of_changing_noise_are_prepared_once(coarse_alone: None, tmp_path
 
 
 def test_noise_in_a_window_of_a_still_graphic_goes_and_the_graphic_stays(tmp_path: Path) -> None:
-    clip = footage.leaves(192, 256, 7, seed=1)
+    clip = clean("leaves")
     truth, noisy = ([[p.copy() for p in planes] for planes in clip] for _ in range(2))
     loud = footage.noisy(clip, 20, 3)
-    page = np.kron(np.random.default_rng(0).integers(40, 220, (6, 8)), np.ones((32, 32)))
-    for at, (clean, seen) in enumerate(zip(truth, noisy, strict=True)):
-        for kind, (a, b) in enumerate(zip(clean, seen, strict=True)):
-            window = np.s_[32:160, 32:224] if not kind else np.s_[16:80, 16:112]
+    page = np.kron(np.random.default_rng(0).integers(40, 220, (3, 4)), np.ones((32, 32)))
+    for at, pair in enumerate(zip(truth, noisy, strict=True)):
+        for kind, (a, b) in enumerate(zip(*pair, strict=True)):
+            window = np.s_[16:80, 16:112] if not kind else np.s_[8:40, 8:56]
             inside = clip[at][kind][window], loud[at][kind][window]
             a[:], b[:] = (page, page) if not kind else (140, 140)
             a[window], b[window] = inside
-    window = np.s_[:, 32:160, 32:224]
+    window = np.s_[:, 16:80, 16:112]
     done = luma_of(footage.write(tmp_path / "window.mkv", noisy))
     alone = luma_of(footage.write(tmp_path / "alone.mkv", loud))
     outside = np.ones(done.shape, bool)
@@ -214,8 +214,9 @@ def test_a_camera_in_a_page_has_no_noisy_colours_in_its_first_frames(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "sigmas", [(20, 10, 10, 10) * 3, tuple(np.linspace(4, 26, 12))], ids=["key frames", "rising"]
-)
+    "sigmas", [(10, 10, 20, 10, 10, 10, 20), tuple(np.linspace(4, 26, 12))],
+    ids=["key frames", "rising"],
+)  # fmt: skip
 def test_every_frame_loses_the_noise_that_it_has(sigmas: tuple[float, ...], tmp_path: Path) -> None:
     clip = footage.leaves(HEIGHT, WIDTH, len(sigmas), seed=1)
 
@@ -225,7 +226,7 @@ def test_every_frame_loses_the_noise_that_it_has(sigmas: tuple[float, ...], tmp_
         return luma_of(footage.write(tmp_path / f"{name}.mkv", loud))
 
     mixed, light = done("mixed", sigmas), gray(clip)
-    for frame in (7, 8):
+    for frame in (5, 6):
         even = done(str(sigmas[frame]), (sigmas[frame],) * len(sigmas))
         assert psnr(mixed[frame], light[frame]) > psnr(even[frame], light[frame]) - 2.5, frame
 
@@ -273,25 +274,25 @@ def test_a_picture_that_is_half_white_loses_the_noise_of_the_rest(tmp_path: Path
 @pytest.mark.parametrize(
     ("codec", "options", "reached"),
     [
-        ("mpeg2video", {"qmin": "8", "qmax": "8"}, 40.1),
-        ("libx264", {"crf": "28", "preset": "ultrafast"}, 39.5),
-        ("prores_ks", {"profile": "2", "pix_fmt": "yuv422p10le"}, 40.6),
+        ("mpeg2video", {"qmin": "8", "qmax": "8"}, 38.8),
+        ("libx264", {"crf": "28", "preset": "ultrafast"}, 39.2),
+        ("prores_ks", {"profile": "2", "pix_fmt": "yuv422p10le"}, 39.3),
     ],
 )
 def test_what_a_coarse_codec_made_of_noise_goes(
     codec: str, options: dict[str, str], reached: float, tmp_path: Path
 ) -> None:
-    clip = footage.leaves(192, 256, 9, seed=2, sky=True)
+    clip = clean("sky")
     path = footage.write(tmp_path / "coded.mkv", footage.noisy(clip, 10, 3), codec, **options)
     done = luma_of(path) / (4 if "10" in options.get("pix_fmt", "") else 1)
     assert psnr(done, gray(clip)) > reached - 0.33
 
 
 def test_small_coloured_things_in_a_coded_clip_keep_their_colour(tmp_path: Path) -> None:
-    rng, clip = np.random.default_rng(2), footage.leaves(192, 256, 9, seed=2, sky=True)
-    places, colours = rng.integers(0, 90, (60, 2)), rng.uniform(60, 196, (60, 2))
+    rng, clip = np.random.default_rng(2), [[p.copy() for p in planes] for planes in clean("sky")]
+    places, colours = rng.integers(0, 44, (15, 2)), rng.uniform(60, 196, (15, 2))
     for _, *chroma in clip:
-        for (y, x), colour in zip(places % 90, colours, strict=True):
+        for (y, x), colour in zip(places % 46, colours, strict=True):
             for plane, code in zip(chroma, colour, strict=True):
                 plane[y : y + 2, x : x + 2] = code
         places[:, 0] += 2
@@ -303,9 +304,9 @@ def test_small_coloured_things_in_a_coded_clip_keep_their_colour(tmp_path: Path)
         assert psnr(done[plane], truth[plane]) >= psnr(coded[plane], truth[plane])
 
 
-@pytest.mark.parametrize(("still", "gain"), [(True, 11.9), (False, 12.8)])
+@pytest.mark.parametrize(("still", "gain"), [(True, 11.3), (False, 11.8)])
 def test_noise_kept_from_frame_to_frame_goes(still: bool, gain: float, tmp_path: Path) -> None:
-    clip = footage.leaves(192, 256, 12, seed=2, sky=True)
+    clip = footage.leaves(HEIGHT, WIDTH, 12, seed=2, sky=True)
     clip = [clip[0]] * 12 if still else clip
     rng, kept, noisy = np.random.default_rng(6), None, []
     for planes in clip:
