@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from f2rcli import weights
-from tests.engine.test_picture import gray, luma_of
+from tests.engine.test_picture import HEIGHT, WIDTH, gray, luma_of
 from tests.fidelity import footage
 from tests.fidelity.footage import Clip, psnr
 
@@ -18,7 +18,7 @@ CODECS = {"mpeg4": {"qmin": "6", "qmax": "6"}, "libx264": {"crf": "24"}}
 @pytest.mark.parametrize("order", [(0, 0, 1, 1, 2, 2, 3, 3, 4, 4), (0, 1, 1, 2, 3, 4, 4)])
 @pytest.mark.parametrize("codec", CODECS)
 def test_noise_goes_as_if_all_came_once(codec: str, order: tuple[int, ...], tmp_path: Path) -> None:
-    clip = footage.leaves(192, 256, 5, seed=2, sky=True)
+    clip = footage.leaves(HEIGHT, WIDTH, 5, seed=2, sky=True)
     noisy = footage.noisy(clip, 12, 3)
     once = footage.write(tmp_path / "once.mkv", noisy, codec, **CODECS[codec])
     again = footage.write(tmp_path / "again.mkv", [noisy[n] for n in order], codec, **CODECS[codec])
@@ -41,9 +41,9 @@ def almost_twice(clip: Clip, sigma: float) -> Clip:
 
 
 def test_what_moves_before_copies_of_noise_goes_on_moving(tmp_path: Path) -> None:
-    still = footage.leaves(192, 256, 1, seed=1)[0]
+    still = footage.leaves(HEIGHT, WIDTH, 1, seed=1)[0]
     clip = [[plane.copy() for plane in still] for _ in range(12)]
-    places = [np.s_[90:102, 20 + 6 * at : 32 + 6 * at] for at in range(12)]
+    places = [np.s_[40:52, 20 + 6 * at : 32 + 6 * at] for at in range(12)]
     for planes, place in zip(clip, places, strict=True):
         planes[0][place] = 250 - planes[0][place]
     done = luma_of(footage.write(tmp_path / "moves.mkv", almost_twice(clip, 8)))
@@ -54,7 +54,7 @@ def test_what_moves_before_copies_of_noise_goes_on_moving(tmp_path: Path) -> Non
 
 
 def test_a_calm_shot_after_noisy_copies_is_none(tmp_path: Path) -> None:
-    clip = footage.leaves(192, 256, 12, seed=1)
+    clip = footage.leaves(HEIGHT, WIDTH, 12, seed=1)
     noisy = almost_twice(clip[:6], 20)
     calm = footage.noisy([[0.3 * y + 150, *rest] for y, *rest in clip[6:]], 3, 5)
     done = luma_of(footage.write(tmp_path / "both.mkv", noisy + calm))
