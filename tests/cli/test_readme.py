@@ -47,7 +47,7 @@ def test_the_readme_shows_how_to_run_it() -> None:
 ELSEWHERE = ("f2r noise", "f2r eval", "f2r train")
 
 
-@pytest.mark.usefixtures("coarse_alone")
+@pytest.mark.usefixtures("only_measured")
 @pytest.mark.parametrize(
     "line",
     [line for line in commands() if not line.startswith(ELSEWHERE) and "--adapt" not in line],

@@ -8,6 +8,7 @@ import av
 import pytest
 
 from f2rcli.errors import InputError, UsageError
+from f2rcli.frames import Frame
 from f2rcli.io import ReadOptions, open_reader
 
 
@@ -20,6 +21,11 @@ def clip(request, tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("cut") / f"in{suffix}", codec=codec, pts=50, smooth=True,
         size=(128, 96), options=options,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def every(tools, clip: Path) -> list[Frame]:
+    return tools.read_all(clip)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +41,7 @@ def clip(request, tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"start": 0.0, "end": 99.0}, range(50)),
     ],
 )
-def test_exactly_the_frames_asked_for(tools, clip: Path, options, wanted: range) -> None:
-    every = tools.read_all(clip)
+def test_exactly_the_frames_asked_for(tools, clip, every, options, wanted: range) -> None:
     some = tools.read_all(clip, **options)
     assert len(some) == len(wanted)
     assert tools.same_samples(some, [every[n] for n in wanted])

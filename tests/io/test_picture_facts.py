@@ -63,7 +63,7 @@ def test_pixel_aspect(tools, tmp_path: Path, codec: str, suffix: str) -> None:
     }  # fmt: skip
     if codec not in holds[suffix]:
         pytest.skip(f"{suffix} does not hold {codec}")
-    source = tools.film(tmp_path / "in.mp4", pts=3, size=(352, 288), setup=wide)
+    source = tools.film(tmp_path / "in.mp4", pts=3, size=(176, 144), setup=wide)
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
     assert "pixel aspect 16/11" in receipt.kept
     assert str(facts(tmp_path / f"out{suffix}")[0].pixel_aspect) == "16/11"
@@ -71,7 +71,7 @@ def test_pixel_aspect(tools, tmp_path: Path, codec: str, suffix: str) -> None:
 
 def test_a_pixel_aspect_that_a_pipe_loses_is_told(tools, tmp_path: Path) -> None:
     """Matroska's header gets it once the file is finished."""
-    source = tools.film(tmp_path / "in.mp4", pts=3, size=(352, 288), setup=wide)
+    source = tools.film(tmp_path / "in.mp4", pts=3, size=(176, 144), setup=wide)
     with open_reader(source) as reader:
         vp9 = plan_output(reader, "-", WriteOptions(codec="vp9"))
         h264 = plan_output(reader, "-", WriteOptions(codec="h264"))

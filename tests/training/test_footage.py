@@ -189,8 +189,10 @@ def test_noise_that_grows_with_light_is_known_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["noisy_path.mp4", "noisy_path_lossless.mkv", "calcium_noisy.tif"])
 def test_the_level_is_that_of_other_commands(tmp_path: Path, name: str) -> None:
     """Once packed RGB, which rounding brings beyond white, counted as noise that nothing cuts."""
-    (report,) = measure_footage(open_footage([EXAMPLES / name], tmp_path, Decoding(packed=True)))
-    with open_reader(EXAMPLES / name) as reader:
+    first = ReadOptions(frames=8 if name.startswith("noisy_path") else None)
+    decoding = Decoding(read=first, packed=True)
+    (report,) = measure_footage(open_footage([EXAMPLES / name], tmp_path, decoding))
+    with open_reader(EXAMPLES / name, first) as reader:
         engine = load_engine(EngineSettings(), reader.info)
         known = measure_noise(reader, reader.info, engine)
     assert report is not None
