@@ -30,6 +30,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # As cli/app.py does: waiting threads sleep, or tests crawl on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.fsync = os.fstat  # no test ends with a loss of power, for which a disk takes 5 to 20 ms a file
 # AMX sums bf16 in an order that depends on the picture's size; everything before it does not, so
 # tiles can be compared bit for bit.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")

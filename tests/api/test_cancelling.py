@@ -85,7 +85,7 @@ def test_an_end_leaves_no_file_and_no_thread(door: Door, tmp_path: Path) -> None
 def test_ctrl_c_while_standard_input_is_waited_for_is_ctrl_c(tmp_path: Path) -> None:
     own, (end, silent) = os.dup(0), os.pipe()
     os.dup2(end, 0)
-    key = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    key = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     try:
         key.start()
         with pytest.raises(KeyboardInterrupt):

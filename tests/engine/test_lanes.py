@@ -43,7 +43,7 @@ def test_a_lane_comes_out_as_it_does_alone() -> None:
         np.testing.assert_array_equal(one.planes[0], other.planes[0])
 
 
-def test_a_lane_without_a_frame_to_give_is_passed_over(coarse_alone: None) -> None:
+def test_a_lane_without_a_frame_to_give_is_passed_over(only_measured: None) -> None:
     """Its first page is damaged, and what was read after it is context alone."""
     none = [replace(frame, context=True) for frame in lane(0, gain=4, offset=0)]
     some = lane(1, gain=20, offset=100)

@@ -284,7 +284,9 @@ def test_colours_of_few_rows_are_restored_all_the_same(height: int, *, interlace
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_what_noise_is_measured_on_is_closed_before_the_first_frame(*, interlaced: bool) -> None:
+def test_what_noise_is_measured_on_is_closed_before_the_first_frame(
+    only_measured: None, *, interlaced: bool
+) -> None:
     """The clip that an excerpt is of, which is opened once more."""
     frames, opened = noisy_clip(12, height=32, width=48), []
 
@@ -301,7 +303,7 @@ def test_what_noise_is_measured_on_is_closed_before_the_first_frame(*, interlace
     assert not opened
 
 
-def test_both_fields_are_read_to_their_ends() -> None:
+def test_both_fields_are_read_to_their_ends(coarse_alone: None) -> None:
     """The second shows one picture alone, which is said then."""
     frames = noisy_clip(5)
     for frame in frames[1:]:

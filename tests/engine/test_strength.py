@@ -70,7 +70,7 @@ def test_noise_counts_as_stronger_in_planes_asked_for(settings, of_yuv, of_rgb, 
     assert allowance(settings, GRAY8) == of_gray
 
 
-def test_a_plane_at_nought_keeps_every_sample() -> None:
+def test_a_plane_at_nought_keeps_every_sample(coarse_alone: None) -> None:
     frames = yuv_clip(3)
     gray_noise = run(frames, strength=0.0, chroma_strength=1.0)
     colour_noise = run(frames, chroma_strength=0.0)
