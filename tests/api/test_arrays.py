@@ -31,15 +31,13 @@ def noisy() -> NDArray[np.uint8]:
     return NOISY.round().astype(np.uint8)
 
 
+coarsely = cache(lambda: f2rcli.denoise(NOISY.round().astype(np.uint8)))
+
+
 @pytest.fixture
-def denoised(noisy: NDArray[np.uint8], coarse_alone: None) -> NDArray[np.uint8]:
-    return coarsely_denoised(noisy.tobytes())
-
-
-@cache
-def coarsely_denoised(codes: bytes) -> NDArray[np.uint8]:
-    """Once, for tests of how frames come in and go out."""
-    return f2rcli.denoise(np.frombuffer(codes, np.uint8).reshape(CLEAN.shape))
+def denoised(coarse_alone: None) -> NDArray[np.uint8]:
+    """For tests of how frames come in and go out."""
+    return coarsely()
 
 
 def error(picture: Any, unit: float = 1.0) -> float:

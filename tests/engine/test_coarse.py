@@ -14,7 +14,7 @@ from tests.engine.conftest import denoised, engine_for, info_of
 from tests.fidelity import footage
 from tests.fidelity.footage import Clip, psnr
 
-HEIGHT, WIDTH, FRAMES = 256, 384, 5
+HEIGHT, WIDTH, FRAMES = 256, 384, 6
 YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 BAR = HEIGHT // 8  # rows of luma above and below, of blotches without noise
 # Kind of noise: its deviation and that of coarse noise, of luma and of colours, and how wide that

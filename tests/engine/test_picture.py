@@ -101,7 +101,7 @@ def test_grain_of_luma_goes_from_lossless_film(tmp_path: Path) -> None:
 @pytest.mark.parametrize("clip", ["sky", "leaves", "graphics"])
 def test_pictures_without_noise_stay_as_they_are(clip: str) -> None:
     frames = footage.graphics(HEIGHT, WIDTH, FRAMES) if clip == "graphics" else clean(clip)
-    codes = np.rint(gray(frames)).clip(0, 255).astype(np.uint8)
+    codes = np.rint(gray(frames[:5])).clip(0, 255).astype(np.uint8)
     done = f2rcli.denoise(np.stack([codes] * 3, -1), threads=1)
     assert psnr(done[..., 0], codes) > 48
 

@@ -168,10 +168,9 @@ def test_photons_of_cells_on_a_ground_without_any_are_noise(photons: float) -> N
     assert not f2rcli.denoise(steps.astype(np.uint16), axes="TYX", return_report=True)[1].notes
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i4"])
-def test_places_of_a_photon_a_pixel_keep_their_light_in_whole_codes(dtype: str) -> None:
+def test_places_of_a_photon_a_pixel_keep_their_light_in_whole_codes() -> None:
     light = cells(9)[:, :96, :96] / 5
-    codes = np.random.default_rng(5).poisson(light).astype(dtype)
+    codes = np.random.default_rng(5).poisson(light).astype(np.uint8)
     apart = [one - light for one in (f2rcli.denoise(codes), codes)]
     done, given = (np.square(one.reshape(9, 12, 8, 12, 8).mean((2, 4))).mean() for one in apart)
     assert done < given / 4
@@ -211,7 +210,7 @@ def test_a_gain_is_read_in_the_light_that_follows_a_closed_shutter(closed: int) 
     light, rng = cells(closed + 6)[:, :96, :96], np.random.default_rng(4)
     light[:closed] = 0
     noisy = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
-    codes, clean = np.rint(noisy).astype(np.uint16), BLACK + GAIN * light
+    codes, clean = np.rint(noisy).astype(np.int32), BLACK + GAIN * light
     done, report = f2rcli.denoise(codes, return_report=True)
     errors = [np.square(one - clean).mean((1, 2)) for one in (done, codes)]
     assert (errors[0] < errors[1] / 25).all()
