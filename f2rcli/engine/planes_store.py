@@ -183,7 +183,7 @@ def _decoded(layout: PlaneLayout, codes: Groups) -> Groups:
     found = []
     for kind, group in enumerate(codes):
         zero, span = code_span(layout, kind)
-        found.append(_unsigned(group).float().sub_(zero).mul_(1 / span))
+        found.append(torch.sub(_unsigned(group), float(zero)).mul_(1 / span))
     return found
 
 

@@ -51,16 +51,12 @@ def at_rest(there: Sequence[Flow], back: Sequence[Flow]) -> Tensor:
 def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow) -> list[Tensor]:
     """Pictures (B, C, h, w) where a flow (B, h, w, 2) leads, without gradients, by cubic
     interpolation of their planes."""
-    planes = [plane for one in packed for plane in spread(layout, one.detach())]
+    planes = spread(layout, torch.stack([one.detach() for one in packed], 1))
     flow, (high, wide) = flow.to(planes[0].device), flow.shape[1:3]
-    count, moved = len(layout.planes), list(planes)
-    for rows, columns in dict.fromkeys(layout.planes):
-        places = [i for i in range(len(planes)) if layout.planes[i % count] == (rows, columns)]
-        there = resized(flow, (rows * high, columns * wide))
-        found = sample(torch.stack([planes[i] for i in places], 1), there, cubic=True)
-        for i, one in zip(places, found.unbind(1), strict=True):
-            moved[i] = one
-    return [gathered(layout, moved[i : i + count]) for i in range(0, len(moved), count)]
+    ways = {cell: resized(flow, (cell[0] * high, cell[1] * wide)) for cell in layout.planes}
+    both = zip(planes, layout.planes, strict=True)
+    moved = [sample(plane, ways[cell], cubic=True) for plane, cell in both]
+    return list(gathered(layout, moved).unbind(1))
 
 
 def rated(coarse: Tensor, reference: Tensor) -> Tensor:
