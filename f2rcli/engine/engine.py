@@ -44,24 +44,22 @@ class Findings:
     noise: NoiseModel | None = None  # of its first frames
     compression: Compression | None = None  # whose errors that is, where they are stronger
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, list[int]] = field(default_factory=dict)  # by line, the lanes that it is of
     lane: int | None = None  # that is being restored
-    lane_notes: dict[str, list[int]] = field(default_factory=dict)  # the lanes of a note
     lane_noise: dict[int, tuple[PlaneLayout, NoiseModel]] = field(default_factory=dict)  # of these
     coarse8: float = 0.0  # of 255, noise that is taken out first, at a quarter of the size
     lines: dict[int, list[RowNoise]] = field(default_factory=dict)  # rows' offsets, by lane
 
     def note(self, line: str) -> None:
         """Add a note for the user, once."""
-        if line not in self.notes:
-            self.notes.append(line)
-        if self.lane is not None:
-            self.lane_notes.setdefault(line, []).append(self.lane)
+        lanes = self.notes.setdefault(line, [])
+        if self.lane is not None and self.lane not in lanes:
+            lanes.append(self.lane)
 
     def noted(self, info: ClipInfo) -> Iterator[str]:
         """The notes, with the lanes that each is of, unless these are all."""
-        for line in self.notes:
-            of = [info.lanes[lane] for lane in dict.fromkeys(self.lane_notes.get(line, ()))]
+        for line, lanes in self.notes.items():
+            of = [info.lanes[lane] for lane in lanes]
             where = "; ".join(of) if len(of) < 4 else f"{len(of)} of {len(info.lanes)} lanes"
             yield f"{where}: {line}" if 0 < len(of) < len(info.lanes) else line
 
@@ -188,9 +186,9 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
         space=info.space if of_planes else header.space, coded=info.coded,
     )  # fmt: skip
     if header.space is not info.space and not of_planes:
-        engine.found.notes.append("gray pictures go through RGB weights")
+        engine.found.note("gray pictures go through RGB weights")
     if device.type == "cpu" and precision == "bf16" and not bf16_serves(LARGE):
-        engine.found.notes.append("precision='bf16': this processor emulates it, slower than fp32")
+        engine.found.note("precision='bf16': this processor emulates it, slower than fp32")
     # A file that does not fit its own header fails here, before any work. Bundled ones have been
     # checked: networks are built once they are to run.
     sized = engine.new_method(info.layout) if settings.weights else methods.load(settings.method)
