@@ -7,7 +7,7 @@ on top. Nothing is fed back, so no error stays.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -72,28 +72,16 @@ class Look:
         return np.ascontiguousarray(mean.T) if columns else mean
 
 
-@dataclass
-class View:
-    """A picture with its neighbours in time."""
-
-    centre: Look
-    near: Sequence[Look]
-
-    @cached_property
-    def fetched(self) -> list[list[Values]]:
-        """The planes of each neighbour, where it shows what the centre does."""
-        found = []
-        for other in self.near:
-            half = DISFlow(halved=True)(self.centre.small, other.small)
-            flow = doubled(half, self.centre.luma.shape)
-            planes = [torch.from_numpy(plane)[None, None] for plane in other.planes]
-            moved = [sample(one, resized(flow, tuple(one.shape[2:]))) for one in planes]
-            found.append([one[0, 0].numpy() for one in moved])
-        return found
-
-    def beside(self, group: Sequence[int]) -> list[Values]:
-        """The mean of some planes, by each of the neighbours."""
-        return [_mean(planes, group) for planes in self.fetched]
+def fetched(centre: Look, near: Iterable[Look]) -> list[list[Values]]:
+    """The planes of each neighbour in time, where it shows what the picture in the centre does."""
+    found = []
+    for other in near:
+        half = DISFlow(halved=True)(centre.small, other.small)
+        flow = doubled(half, centre.luma.shape)
+        planes = [torch.from_numpy(plane)[None, None] for plane in other.planes]
+        moved = [sample(one, resized(flow, tuple(one.shape[2:]))) for one in planes]
+        found.append([one[0, 0].numpy() for one in moved])
+    return found
 
 
 def _mean(planes: Sequence[Values], group: Sequence[int]) -> Values:
@@ -110,14 +98,16 @@ def lines_of(frames: Sequence[Frame]) -> list[RowNoise]:
     found = list(_lasting(looks[: next(cuts, None)], family))
     if found:
         looks = list(LineRemover(found).looks(look.copies for look in looks))
-    threes = zip(looks, looks[1:], looks[2:], strict=False)
-    views = [
-        View(centre, (before, after))
-        for before, centre, after in threes
+    threes = [
+        (centre, (before, after))
+        for before, centre, after in zip(looks, looks[1:], looks[2:], strict=False)
         if centre.of_shot(before) and centre.of_shot(after)
     ]
-    for group in GROUPS[family] if len(views) > 1 else ():
-        sigma = rows.shared([v.centre.mean(group) - one for one in v.beside(group)] for v in views)
+    seen = [(centre, fetched(centre, near)) for centre, near in threes if len(threes) > 1]
+    for group in GROUPS[family] if seen else ():
+        sigma = rows.shared(
+            [one.mean(group) - _mean(planes, group) for planes in near] for one, near in seen
+        )
         if sigma:
             found.append(RowNoise(group, False, sigma))
     return found
@@ -169,7 +159,7 @@ class LineRemover:
         before: Look | None = None
         for centre, following in with_next(self.looks(pictures), FOLLOWING):
             near = [one for one in (before, *following) if one and centre.of_shot(one)]
-            planes = self._changed(View(centre, near)).planes
+            planes = self._changed(centre, near).planes
             before = centre
             yield [replace(copy, planes=planes) for copy in centre.copies]
 
@@ -185,13 +175,13 @@ class LineRemover:
             before = seen.thumb
             yield Look(copies, shown) if shown else seen
 
-    def _changed(self, view: View) -> Frame:
+    def _changed(self, centre: Look, near: Sequence[Look]) -> Frame:
         """A frame with so much less in its planes, but where it is painted."""
-        centre, near = view.centre, view.near
-        for one in self.lines:
-            if not one.lasting:
-                own, others = centre.mean(one.planes), view.beside(one.planes)
-                centre.add(one, rows.new_offsets(own, others, one.sigma))
+        new = [one for one in self.lines if not one.lasting]
+        others = fetched(centre, near) if new else []
+        for one in new:
+            beside = [_mean(planes, one.planes) for planes in others]
+            centre.add(one, rows.new_offsets(centre.mean(one.planes), beside, one.sigma))
         if near:
             for line, *pair in zip(centre.lines, centre.planes, near[0].planes, strict=True):
                 line[rows.painted(*pair)] = 0
