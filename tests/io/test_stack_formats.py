@@ -273,6 +273,17 @@ def test_a_path_names_one_of_several_arrays(tmp_path: Path) -> None:
         assert (len(reader.info.lanes), reader.info.frames) == (3, 6)
 
 
+@pytest.mark.parametrize(
+    ("shape", "named", "kept"),
+    [((2, 3, 4, 12, 16), "TZCYX", "TZCYX 2x3x4x12x16"), ((1, 3, 12, 16), "TZYX", "ZYX 3x12x16")],
+)
+def test_axes_are_written_as_they_were_named(shape: Any, named: str, kept: str, tmp_path: Path):
+    """Those of one picture may be named with the others."""
+    source = write(tmp_path / "a.h5", {"a": movie(shape)})
+    with open_reader(source, ReadOptions(axes=named)) as reader:
+        assert f"axes {kept}" in plan_output(reader, tmp_path / "b.ome.tif").kept
+
+
 def test_moments_and_views_of_bigdataviewer_are_movies(tmp_path: Path) -> None:
     """Their samples are unsigned; arrays 1 and up are smaller copies."""
     movies, target = movie((2, 3, 2, 12, 16)) + np.uint16(40000), tmp_path / "b.ome.tif"

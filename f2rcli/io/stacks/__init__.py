@@ -217,9 +217,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
 def _output(reader: StackReader, number: int) -> Output:
     """A series with the names that its axes got, and its pictures. Where some of a movie or depth
     are missing the others follow each other; a grid has room for all."""
-    stored, understood = reader.stack.series[number], reader.series[number]
-    both = zip(stored.axes, understood.axes, strict=True)
-    axes = "".join(new if old in UNNAMED else old for old, new in both)
+    stored, axes = reader.stack.series[number], reader.series[number].axes
     sizes, places = replace(stored, axes=axes).sizes, list(range(stored.frames))
     if "S" in axes:  # planes of colours become samples of a pixel
         axes = axes.replace("S", "") + "S"

@@ -39,6 +39,7 @@ def image(name: str, sizes: Where, dtype: Any, read: Callable[[Where], Any], **m
     turned = sorted(range(len(inner)), key=lambda place: "YXS".index(inner[place]))
     order = [*(axis for axis in sizes if axis not in inner), *(inner[place] for place in turned)]
     kept = {letters[axis]: sizes[axis] for axis in order if sizes[axis] != 1 or axis in "YX"}
+    single = tuple(n for n, axis in enumerate(sizes) if letters[axis] not in kept)
     pictures = Pictures(axes="".join(kept), shape=tuple(kept.values()))
 
     def samples(place: int) -> Any:
@@ -47,7 +48,7 @@ def image(name: str, sizes: Where, dtype: Any, read: Callable[[Where], Any], **m
         return picture if turned == sorted(turned) else np.transpose(picture, turned)
 
     return Series(
-        name=name, axes=pictures.axes, shape=pictures.shape, read=samples,
+        name=name, axes=pictures.axes, shape=pictures.shape, read=samples, single=single,
         dtype=np.dtype(dtype).newbyteorder("="), **more,
     )  # fmt: skip
 

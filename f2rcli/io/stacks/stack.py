@@ -130,6 +130,7 @@ class Series(Pictures):
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
     absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
     unlisted: int = 0  # of those, that its file does not promise: tiles of a grid
+    single: tuple[int, ...] = ()  # places of axes of one picture among the stored, left out here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,11 +184,13 @@ def in_time(
 
 def _renamed(series: Series, given: str, name: str) -> str:
     axes = given.upper()
+    if len(axes) == len(series.axes) + len(series.single):
+        axes = "".join(axis for n, axis in enumerate(axes) if n not in series.single)
     if len(axes) == len(series.axes) - 1 and "S" in series.axes and "S" not in axes:
         place = series.axes.index("S")
         axes = axes[:place] + "S" + axes[place:]
     kept = re.sub("[^YXS]", "_", axes) == re.sub("[^YXS]", "_", series.axes)
-    if not kept or not axes.isalpha() or len(set(axes)) != len(axes):
+    if not kept or not axes.isalpha() or len({*given.upper()}) != len(given):
         example = series.axes.replace("Q", "T", 1).replace("I", "T", 1)
         what = f"axes={given!r}: {name} has axes {series.words}"
         rule = "each axis needs its own letter, and Y, X and S must stay where they are"
