@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.frames import Singles
 from f2rcli.models import filters
 from f2rcli.models.filters import here
 from f2rcli.models.recorded import as_constant, constant
@@ -127,10 +126,11 @@ def sample(values: Tensor, flow: Flow, *, cubic: bool = False) -> Tensor:
     """Backward warp of pictures (B, C, H, W): out(p) = values(p + flow(p)); outside the picture its
     edge goes on. cubic: keeps detail of what is warped again and again."""
     if here(values) and not values.requires_grad:
+        kind = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
         moved = np.empty((*values.shape[:2], *flow.shape[1:3]), np.float32)
         for picture, place, out in zip(values.numpy(), landing(flow).numpy(), moved, strict=True):
             for plane, into in zip(picture, out, strict=True):  # faster than several at once
-                _fetched(plane, place, into, cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR)
+                cv2.remap(plane, place, None, kind, into, cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
         return torch.from_numpy(moved)
     scale = tuple(2 / max(size - 1, 1) for size in (flow.shape[2], flow.shape[1]))
     places = torch.addcmul(
@@ -138,11 +138,6 @@ def sample(values: Tensor, flow: Flow, *, cubic: bool = False) -> Tensor:
     )
     mode = "bicubic" if cubic else "bilinear"
     return functional.grid_sample(values, places, mode, "border", align_corners=True)
-
-
-def _fetched(values: Singles, places: Singles, into: Singles, kind: int) -> None:
-    """What lies at places (H, W, 2) of values (H, W[, 2])."""
-    cv2.remap(values, places, None, kind, into, cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
 
 
 def landing(flow: Flow) -> Tensor:
@@ -173,12 +168,7 @@ def _ends(height: int, width: int, device: torch.device) -> Tensor:
 
 def compose(first: Flow, second: Flow) -> Flow:
     """Flow a -> c from a -> b and b -> c."""
-    if not here(first):
-        return first + sample(second.permute(0, 3, 1, 2), first).permute(0, 2, 3, 1)
-    moved = torch.empty_like(first)
-    for one, place, out in zip(second, landing(first), moved, strict=True):
-        _fetched(one.numpy(), place.numpy(), out.numpy(), cv2.INTER_LINEAR)
-    return first + moved
+    return first + sample(second.permute(0, 3, 1, 2), first).permute(0, 2, 3, 1)
 
 
 def consistency(forward: Flow, backward: Flow, pixel: float = 1.0) -> Tensor:
