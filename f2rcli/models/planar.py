@@ -321,7 +321,8 @@ def weighted(weights: Tensor, pictures: Tensor, total: Tensor | None = None) -> 
     """Sum over N of weights (B, N, 1, h, w) times pictures (B, N, C, h, w), added to a total."""
     if not here(pictures) and total is None:
         return (weights * pictures).sum(1)
-    total = torch.zeros_like(pictures[:, 0]) if total is None else total
+    if total is None:
+        total = torch.zeros_like(pictures[:, 0], dtype=weights.dtype)
     for place in range(pictures.shape[1]):
         total.addcmul_(weights[:, place], pictures[:, place])
     return total

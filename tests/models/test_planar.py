@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from f2rcli.models.placing import MAPS, rated, warped
-from f2rcli.models.planar import CONFIGS, CentreFrame, Neighbours, Networks, Restored
+from f2rcli.models.planar import CONFIGS, CentreFrame, Neighbours, Networks, Restored, weighted
 from f2rcli.planes import LAYOUTS, Layout, gathered
 
 MOST = 45.0  # GMAC per megapixel
@@ -135,3 +135,10 @@ def test_what_shows_something_else_is_not_trusted() -> None:
     agreement = rated(coarse, reference)[0, :, 0]
     assert agreement[1, 4:12].max() < 0.1
     assert agreement[[0, 2]].min() > 0.5
+
+
+def test_neighbours_features_are_added_up_in_single_precision() -> None:
+    """Whatever precision convolutions run in: bfloat16 has three digits."""
+    weights, features = torch.rand(1, 6, 1, 8, 8), torch.rand(1, 6, 4, 8, 8).bfloat16()
+    found = weighted(weights[:, 3:], features[:, 3:], weighted(weights[:, :3], features[:, :3]))
+    torch.testing.assert_close(found, (weights * features.float()).sum(1))
