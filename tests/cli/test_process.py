@@ -128,10 +128,11 @@ def test_ctrl_c_ends_the_wait_for_a_pipe(start: Start, tmp_path: Path) -> None:
     time.sleep(0.5)
     run.send_signal(signal.SIGINT)
     assert run.wait(timeout=60) == EXIT_INTERRUPTED
+    assert json.loads(run.stdout.read().splitlines()[-1])["exit_code"] == EXIT_INTERRUPTED
     err = run.stderr.read() if run.stderr else b""
     assert b"error: interrupted; nothing was put at the final path." in err
     assert b"Traceback" not in err
-    assert not target.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(start: Start, tmp_path: Path) -> None:

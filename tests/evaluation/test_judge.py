@@ -146,14 +146,16 @@ def test_noise_that_frames_keep_is_not_judged() -> None:
 
 
 def test_a_function_that_returns_something_else_is_told_so() -> None:
+    clip = noisy(scene(3)[:, :64, :64], 15)
     for other in (lambda x: x[:1], lambda x: (x, 1), lambda x: None, lambda x: x + 1j):
         with pytest.raises(UsageError, match="returned"):  # and no error of NumPy's
-            f2rcli.judge(other, noisy(scene(4), 15))
+            f2rcli.judge(other, clip)
     with pytest.raises(UsageError, match="returned NaN"):  # one sample of it was passed over
-        f2rcli.judge(lambda x: np.where(x == x[0, 0, 0], np.nan, x), noisy(scene(4), 15))
+        f2rcli.judge(lambda x: np.where(x == x[0, 0, 0], np.nan, x), clip)
 
 
 def test_scores_of_different_clips_are_not_compared() -> None:
-    one, other = (f2rcli.judge(blur(1), noisy(scene(4), 15, s)) for s in (0, 1))
+    clean = scene(3)[:, :64, :64]
+    one, other = (f2rcli.judge(blur(1), noisy(clean, 15, s)) for s in (0, 1))
     with pytest.raises(UsageError, match="different clips"):
         one.better_than(other)
