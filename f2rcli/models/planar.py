@@ -216,7 +216,8 @@ class AnchorNet(PlanarNet):
             parts = [apart[:, some] * scale, distance[:, some] * scale, sure[:, some].clamp_max(1)]
             x = together([one.flatten(0, 1) for one in parts])
             x = convolved(self.second, convolved(of(self.firsts, layout), x, SLOPE), SLOPE)
-            found.append(convolved(self.logits, x).float().unflatten(0, (len(sure), -1)))  # type: ignore[no-untyped-call]  # torch's stub
+            x = convolved(self.logits, x).float()
+            found.append(x.unflatten(0, (-1, some.stop - some.start)))  # type: ignore[no-untyped-call]  # torch's stub
         logits = torch.log(sure + EPSILON) + torch.cat(found, 1)
         missing = sure.amax((2, 3, 4), keepdim=True) == 0
         return torch.softmax(logits.masked_fill(missing, NOTHING), 1), spread
@@ -261,7 +262,8 @@ class RefinerNet(PlanarNet):
             texture = seen.noisy[:, some] - seen.coarse[:, some]
             parts = [apart, texture, apart.abs().mean(2, keepdim=True)]
             x = together([one.flatten(0, 1) for one in parts])
-            features = convolved(of(self.embeds, layout), x, SLOPE).unflatten(0, (len(trust), -1))  # type: ignore[no-untyped-call]  # torch's stub
+            x = convolved(of(self.embeds, layout), x, SLOPE)
+            features = x.unflatten(0, (-1, some.stop - some.start))  # type: ignore[no-untyped-call]  # torch's stub
             ways = zip((anchor.weights, trust), means, strict=True)
             means = [weighted(by[:, some], features, mean) for by, mean in ways]
         return cast("list[Tensor]", means)
@@ -321,8 +323,7 @@ def weighted(weights: Tensor, pictures: Tensor, total: Tensor | None = None) -> 
     """Sum over N of weights (B, N, 1, h, w) times pictures (B, N, C, h, w), added to a total."""
     if not here(pictures) and total is None:
         return (weights * pictures).sum(1)
-    if total is None:
-        total = torch.zeros_like(pictures[:, 0], dtype=weights.dtype)
     for place in range(pictures.shape[1]):
-        total.addcmul_(weights[:, place], pictures[:, place])
-    return total
+        pair = weights[:, place], pictures[:, place]
+        total = pair[0] * pair[1] if total is None else total.addcmul_(*pair)
+    return cast(Tensor, total)
