@@ -118,8 +118,7 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     law = blocks = found.lines(most, dark=dark)
     new = planes.kept == 1 and all(plane.finest > COLOURED[0] for plane in there.planes)
     if even is None or new:  # as photons are, in every sample
-        tails = [plane.sparse for plane in whole.planes]
-        law = _of_photons(pictures, blocks, tails, sure=even is not None)
+        law = _of_photons(pictures, blocks, sure=even is not None)
     alone = _alone(pictures[0], most, dark=dark)
     if alone is not None and any(alone.sigma):
         apart = fmean(law.sigma) / fmean(alone.sigma)
@@ -146,21 +145,12 @@ def _alone(picture: FramePlanes, most: float, *, dark: bool) -> NoiseModel | Non
 
 
 def _of_photons(
-    pictures: Sequence[FramePlanes], law: NoiseModel, tails: Sequence[float] = (), *,
-    sure: bool = False,
-) -> NoiseModel:  # fmt: skip
-    """The law of photons, or the one that is known; sure: whether that is. tails: fourth moments of
-    what frames differ by; of N photons a pixel it is 1 + 1 / (6 N), and where it is not half of
-    that, something else than photons comes and goes."""
+    pictures: Sequence[FramePlanes], law: NoiseModel, *, sure: bool = False
+) -> NoiseModel:
+    """The law of photons, or the one that is known; sure: whether that is."""
     first = len(shots_of(pictures)[0])  # too short to count in it is none: noise parts few photons
     shown = [picture.planes for picture in pictures[: first if first >= SHORTEST else None]]
-    counted = counted_model(shown, law, known=sure)
-    if counted is None:
-        return law
-    expected = [
-        1 + gain**2 / (6 * s**2) for gain, s in zip(counted.gain, counted.sigma, strict=True)
-    ]
-    return counted if all(t > e / 2 for t, e in zip(tails, expected, strict=False)) else law
+    return counted_model(shown, law, known=sure) or law
 
 
 def map_of(
