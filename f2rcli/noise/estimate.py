@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from f2rcli import weights
 from f2rcli.frames import Floats, Mask, Singles, in_cells
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, SAME, Share, enlarged, evidence, mean
+from f2rcli.noise.bound import BLOCK, LOOKS, SAME, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
     HARDLY_ANY,
     KNOTS,
@@ -77,7 +77,6 @@ class PlaneMap:
     error: Singles  # (2, R, C), standard error of the logarithm of the standard deviation
     shares: Shares  # of the noise's variance, in six bands
     where: Singles  # (2, R, C), row and column of the middle, as shares of the picture's sides
-    still: Mask  # (R, C), whether all of it is as it was
     tails: Singles  # (R, C), fourth moment of what frames differ by, 1 of Gaussian noise
 
     def law(self, *, clipped: bool = False) -> NoiseModel:
@@ -218,16 +217,13 @@ class PlaneMap:
     @property
     def sparse(self) -> float:
         """How far from Gaussian it is in most places: 1 of noise, more of snow and glitter."""
-        tails = self.tails[_moving(self.bound[FULL])]
+        tails = self.tails[self._seen]
         return float(np.median(tails)) if tails.size else 1.0
 
     @property
     def unsure(self) -> float:
         """Standard error of the law's standard deviation, as a share of it."""
-        return self._error_of(self._seen)
-
-    def _error_of(self, seen: Mask) -> float:
-        error, worth = self._as_white(self.error)[seen], self._worth[seen]
+        error, worth = self._as_white(self.error)[self._seen], self._told[2]
         return float(np.average(error, weights=worth)) if error.size else 0.0
 
     @cached_property
@@ -259,12 +255,8 @@ class PlaneMap:
 
     @cached_property
     def _seen(self) -> Mask:
-        """Blocks that can tell: not those that black or white has filled, nor graphics that stand
-        still, where the other blocks are sure."""
-        live = _moving(self.bound[FULL])
-        full = (self.level < RAIL) | (self.level > 1 - RAIL)
-        sure = self._error_of(live) < SURELY
-        return np.asarray(live | ~(self.still if sure else full))
+        """Blocks that can tell: those of which frames differ."""
+        return _moving(self.bound[FULL])
 
     @cached_property
     def _told(self) -> tuple[Floats, Floats, Floats]:
@@ -402,7 +394,7 @@ def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
 
 
 def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
-    names = ("level", "bound", "share", "error", "where", "still", "tails")
+    names = ("level", "bound", "share", "error", "where", "tails")
     joined = {name: np.concatenate([getattr(one, name) for one in maps], -2) for name in names}
     shares = tuple(np.mean([one.shares for one in maps], 0).tolist())
     return replace(maps[0], shares=shares, **joined)
@@ -481,17 +473,16 @@ def _plane_map(
     """like: luma's, whose share of noise is at least this plane's."""
     if min(centre.planes[plane].shape) < BLOCK:
         none = np.empty((2, 0, 0), np.float32)
-        return PlaneMap(none[0], none, none, none, white_shares(), none, none[0] > 0, none[0])
-    seen, matched = evidence(centre, others, flows, plane)
+        return PlaneMap(none[0], none, none, none, white_shares(), none, none[0])
+    seen, _ = evidence(centre, others, flows, plane)
     with torch.inference_mode():
         share, error = _told(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root
     middles = np.indices(seen.level.shape).T + 0.5
     where = (middles * BLOCK / centre.planes[plane].shape).T.astype(np.float32)
-    moved = np.any(matched.moved, 0)[::BLOCK, ::BLOCK]
     found = PlaneMap(
         seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares(), where,
-        ~moved & ~_moving(seen.bound[FULL]), _tails(seen.apart),
+        _tails(seen.apart),
     )  # fmt: skip
     if like is not None and like.level.size:
         found = _as_noisy(found, like)
@@ -575,7 +566,7 @@ def single_frame_map(plane: Singles, cell: int, light: Singles | None = None) ->
         bins = [np.minimum(one, np.array([[far], [np.inf]])) for one in bins]
     fine, level = np.concatenate(bins, 1)[..., None].astype(np.float32)  # planes keep other counts
     both, none = np.stack([fine, fine]), np.zeros((2, *fine.shape), np.float32)
-    return PlaneMap(level, both, none + 1, none, white_shares(), none, none[0] > 0, none[0] + 1)
+    return PlaneMap(level, both, none + 1, none, white_shares(), none, none[0] + 1)
 
 
 def diagonal(plane: Singles) -> Singles:
