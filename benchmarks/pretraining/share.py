@@ -78,7 +78,7 @@ def items(
     for plane in planes:
         seen, matched = evidence(shown[0], shown[1:], flows, plane)
         off = sample.noisy[plane] - sample.bare[plane]
-        noise = matched.apart(off[place], [off[time] for time in near], lit=False)
+        noise = matched.apart(off[place], [off[time] for time in near])
         own = 1.0
         if sample.calm:  # what a codec makes of noise is noise; what it does to the scene is not
             calm, all_off = (np.square(one[place]) for one in (sample.calm[plane], off))

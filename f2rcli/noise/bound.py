@@ -30,7 +30,6 @@ RAIL = 1.5 / 255  # of black or white
 # Low frequencies of noise alone differ by less than this from one block to another: a match is
 # better only if it leaves fewer. Where both are as good, chance must not choose the quieter one.
 CLEARLY = 0.6
-SAME_LIGHT = 1.0, 0.0  # gain and offset
 GAUSS = np.array([0.25, 0.5, 0.25], np.float32)
 STEP = np.array([-1, 1, 0], np.float32) / np.float32(2**0.5)
 CURVE = np.array([1, -2, 1], np.float32) / np.float32(6**0.5)  # keeps the power of white noise
@@ -56,15 +55,10 @@ class Matched:
         self.plane = whole(centre.planes[plane])
         self.landings = [Landing.of(flow, centre.planes[plane].shape) for flow in flows]
         shown = [other.planes[plane] for other in others]
-        self.lights, self.moved, left = [], [], []
+        self.moved, left = [], []
         for other, landing in zip(shown, self.landings, strict=True):
             there = [whole(other), landing.fetched(other)]
-            lights = [light_between(mean(one), mean(self.plane)) for one in there]
-            self.lights.append(lights)
-            rough = [
-                variance(smooth(gain * one + offset - self.plane))
-                for one, (gain, offset) in zip(there, lights, strict=True)
-            ]
+            rough = [variance(smooth(one - self.plane)) for one in there]
             closer = rough[1] < CLEARLY * rough[0]
             self.moved.append(enlarged(closer, BLOCK))
             left.append(np.where(closer, rough[1], rough[0]))
@@ -72,21 +66,13 @@ class Matched:
         worth = np.maximum(self.rough, self.rough.min(0) / CLEARLY + 1e-9) ** -2
         self.weights = worth / worth.sum(0)
 
-    def apart(self, centre: Singles, others: Sequence[Singles], *, lit: bool) -> list[Singles]:
-        """What planes of the neighbours differ by from one of the centre, (H, W) each; lit: as
-        bright as it, where the light changed. Any planes that were matched like this one."""
-        found = []
-        for other, landing, moved, lights in zip(
-            others, self.landings, self.moved, self.lights, strict=True
-        ):
-            still, fetched = (
-                gain * one + (offset if lit else 0)
-                for one, (gain, offset) in zip(
-                    (whole(other), landing.fetched(other)), lights, strict=True
-                )
-            )
-            found.append(np.where(moved, fetched, still) - whole(centre))
-        return found
+    def apart(self, centre: Singles, others: Sequence[Singles]) -> list[Singles]:
+        """What planes of the neighbours differ by from one of the centre, (H, W) each. Any planes
+        that were matched like this one."""
+        return [
+            np.where(moved, landing.fetched(other), whole(other)) - whole(centre)
+            for other, landing, moved in zip(others, self.landings, self.moved, strict=True)
+        ]
 
     def power(self, apart: Sequence[Singles]) -> Singles:
         """Half the power of differences, (2, R, C): of all bands, and of the finest."""
@@ -116,7 +102,7 @@ def evidence(
 ) -> tuple[Evidence, Matched]:
     """Of a plane of a frame beside its two neighbours, which may be the same one twice."""
     matched = Matched(centre, others, flows, plane)
-    apart = matched.apart(centre.planes[plane], [one.planes[plane] for one in others], lit=True)
+    apart = matched.apart(centre.planes[plane], [one.planes[plane] for one in others])
     bound = matched.power(apart)
     colour = centre.chroma and plane > 0
     bright = centre.luma if colour else centre.planes[plane]
@@ -217,24 +203,6 @@ def of_both(values: Iterable[Singles]) -> Singles:
     """The mean of what two neighbours say."""
     first, second = values
     return np.asarray((first + second) * np.float32(0.5), np.float32)
-
-
-def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
-    """The gain and the offset that make blocks as bright as those before, if one explains the
-    change (a fade); SAME_LIGHT if not."""
-    x, y = (plane.ravel().astype(np.float64) for plane in (blocks, before))
-    kept = np.ones(len(x), bool)
-    for _ in range(3):
-        known, wanted = x[kept], y[kept]
-        if len(known) < 8 or np.ptp(known) < 1e-6:
-            return SAME_LIGHT
-        apart = known - known.mean()
-        gain = float(apart @ wanted / (apart @ apart))
-        offset = float(wanted.mean() - gain * known.mean())
-        left = np.abs(gain * x + offset - y)
-        kept = left <= np.quantile(left, 0.6)
-    explained = np.median(np.abs(gain * x + offset - y)) < 0.5 * np.median(np.abs(x - y))
-    return (gain, offset) if explained and 0.5 < gain < 2 else SAME_LIGHT
 
 
 def whole(plane: NDArray[T]) -> NDArray[T]:
