@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from f2rcli.engine.contract.limits import LEAST, SPARSE
-from f2rcli.engine.contract.residual import FrameContext, Past
+from f2rcli.engine.contract.residual import FrameContext
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately
 from f2rcli.engine.pictures import Copies
@@ -276,18 +276,15 @@ def restored_in_sums(
         between(_sums_restored(shown, size, restore))
         for shown, size in zip(tee(pictures), (way.size, 1), strict=True)
     )
-    past = Past()
     for window in windows(sums, 3, lambda a, b: a.shown.shot == b.shown.shot):
         frame, *copies = window.centre.shown.copies
         near = tuple(one.shown.copies[0] for one in beside(window))
-        if not window.before:
-            past = Past()
         _follow(noise, window.centre.shown.number, (frame, *near), begins=not window.before)
         own, estimate, single = planes_of(frame)[0], window.centre.plane, next(singles).plane
         power = apart_by(estimate, single, own)
         moved = np.maximum(1 - np.float32(MOVED * way.apart) / np.maximum(power, LEAST), 0)
         still = (None,) * len(near)
-        context = FrameContext(noise.planes, near, still, past, SPARSE, rough=noise.rough)
+        context = FrameContext(noise.planes, near, still, None, SPARSE, rough=noise.rough)
         change = torch.from_numpy(estimate + moved * (single - estimate) - own)
         done = engine.contract.to_frame(frame, [change.to(engine.torch_device)], context)
         yield [done, *(replace(copy, planes=done.planes) for copy in copies)]

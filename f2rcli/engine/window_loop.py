@@ -288,13 +288,12 @@ class Restorer:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
         view, (frame, *copies) = started.view, started.copies
         refined, context = started.restored(), started.context()
-        # after networks have run: what it leaves for the contract takes memory
-        self.engine.contract.watch(frame, context)
         changes = self._changes(self.engine.store.planes(frame), refined)
         del refined
         if started.asked:
             self._probe(frame, view, started.asked.pop(), changes)
         done = self.engine.contract.to_frame(frame, changes, context)
+        assert context.past is not None  # see `_context`
         first = view.items[0].index
         self._told = {index: told for index, told in self._told.items() if index >= first}
         self._done = view.centre.index, first, context.past

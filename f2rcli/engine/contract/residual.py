@@ -64,7 +64,7 @@ class FrameContext:
     noise: PlaneNoise
     frames: tuple[Frame, ...] = ()
     flows: tuple[Flow | None, ...] = ()
-    past: Past = field(default_factory=Past)
+    past: Past | None = None  # None: nothing is carried along
     tolerance: Tolerance | None = None  # in place of the clip's
     louder: bool = False  # whether the frames next to it are calmer
     rough: bool = False  # whether codes are coarse beside what is left of a stack's noise
@@ -89,26 +89,6 @@ class Contract:
         """The share of what methods removed that went back, 0..1: of energies, so of variance."""
         taken, back = self.sums.tolist()
         return min(back / taken, 1.0) if taken > 0 else 0.0
-
-    def watch(self, frame: Frame, context: FrameContext) -> None:
-        """Let the past learn of the next frame."""
-        if not self._settings.contract:
-            return
-        groups, terms, law, known = self._known(frame, context)
-        ways = [flow.to(groups[0].device) for flow in context.flows if flow is not None]
-        work, name = partial(_watched, terms), ("watched", terms)
-        context.past.memory = self._store.graphs(name, work, groups, law, known, ways)
-
-    def _known(self, frame: Frame, context: FrameContext) -> tuple[Groups, Terms, Law, Memory]:
-        """A frame's groups, their terms, the law of their noise, and the memory of those before."""
-        groups, noise, past = self._store.groups(frame), context.noise, context.past
-        most = allowance(self._settings, frame.layout)
-        # half of a louder frame's noise is what it differs from calmer ones by
-        apart, repeats = noise.kept * (1 + context.louder), 2 * noise.kept - 1
-        tolerance = replace(context.tolerance or self._slack, apart=apart, repeats=repeats)
-        terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most, noise.gamut)
-        known = past.memory if past.memory.fits(groups) else Memory()
-        return groups, terms, law_of(noise, terms, groups), known
 
     def to_frame(
         self, source: Frame, changes: Sequence[Tensor], context: FrameContext | None = None
@@ -145,20 +125,27 @@ class Contract:
         return with_changes(source, known)
 
     def _allowed(self, frame: Frame, change: Groups, context: FrameContext) -> Groups:
-        """The part of a change of groups that the noise allows; the past learns the result."""
-        groups, terms, law, known = self._known(frame, context)
-        near = [
-            (self._store.groups(one), [] if flow is None else [flow.to(groups[0].device)])
-            for one, flow in zip(context.frames, context.flows, strict=True)
-        ]
-        shares = context.past.shares
-        tables = [] if shares is None else shares.tables(terms, groups[0])
+        """The part of a change of groups that the noise allows; the past learns of the frame, then
+        of the result."""
+        groups, noise, past = self._store.groups(frame), context.noise, context.past
+        most = allowance(self._settings, frame.layout)
+        # half of a louder frame's noise is what it differs from calmer ones by
+        apart, repeats = noise.kept * (1 + context.louder), 2 * noise.kept - 1
+        tolerance = replace(context.tolerance or self._slack, apart=apart, repeats=repeats)
+        terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most, noise.gamut)
+        law, graphs = law_of(noise, terms, groups), self._store.graphs
+        flows = [[] if flow is None else [flow.to(groups[0].device)] for flow in context.flows]
+        memory, tables = Memory(), Groups()
+        if past is not None:
+            known = past.memory if past.memory.fits(groups) else Memory()
+            watched, ways = partial(_watched, terms), [way for one in flows for way in one]
+            memory = past.memory = graphs(("watched", terms), watched, groups, law, known, ways)
+            tables = tables if past.shares is None else past.shares.tables(terms, groups[0])
+        near = list(zip(map(self._store.groups, context.frames), flows, strict=True))
         work, name = partial(_allowed, terms), ("contract", terms)
-        changes, memory, sums = self._store.graphs(
-            name, work, groups, change, law, near, tables, known
-        )
-        if known.means:
-            context.past.memory = memory
+        changes, after, sums = graphs(name, work, groups, change, law, near, tables, memory)
+        if past is not None and memory.means:
+            past.memory = after
         self.sums = self.sums.to(sums.device) + sums
         return list(changes)
 
