@@ -31,7 +31,7 @@ onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_denoise.py"
-ALL = ["f2r-full", "f2r-full-mosaic"]  # others share their graphs; `tiny` is a gray one
+ALL = ["f2r-lite", "f2r-full-mosaic"]  # others share their graphs; `tiny` is a gray one
 WIDTHS = (8, 8)
 TINY = {
     "layouts": ["gray"], "coarse": {"widths": WIDTHS}, "anchor": {"widths": WIDTHS, "hidden": 8},
