@@ -145,7 +145,7 @@ class Started(NamedTuple):
 
     copies: Copies  # of the centre
     view: Window[Prepared]
-    context: Callable[[], FrameContext]  # with the motion, which takes time
+    context: FrameContext
     restored: Callable[[], Tensor]  # waits
     asked: list[Any]  # what the method began, where it is to be asked on more noise; else nothing
 
@@ -287,7 +287,7 @@ class Restorer:
     def finish(self, started: Started) -> Copies:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
         view, (frame, *copies) = started.view, started.copies
-        refined, context = started.restored(), started.context()
+        refined, context = started.restored(), started.context
         changes = self._changes(self.engine.store.planes(frame), refined)
         del refined
         if started.asked:
@@ -299,21 +299,13 @@ class Restorer:
         self._done = view.centre.index, first, context.past
         return [done, *(replace(copy, planes=done.planes) for copy in copies)]
 
-    def _context(
-        self, window: Window[PreparedPicture], motions: Motions
-    ) -> Callable[[], FrameContext]:
-        """What is known besides a window's centre, as soon as its motion is."""
+    def _context(self, window: Window[PreparedPicture], motions: Motions) -> FrameContext:
+        """What is known besides a window's centre."""
         noise, past = self.noise.by_now(window.centre.copies[0]), self.past
         near = tuple(one.copies[0] for one in beside(window))
         most = max((one.grain for one in beside(window)), default=0.0)
         louder = window.centre.grain > most and not as_grainy(window.centre.grain, most)
-        rough = self.noise.rough
-
-        def context() -> FrameContext:
-            flows = tuple(None if motion is None else motion() for motion in motions)
-            return FrameContext(noise, near, flows, past, louder=louder, rough=rough)
-
-        return context
+        return FrameContext(noise, near, motions, past, louder=louder, rough=self.noise.rough)
 
     def _look(self, window: Window[PreparedPicture], motions: Motions) -> None:
         """Look at the noise of a centre, now and then, by the motion into its neighbours."""

@@ -33,8 +33,9 @@ from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Floats, Frame, Mask, Plane, PlaneLayout, Singles
+from f2rcli.methods.base import LazyFlow
 from f2rcli.models.filters import box, joint_bilateral, resized
-from f2rcli.models.flow import Flow, landed
+from f2rcli.models.flow import landed
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
 from f2rcli.yuv import changed, code_span, pack_mosaic, with_changes
@@ -63,7 +64,7 @@ class FrameContext:
 
     noise: PlaneNoise
     frames: tuple[Frame, ...] = ()
-    flows: tuple[Flow | None, ...] = ()
+    motions: tuple[LazyFlow | None, ...] = ()
     past: Past | None = None  # None: nothing is carried along
     tolerance: Tolerance | None = None  # in place of the clip's
     louder: bool = False  # whether the frames next to it are calmer
@@ -134,7 +135,8 @@ class Contract:
         tolerance = replace(context.tolerance or self._slack, apart=apart, repeats=repeats)
         terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most, noise.gamut)
         law, graphs = law_of(noise, terms, groups), self._store.graphs
-        flows = [[] if flow is None else [flow.to(groups[0].device)] for flow in context.flows]
+        device, motions = groups[0].device, context.motions
+        flows = [[] if motion is None else [motion().to(device)] for motion in motions]
         memory, tables = Memory(), Groups()
         if past is not None:
             known = past.memory if past.memory.fits(groups) else Memory()
