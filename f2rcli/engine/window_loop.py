@@ -254,35 +254,27 @@ class Restorer:
 
     def start(self, window: Window[PreparedPicture]) -> Started:
         """Let the worker restore a window's centre, if the method can part it from what follows."""
-        method = self.method
-        if isinstance(method, Following):
-            view, begun, motions = self._begun(window, method.follow)
-            shares = self.past.shares
-            asked = begun.copy() if shares is not None and shares.due(view) else []
-            work = partial(method.finish, view, self.noise.told, begun.pop())
-            restored = self.worker.start(work)
-        else:
-            view, begun, motions = self._begun(window, method.restore)
-            restored, asked = begun.pop, []
-        return Started(window.centre.copies, view, self._context(window, motions), restored, asked)
-
-    def _begun(
-        self, window: Window[PreparedPicture], begin: Callable[[Window[Prepared], PlaneNoise], Any]
-    ) -> tuple[Window[Prepared], list[Any], Motions]:
-        """What the method begins of a window, in a list, to be let go of; and the motion from its
-        centre into the frames beside it, which is known from then on."""
         if not window.before:
             self.past = replace(self.past, memory=Memory())  # a shot begins
+        method = self.method
+        begin = method.follow if isinstance(method, Following) else method.restore
         view = window.map(lambda one: one.prepared)
-        begun = [begin(view, self.noise.told)]
-        motions = self._motions(window)
+        begun: list[Any] = [begin(view, self.noise.told)]  # to be let go of
+        motions = self._motions(window)  # known once the method has begun
         self._look(window, motions)
         if self._prepared_again(window):
             self.past = replace(self.past, shares=self._new_shares())
             view = window.map(lambda one: one.prepared)
             begun = [begin(view, self.noise.told)]
             motions = self._motions(window)
-        return view, begun, motions
+        restored: Callable[[], Tensor] = begun.pop
+        asked = list[Any]()
+        if isinstance(method, Following):
+            shares = self.past.shares
+            asked = begun.copy() if shares is not None and shares.due(view) else []
+            work = partial(method.finish, view, self.noise.told, begun.pop())
+            restored = self.worker.start(work)
+        return Started(window.centre.copies, view, self._context(window, motions), restored, asked)
 
     def finish(self, started: Started) -> Copies:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
