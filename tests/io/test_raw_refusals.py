@@ -1,6 +1,7 @@
 """Raw files that are damaged, mixed or of other kinds, and wishes that cannot be fulfilled."""
 
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ def test_a_cut_off_file_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFix
     with pytest.raises(InputError, match=r"a\.dng: is "):
         open_reader(tmp_path / "a.dng")
     assert not caplog.records
+
+
+def test_a_list_of_pages_that_runs_in_a_circle_is_left(tmp_path: Path) -> None:
+    data = bytearray(write_dng(tmp_path / "a.dng").read_bytes())
+    (place,) = struct.unpack_from("<I", data, 4)
+    (tags,) = struct.unpack_from("<H", data, place)
+    struct.pack_into("<I", data, place + 2 + 12 * tags, place)  # the page after it
+    (tmp_path / "a.dng").write_bytes(data)
+    with open_reader(tmp_path / "a.dng") as reader:
+        assert len(list(reader)) == 1
 
 
 @pytest.mark.parametrize(
