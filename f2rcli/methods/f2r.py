@@ -21,8 +21,8 @@ from f2rcli.planes import Layout, packing, spread
 from f2rcli.weights import Estimate, Weights, no_header
 from f2rcli.window import Window
 
-# What is shown of a neighbour: noisy and coarse (1, C, h, w), and the frames each cell is worth,
-# (1, 1, h, w); None: one.
+# What is shown of a neighbour: noisy and coarse (1, C, h, w), and, of the first alone, the frames
+# each cell is worth, (1, 1, h, w); None: one.
 Shown = tuple[Tensor, Tensor, Tensor | None]
 Rated = tuple[Flow, Tensor]  # the flow into a neighbour, and whether to trust that
 Followed = tuple[list[Shown], list[Rated]]  # neighbours of a window before networks run
@@ -135,9 +135,8 @@ class F2R(Method, Following):
         noisy, coarse = (one[None] for one in warped(self.layout, pictures, flow))
         sure = agreement.to(reference.device)[None]
         worth = torch.ones_like(sure)
-        for place, (_, _, frames) in enumerate(shown):
-            if frames is not None:
-                worth[:, place] = warped(MAPS, [frames], rated[place][0])[0]
+        if (frames := shown[0][2]) is not None:  # of the memory
+            worth[:, 0] = warped(MAPS, [frames], rated[0][0])[0]
         return placed(noisy, coarse, sure, worth, reference)
 
     def remembered(self) -> tuple[int | None, dict[str, Tensor]]:

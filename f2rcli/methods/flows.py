@@ -80,8 +80,7 @@ class FlowBook:
         return [flows[_key(pair)] for pair in pairs]
 
     def _composed(self, pairs: Sequence[tuple[int, int]]) -> list[Any]:
-        """The adjacent flows from one frame to another as one, of several pairs by their indices;
-        None where not all are known."""
+        """Adjacent flows as one, of several pairs of indices; None where not all are known."""
         ways = [self._links(*pair) for pair in pairs]
         found: list[Any] = [way.pop() if way else None for way in ways]
         while left := [place for place, way in enumerate(ways) if way]:

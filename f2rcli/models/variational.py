@@ -9,10 +9,12 @@ Of `lite`, results on three filmed clips lie 0.02 dB below those of DIS at sigma
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.frames import Floats
 from f2rcli.models.filters import inner_mean
 from f2rcli.models.flow import Flow, doubled, halved, sample
 from f2rcli.models.recorded import as_constant
@@ -32,11 +34,11 @@ LEVELS = 5  # of the pyramid
 SMALLEST = 8  # pixels, of a level's shorter side
 WHITE_SHARE = 0.995  # of all pixels are no brighter than what counts as white
 
-Filter = tuple[float, ...]  # nine weights of 3x3 pixels, row by row
-NONE: Filter = (0.0,) * 9
-SELF: Filter = (0, 0, 0, 0, 1, 0, 0, 0, 0)
-SLOPES: tuple[Filter, ...] = ((0, 0, 0, -0.5, 0, 0.5, 0, 0, 0), (0, -0.5, 0, 0, 0, 0, 0, 0.5, 0))
-STEPS_ON: tuple[Filter, ...] = ((0, 0, 0, 0, -1, 1, 0, 0, 0), (0, 0, 0, 0, -1, 0, 0, 1, 0))
+# Filters of 3x3 pixels, row by row.
+NONE = np.zeros(9)
+SELF = np.array([0, 0, 0, 0, 1, 0, 0, 0, 0])
+SLOPES = np.array([[0, 0, 0, -0.5, 0, 0.5, 0, 0, 0], [0, -0.5, 0, 0, 0, 0, 0, 0.5, 0]])
+STEPS_ON = np.array([[0, 0, 0, 0, -1, 1, 0, 0, 0], [0, 0, 0, 0, -1, 0, 0, 1, 0]])
 
 
 def variational_flows(source: Tensor, target: Tensor, start: Flow | None = None) -> Flow:
@@ -46,7 +48,9 @@ def variational_flows(source: Tensor, target: Tensor, start: Flow | None = None)
     pair = torch.cat([source, target], 1).div_(_white(source) * ROBUST).clamp_(0, 1 / ROBUST)
     if start is not None:
         return _refined(start, pair, SHARES_FROM_START).contiguous()
-    levels = _pyramid(pair)
+    levels = [pair]
+    while len(levels) < LEVELS and min(levels[-1].shape[-2:]) >= SMALLEST:
+        levels.append(halved(levels[-1]))
     flow = torch.zeros_like(levels[-1]).permute(0, 2, 3, 1)  # of two channels as well
     for level in levels[::-1]:
         size = tuple(level.shape[-2:])
@@ -61,13 +65,6 @@ def _white(source: Tensor) -> Tensor:
     return seen.kthvalue(rank, 1).values.clamp_min(1e-3).view(-1, 1, 1, 1)
 
 
-def _pyramid(pair: Tensor) -> list[Tensor]:
-    found = [pair]
-    while len(found) < LEVELS and min(found[-1].shape[-2:]) >= SMALLEST:
-        found.append(halved(found[-1]))
-    return found
-
-
 def _refined(flow: Flow, level: Tensor, shares: tuple[float, ...]) -> Flow:
     """A flow after all warpings of a level (B, 2, h, w), its source and target."""
     source, target = _filtered(level, (SELF, *SLOPES)).unbind(1)
@@ -78,18 +75,14 @@ def _refined(flow: Flow, level: Tensor, shares: tuple[float, ...]) -> Flow:
     return flow
 
 
-def _filtered(x: Tensor, filters: Sequence[Filter], least: float = 0.0) -> Tensor:
+def _filtered(x: Tensor, filters: Sequence[Floats], least: float = 0.0) -> Tensor:
     """Every channel of x (B, C, h, w) through F filters, (B, C, F, h, w); least: what the first of
     these is raised by."""
     count = x.shape[1]
-    weights = as_constant(count * sum(filters, ()), x).view(-1, 1, 3, 3)
+    weights = as_constant(count * tuple(np.concatenate(filters).tolist()), x).view(-1, 1, 3, 3)
     raised = as_constant(count * (least, *(0.0 for _ in filters[1:])), x)
     wide = functional.pad(x, (1, 1, 1, 1), "replicate")
     return functional.conv2d(wide, weights, raised, groups=count).unflatten(1, (count, -1))  # type: ignore[no-untyped-call]  # torch's stub
-
-
-def _times(filters: Sequence[Filter], factor: float) -> list[Filter]:
-    return [tuple(factor * weight for weight in one) for one in filters]
 
 
 def _match(source: Tensor, warped: Tensor) -> Tensor:
@@ -97,7 +90,7 @@ def _match(source: Tensor, warped: Tensor) -> Tensor:
     yt. source, warped (B, 3, h, w): brightness and its slopes."""
     # Of each channel LEAST_SLOPE, the mean's slopes, and by what they differ: what the weight
     # 1 / (steep sqrt(apart^2 + ROBUST^2 steep)) is made of are two norms of these.
-    seen = _filtered(source + warped, [NONE, *_times(SLOPES, ROBUST / 2), NONE], LEAST_SLOPE)
+    seen = _filtered(source + warped, [NONE, *SLOPES * (ROBUST / 2), NONE], LEAST_SLOPE)
     torch.sub(source, warped, out=seen[:, :, 3])
     steep, both = (torch.linalg.vector_norm(one, dim=2) for one in (seen[:, :, :3], seen))
     left = (seen[:, :, 1:3] / (steep * both).unsqueeze(2)).unsqueeze(3).unbind(1)
@@ -111,7 +104,7 @@ def _match(source: Tensor, warped: Tensor) -> Tensor:
 def _smoothed(flow: Tensor, match: Tensor, smoothness: float) -> Tensor:
     """The flow nearest to the match and to itself around every pixel, in a few steps."""
     # Large where the flow is even, small at motion boundaries.
-    steps = _filtered(flow, [NONE, *_times(STEPS_ON, 1 / smoothness)], BOUNDARY / smoothness)
+    steps = _filtered(flow, [NONE, *STEPS_ON / smoothness], BOUNDARY / smoothness)
     weight = torch.linalg.vector_norm(steps.flatten(1, 2)[:, 1:], dim=1, keepdim=True).reciprocal_()
     means = inner_mean(torch.cat([weight * flow, weight], 1), SMOOTH_SIDE)
     summed, around = means[:, :2], means[:, 2:]  # of one call: a GPU's box means are slow
