@@ -115,11 +115,8 @@ def new_offsets(own: Values, others: Sequence[Values], sigma: float) -> Profile:
 def of_picture(picture: Values) -> Profile:
     """The offsets of the rows of a picture (H, W): what each has of its own, by the steps between
     them, but for broad bands."""
-    found = np.zeros(len(picture), np.float32)
-    for _ in range(2):  # edges are found in the picture without the offsets
-        steps, _ = common(*steps_of(picture, precision(picture - found[:, None])))
-        found, _ = parted(np.cumsum([0.0, *(steps - steps.mean(dtype=np.float64))]))
-    return found
+    steps, _ = common(*steps_of(picture, precision(picture)))
+    return parted(np.cumsum([0.0, *(steps - steps.mean(dtype=np.float64))]))[0]
 
 
 def deviation(offsets: Profile) -> float:
