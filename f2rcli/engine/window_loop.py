@@ -384,12 +384,8 @@ class Restorer:
                 self.method.recall(window.map(lambda one: one.prepared), *state.method)
 
     def end(self) -> StreamState:
-        """Release what was carried along: no picture is to come. Returns what is left to know."""
-        self.method.forget()
-        self.past, self._told = Past(), {}
-        return StreamState(
-            self.seen, self.seen, self._told, self.noise.lately, self.past, (None, {})
-        )
+        """What is left to know once no picture is to come."""
+        return StreamState(self.seen, self.seen, {}, self.noise.lately, Past(), (None, {}))
 
 
 def beside(window: Window[T]) -> tuple[T, ...]:
