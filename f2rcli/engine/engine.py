@@ -158,10 +158,8 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     check_strengths(settings, info)
     threads = threads_for(settings.threads)
     device = choose_device(settings.device)
-    pixel = (
-        1 if info.layout.mosaic is None else 2
-    )  # of a sensor, a side: networks see colours apart
-    size, memory = (-(-info.height // pixel), -(-info.width // pixel)), memory_of(device)
+    cell = 2 if info.layout.mosaic else 1  # pixels a side: networks see a sensor's colours apart
+    size, memory = (-(-info.height // cell), -(-info.width // cell)), memory_of(device)
     precision = choose_precision(settings.precision, device, math.prod(size))
     wish = settings.tile
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
