@@ -220,6 +220,13 @@ class PlaneMap:
         tails = self.tails[self._seen]
         return float(np.median(tails)) if tails.size else 1.0
 
+    def surely(self) -> "PlaneMap":
+        """The same with as much noise as is sure: where the network is not, it mostly says too
+        much. Ten filmed clips of 96x48, 128x96 and 320x180: noise of 1 is read as 1.24 in the mean
+        so, as 1.37 otherwise; none as 0.39 and 0.46; noise of 10 the same."""
+        sure = np.exp(-2 * (self.error.clip(CHANCE, SURELY) - CHANCE))
+        return replace(self, share=self.share * sure)
+
     @property
     def unsure(self) -> float:
         """Standard error of the law's standard deviation, as a share of it."""
@@ -287,6 +294,10 @@ class NoiseMap:
         """Maps of frames of one shot as one, one below the other: what all of them tell."""
         columns = zip(*(each.planes for each in maps), strict=True)
         return cls(tuple(_stacked(column) for column in columns))
+
+    def surely(self) -> "NoiseMap":
+        """See PlaneMap."""
+        return NoiseMap(tuple(plane.surely() for plane in self.planes))
 
     def scaled(self, factor: float) -> "NoiseMap":
         """That of noise with `factor` times the power."""
