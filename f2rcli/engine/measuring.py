@@ -178,7 +178,9 @@ def map_of(
     part = None if whole else part
     maps = [estimate(one, [None] * (len(one) - 1), part, coded=coded) for one in shown]
     found = NoiseMap.joined(maps)
-    return found if coded else found.surely()  # a codec's frames differ by less than their noise
+    if coded:  # frames differ by less than their noise
+        return found
+    return NoiseMap(tuple(map(PlaneMap.surely, found.planes)))
 
 
 def _alike(place: int, shots: Sequence[list[int]], grains: Sequence[float]) -> list[int]:

@@ -295,10 +295,6 @@ class NoiseMap:
         columns = zip(*(each.planes for each in maps), strict=True)
         return cls(tuple(_stacked(column) for column in columns))
 
-    def surely(self) -> "NoiseMap":
-        """See PlaneMap."""
-        return NoiseMap(tuple(plane.surely() for plane in self.planes))
-
     def scaled(self, factor: float) -> "NoiseMap":
         """That of noise with `factor` times the power."""
         return NoiseMap(tuple(replace(p, bound=p.bound * np.float32(factor)) for p in self.planes))
