@@ -82,7 +82,11 @@ def test_an_mp4_in_a_pipe_without_its_index_in_front(tools, tmp_path: Path) -> N
     assert len(tools.read_all(tmp_path / "out.mp4")) == 30
 
 
-def test_nothing_or_nonsense_on_standard_input(tmp_path: Path) -> None:
+def test_nothing_or_nonsense_on_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "-").mkdir()  # of that name, and not meant
+    monkeypatch.chdir(tmp_path)
     for data, said in ((b"", "is empty."), (b"nonsense " * 100, "")):
         with pytest.raises(InputError, match=f"^standard input: {said}") as refused:
             run("-", str(tmp_path / "out.mp4"), data)

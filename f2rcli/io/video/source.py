@@ -86,7 +86,7 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
     name, protocols = shown_name(source, "standard input"), "" if piped else "file"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
         raise InputError(f"{source}: network addresses are not read.", hint="Download it first.")
-    if Path(source).is_dir():
+    if not piped and Path(source).is_dir():
         what = "is a folder without pictures that f2r can read"
         raise InputError(f"{name}: {what}.", hint="Name the files themselves.")
     if not piped and (Path(source).is_file() or not Path(source).exists()):
