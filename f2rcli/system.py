@@ -1,4 +1,4 @@
-"""The computer a run is on: its processors, memory and assembly code."""
+"""The computer a run is on: its processors, memory, and what encoders do wrong there."""
 
 import ctypes
 import os
@@ -140,7 +140,7 @@ def never_cancelled() -> None:
     """The check of work that nobody can cancel."""
 
 
-# --- Assembly code of encoders --------------------------------------------------------------------
+# --- What encoders are kept from ------------------------------------------------------------------
 
 
 _AVX2 = 11  # OpenCV's CV_CPU_AVX2

@@ -1,4 +1,4 @@
-"""Planes of codes to floats and to RGB, and a change of either back onto the planes.
+"""Planes of codes, and of mosaics, to floats and to RGB, and a change of either back onto them.
 
 Our own matrices, not swscale: its conversions are not exact (white at 0.996 for 16-bit output,
 clipped out-of-gamut colours). What goes back is the *change* a network made, so a change of zero

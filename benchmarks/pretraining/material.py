@@ -56,7 +56,7 @@ CRVD = Mosaic(pattern="RGGB", black=(CRVD_BLACK,) * 4, white=(CRVD_WHITE,) * 4)
 class Sample(NamedTuple):
     """A clip in its file's planes, in units of each: white - black, and for chroma the distance
     between its extremes. A mosaic counts as four planes of half the size, in the order of
-    `f2rcli.planes`. Every entry of a tuple is one plane (T, h, w) float32."""
+    `f2rcli.yuv`. Every entry of a tuple is one plane (T, h, w) float32."""
 
     layout: PlaneLayout
     clean: tuple[Stack, ...]

@@ -3,7 +3,7 @@
 Unprocessing follows Brooks et al. (CVPR 2019): tone curve, colour matrix and white balance are
 undone, the exposure is changed, and the mosaic is laid over the result. The noise is CRVD's
 (Yue et al., CVPR 2020): DN = a Poisson(x / a) + N(0, b), rounded and clipped to the sensor's range.
-Planes are in the order of `f2rcli.planes`: R, G in red rows, B, G in blue rows, red first.
+Planes are in the order of `f2rcli.yuv`: R, G in red rows, B, G in blue rows, red first.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,6 @@ from torch.nn import functional
 from f2rcli.frames import Singles
 from f2rcli.models.recorded import constant
 
-WINDOWS = {side: ((side, side),) for side in (3, 5)}  # small ones are cheaper in one go
 DIAMETER = 11  # samples, of the bilateral filter's window
 GUIDE = 0.5  # of the guide's differences beside the planes' own
 LEAST_NORMAL = float(np.finfo(np.float32).tiny)
@@ -29,15 +28,20 @@ def box(planes: Tensor, side: int, *, edge: bool = True) -> Tensor:
         kind = cv2.BORDER_REFLECT if edge else cv2.BORDER_REFLECT_101
         return _each(planes, lambda one, out: cv2.blur(one, (side, side), out, borderType=kind))
     wide = _mirrored(planes, side // 2, edge=edge).unsqueeze(1)
-    for window in WINDOWS.get(side, ((side, 1), (1, side))):
+    for window in _windows(side):
         wide = functional.avg_pool2d(wide, window, stride=1)
     return wide.squeeze(1)
+
+
+def _windows(side: int) -> tuple[tuple[int, int], ...]:
+    """Of the means that one over side x side is made of: small ones are cheaper in one go."""
+    return ((side, side),) if side in (3, 5) else ((side, 1), (1, side))
 
 
 def inner_mean(x: Tensor, side: int) -> Tensor:
     """Mean over side x side pixels, odd, of x (B, C, H, W); at the border over those inside."""
     if not here(x) or x.requires_grad:
-        for window in WINDOWS.get(side, ((side, 1), (1, side))):
+        for window in _windows(side):
             reach = tuple(length // 2 for length in window)
             x = functional.avg_pool2d(x, window, 1, reach, count_include_pad=False)
         return x

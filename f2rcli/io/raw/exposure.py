@@ -303,10 +303,11 @@ def headed(path: Path) -> tuple[dict[str, Any], float]:
     tags = read_tags(path)
     with refusals(path.name), rawpy.RawPy() as raw:
         raw.open_file(str(path))
-        return _headed(raw, tags), tags.number("ExposureTime")
+        return _shared(raw, tags), tags.number("ExposureTime")
 
 
-def _headed(raw: Any, tags: RawTags) -> dict[str, Any]:
+def _shared(raw: Any, tags: RawTags) -> dict[str, Any]:
+    """What all files of a burst have alike, as far as headers say."""
     sizes, iso = raw.sizes, int(tags.number("ISOSpeedRatings") or raw.other.iso_speed) or None
     area = sizes.top_margin, sizes.left_margin, sizes.height, sizes.width
     size = f"{sizes.raw_width}x{sizes.raw_height}"
@@ -353,13 +354,13 @@ def _check_rows(exposure: Exposure, samples: Samples) -> None:
 
 
 def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
-    sizes, mosaic, headed = raw.sizes, _mosaic(raw, path.name), _headed(raw, tags)
-    iso, filters = headed["ISO"], {"colour filters": mosaic.pattern, "white level": mosaic.white[0]}
+    sizes, mosaic, shared = raw.sizes, _mosaic(raw, path.name), _shared(raw, tags)
+    iso, filters = shared["ISO"], {"colour filters": mosaic.pattern, "white level": mosaic.white[0]}
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
     return Exposure(
         path=path, shape=(sizes.raw_height, sizes.raw_width), iso=iso, noise=tags.noise,
-        active=headed["active area"], shown=_shown(sizes, tags), mosaic=mosaic,
-        shared=headed | filters,
+        active=shared["active area"], shown=_shown(sizes, tags), mosaic=mosaic,
+        shared=shared | filters,
         orientation=int(tags.number("Orientation")) or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         tags=replace(tags, exif=_shot(raw, iso) | tags.exif),  # of the file, else by LibRaw
