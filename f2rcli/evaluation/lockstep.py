@@ -17,7 +17,7 @@ from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.baselines import Contestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY
-from f2rcli.frames import ClipInfo, Family, Frame, Picture, PlaneLayout
+from f2rcli.frames import ClipInfo, Family, Frame, Picture
 from f2rcli.window import tee_releasing
 
 
@@ -108,14 +108,13 @@ class Lockstep(AbstractContextManager["Lockstep"]):
             return
         self.made_floats = not clipped
         clean.frames, branch = tee_releasing(clean.frames, 2)
-        info = replace(self.first, layout=clean_layout(self.first.layout), noise_profile=None)
-        made, noisy = noise.add(clean_frames(branch), info, seed=seed, clipped=clipped)
+        made, noisy = noise.add(branch, self.first, seed=seed, clipped=clipped)
         self.sides = {CLEAN: clean, NOISY: DenoiserRun(NOISY, made, noisy)}
         size = made.height, made.width
-        if size != (info.height, info.width):
+        if size != (self.first.height, self.first.width):
             self.size = size
             told = f"compared at {size[1]}x{size[0]}, the size that {noise.name} gives"
-            self.remarks.append(f"{info.name}: {told}")
+            self.remarks.append(f"{self.first.name}: {told}")
 
     def enter(self, contestants: list[Contestant]) -> None:
         """Give the noisy input to all contestants."""
@@ -178,25 +177,6 @@ class Lockstep(AbstractContextManager["Lockstep"]):
 
 
 # --- How clips are read to be compared -----------------------------------------------------------
-
-
-def clean_frames(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Clean frames as noise is added to them: as they are compared, clamped to 0..1."""
-    for frame in frames:
-        layout = clean_layout(frame.layout)
-        if layout is frame.layout:
-            yield frame
-        else:
-            yield replace(frame, planes=tuple(np.clip(yuv.to_rgb(frame), 0, 1)), layout=layout)
-
-
-def clean_layout(layout: PlaneLayout) -> PlaneLayout:
-    """The layout of `clean_frames`: floats, but for mosaics, stacks and samples of full range."""
-    if layout.family is Family.YUV:
-        return PlaneLayout(family=Family.RGB, bits=32)
-    if layout.full_range or layout.family is Family.BAYER or layout.levels is not None:
-        return layout
-    return PlaneLayout(family=layout.family, bits=32)
 
 
 def check_alike(clips: list[ClipInfo]) -> list[str]:

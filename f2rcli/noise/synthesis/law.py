@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli import yuv
 from f2rcli.errors import InputError
-from f2rcli.frames import ClipInfo, Codes, Family, Frame, Mosaic, PlaneLayout
+from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.system import x264_assembly, x265_assembly
-from f2rcli.yuv import plane_colours, to_rgb
 
 Signal = NDArray[Any]  # (H, W, C) float32 or float64, 0 = black, 1 = white
 
@@ -155,8 +155,13 @@ def noisy_clip(
             f"{info.name}: correlated noise is not defined for mosaics.",
             hint="Choose gaussian or poisson-gaussian.",
         )
-    layout = _noisy_layout(info.layout, clipped)
-    noisy = (_stored(law.add(signal_of(frame), rng), frame, layout) for frame in frames)
+    layout = info.layout
+    if layout.mosaic is not None or (clipped and layout.levels is not None):
+        noisy = (_in_codes(frame, law, rng) for frame in frames)
+    else:
+        family = Family.GRAY if layout.family is Family.GRAY else Family.RGB
+        layout = PlaneLayout(family=family, bits=8 if clipped else 32)
+        noisy = (_as_picture(law.add(signal_of(frame), rng), frame, layout) for frame in frames)
     # Noise that came after a codec is none of its errors, and no codec weakened it.
     return replace(info, layout=layout, noise_profile=None, coded=False), noisy
 
@@ -204,45 +209,23 @@ def _coded(
 
 
 def signal_of(frame: Frame) -> Signal:
-    """A frame as (H, W, C) in units of white - black, exactly 8-bit codes if close; a mosaic as (H,
-    W, 1)."""
-    if frame.layout.mosaic is not None:
-        black, white = mosaic_levels(frame.layout.mosaic, frame.planes[0].shape)
-        return ((frame.planes[0] - black) / (white - black))[..., None]
-    picture = to_rgb(frame).transpose(1, 2, 0).astype(np.float64)
+    """A frame as (H, W, C) in units of white - black, exactly 8-bit codes if close; within 0..1,
+    but of stacks, whose samples beyond are measurements."""
+    picture = yuv.to_rgb(frame).transpose(1, 2, 0).astype(np.float64)
+    if frame.layout.levels is None:
+        picture = np.clip(picture, 0, 1)
     codes = np.rint(255 * picture)
     return codes / 255 if np.abs(255 * picture - codes).max() < EXACT else picture
 
 
-def mosaic_levels(mosaic: Mosaic, size: tuple[int, ...]) -> tuple[Signal, Signal]:
-    """The codes that mean black and white at every pixel of a mosaic of this (H, W)."""
-    cell = np.array(plane_colours(mosaic.pattern))
-    rows, columns = ((side + 1) // 2 for side in size)
-    planes = np.tile(cell, (rows, columns))[: size[0], : size[1]]
-    return np.array(mosaic.black)[planes], np.array(mosaic.white)[planes]
+def _in_codes(frame: Frame, law: Law, rng: np.random.Generator) -> Frame:
+    """A mosaic or a stack's picture with noise, in its own codes."""
+    signal = np.stack(yuv.planes_of(frame), -1).astype(np.float64)
+    return yuv.with_changes(frame, list((law.add(signal, rng) - signal).transpose(2, 0, 1)))
 
 
-def _noisy_layout(clean: PlaneLayout, clipped: bool) -> PlaneLayout:
-    if clean.family is Family.BAYER or (clipped and clean.levels is not None):
-        return clean  # mosaics and stacks: what their files hold is their own codes
-    family = Family.GRAY if clean.family is Family.GRAY else Family.RGB
-    return PlaneLayout(family=family, bits=8 if clipped else 32)
-
-
-def _stored(signal: Signal, clean: Frame, layout: PlaneLayout) -> Frame:
-    """A noisy signal as a frame of this layout, rounded and clipped where it holds codes."""
-    if layout.mosaic is not None:
-        black, white = mosaic_levels(layout.mosaic, signal.shape[:2])
-        codes = np.rint(black + signal[..., 0] * (white - black))
-        kept = np.clip(codes, 0, np.ceil(max(layout.mosaic.white)))
-        return replace(clean, planes=(kept.astype(clean.planes[0].dtype),), layout=layout)
-    if layout.levels is not None:
-        kind, (low, high) = clean.planes[0].dtype, layout.levels
-        values: Signal = low + signal * (high - low)
-        if kind.kind in "iu":
-            values = np.clip(np.rint(values), np.iinfo(kind).min, np.iinfo(kind).max)
-        values = values.astype(kind)
-    else:
-        values = signal.astype(np.float32) if layout.float_samples else to_codes(signal)
+def _as_picture(noisy: Signal, clean: Frame, layout: PlaneLayout) -> Frame:
+    """A noisy signal as a frame of floats, or of 8-bit codes, rounded and clipped."""
+    values = noisy.astype(np.float32) if layout.float_samples else to_codes(noisy)
     planes = tuple(np.ascontiguousarray(values[..., c]) for c in range(values.shape[2]))
     return replace(clean, planes=planes, layout=layout)

@@ -93,12 +93,12 @@ class NoiseSpec:
     ) -> tuple[ClipInfo, Iterator[Frame]]:
         """The noisy clip's facts and its frames, one for one, the same for the same seed.
 
-        frames: RGB or GRAY as float32 samples in 0..1 (layout of 32 bits), or a mosaic in its
-        own codes. Gives, if not `clipped`, float32 samples that may lie outside 0..1; if
-        `clipped`, what a file holds: 8-bit samples, rounded once. Mosaics stay mosaics in codes.
-        Compressed noise gives what its decoder gives (8-bit Y'CbCr 4:2:0), whatever `clipped`
-        says. A noisy clip that is smaller (4:2:0 wants even sizes) is compared from the upper
-        left corner. Numbers of ranges are drawn once per clip, by the seed and its name.
+        Gives RGB or gray; if not `clipped` as float32 samples that may lie outside 0..1, if
+        `clipped` as what a file holds: 8-bit samples, rounded once. Mosaics, and stacks if
+        `clipped`, stay what they are, in their own codes. Compressed noise gives what its decoder
+        gives (8-bit Y'CbCr 4:2:0), whatever `clipped` says. A noisy clip that is smaller (4:2:0
+        wants even sizes) is compared from the upper left corner. Numbers of ranges are drawn once
+        per clip, by the seed and its name.
 
         Raises InputError for mosaics and sizes that this noise is not defined for.
         """
