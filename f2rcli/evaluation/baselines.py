@@ -8,10 +8,11 @@ V-BM3D where it is installed.
 import importlib
 import importlib.metadata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from functools import partial
 from itertools import chain, groupby, islice
 from math import isnan
 from statistics import fmean
@@ -29,6 +30,7 @@ from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.estimate import single_frame_sigma
 from f2rcli.noise.synthesis.law import to_codes
 from f2rcli.settings import Setting
+from f2rcli.window import windows
 from f2rcli.yuv import code_span, to_rgb
 
 LEAVE_OUT = "Leave it out of baselines=."
@@ -83,16 +85,24 @@ class MethodContestant(Contestant):
         )  # fmt: skip
 
 
-class Filter(Contestant, Protocol):
+@dataclass(kw_only=True)
+class Filter(Contestant):
     """A third-party denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray."""
 
     optional: ClassVar[bool] = True
+    name: str
+    title: str
+    version: str
+    settings: Mapping[str, Any]
+    # Pictures, sigma in 8-bit units, how many there are if known -> one for each, in order.
+    filtered: Callable[[Pictures, float, int | None], Iterator[Codes]]
+    missing: str = ""  # why it cannot run here, and what to install, in one line
 
-    def available(self) -> str | None:
-        """None if it can run here, else the reason and what to install, in one line."""
-
-    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
-        """One picture for each, in order. count: of them, if known."""
+    def facts(self) -> MethodFacts:
+        return MethodFacts(
+            name=self.name, title=self.title, kind="baseline", version=self.version,
+            settings=self.settings,
+        )  # fmt: skip
 
     def denoise(self, frames: Frames, info: ClipInfo, sigma8: float | None) -> Iterator[Frame]:
         """Without a sigma, each lane's first frames are measured as `noise_left` is, white or not.
@@ -110,51 +120,44 @@ class Filter(Contestant, Protocol):
                 raise F2RError(f"{self.name}: failed, frames are missing.", hint=LEAVE_OUT)
 
 
-@dataclass
-class FFmpegFilter(Filter):
-    """One of FFmpeg's filters, by the libraries that read and write video here."""
+def ffmpeg(filter: str, options: Callable[[float], str]) -> Filter:
+    """One of FFmpeg's filters, by the libraries that read and write video here. options: of sigma
+    in 8-bit units; they are told for a sigma of 10."""
+    known = filter in av.filter.filters_available
+    version = ".".join(map(str, av.library_versions["libavfilter"]))
+    return Filter(
+        name=f"ffmpeg-{filter}", title=f"FFmpeg {filter}", version=f"libavfilter {version}",
+        settings={"at sigma 10": f"{filter}={options(10.0)}"},
+        filtered=partial(_through_ffmpeg, filter, options),
+        missing="" if known else f"PyAV's FFmpeg was built without the filter {filter}.",
+    )  # fmt: skip
 
-    name: str
-    filter: str
-    options: Callable[[float], str]  # of sigma in 8-bit units
 
-    def available(self) -> str | None:
-        if self.filter in av.filter.filters_available:
-            return None
-        return f"PyAV's FFmpeg was built without the filter {self.filter}."
+def _through_ffmpeg(
+    filter: str, options: Callable[[float], str], pictures: Pictures, sigma8: float, _: int | None
+) -> Iterator[Codes]:
+    graph: av.filter.Graph | None = None
+    try:
+        for picture in pictures:
+            kind = "gray" if picture.ndim == 2 else "gbrp"
+            frame = av.VideoFrame.from_ndarray(picture, format=kind)
+            graph = _graph(frame, filter, options(sigma8)) if graph is None else graph
+            graph.vpush(frame)
+            yield from _pulled(graph)
+        if graph is not None:
+            graph.vpush(None)
+            yield from _pulled(graph)
+    except av.FFmpegError as error:
+        raise F2RError(f"ffmpeg-{filter}: failed: {error.strerror}.", hint=LEAVE_OUT) from error
 
-    def facts(self) -> MethodFacts:
-        """Settings are shown for a sigma of 10."""
-        version = ".".join(map(str, av.library_versions["libavfilter"]))
-        return MethodFacts(
-            name=self.name, title=f"FFmpeg {self.filter}", kind="baseline",
-            version=f"libavfilter {version}",
-            settings={"at sigma 10": f"{self.filter}={self.options(10.0)}"},
-        )  # fmt: skip
 
-    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
-        graph: av.filter.Graph | None = None
-        try:
-            for picture in pictures:
-                kind = "gray" if picture.ndim == 2 else "gbrp"
-                frame = av.VideoFrame.from_ndarray(picture, format=kind)
-                graph = self._graph(frame, sigma8) if graph is None else graph
-                graph.vpush(frame)
-                yield from _pulled(graph)
-            if graph is not None:
-                graph.vpush(None)
-                yield from _pulled(graph)
-        except av.FFmpegError as error:
-            raise F2RError(f"{self.name}: failed: {error.strerror}.", hint=LEAVE_OUT) from error
-
-    def _graph(self, like: av.VideoFrame, sigma8: float) -> av.filter.Graph:
-        graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=like.width, height=like.height, format=like.format, time_base=Fraction(1, 25)
-        )
-        node = graph.add(self.filter, self.options(sigma8))
-        graph.link_nodes(source, node, graph.add("buffersink")).configure()
-        return graph
+def _graph(like: av.VideoFrame, filter: str, options: str) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=like.width, height=like.height, format=like.format, time_base=Fraction(1, 25)
+    )
+    graph.link_nodes(source, graph.add(filter, options), graph.add("buffersink")).configure()
+    return graph
 
 
 def _pulled(graph: av.filter.Graph) -> Iterator[Codes]:
@@ -176,111 +179,83 @@ def bm3d(sigma8: float) -> str:
     return f"sigma={3.67 * sigma8:.4g}:bstep=2:group=1:estim=basic"
 
 
-@dataclass
-class OpenCVNonLocalMeans(Filter):
+def opencv_nlm() -> Filter:
     """fastNlMeansDenoisingMulti and its colour form (Buades et al., IPOL 2011)."""
-
-    name: str = "opencv-nlm"
-
-    def available(self) -> str | None:
-        if hasattr(cv2, "fastNlMeansDenoisingColoredMulti"):
-            return None
-        return "this OpenCV was built without its photo module. Install opencv-python-headless."
-
-    def facts(self) -> MethodFacts:
-        return MethodFacts(
-            name=self.name, title="OpenCV fastNlMeansDenoisingMulti", kind="baseline",
-            version=f"OpenCV {cv2.__version__}",
-            settings={
-                "h": f"{NLM_STRENGTH:g} sigma", "frames": NLM_FRAMES, "template": NLM_TEMPLATE,
-                "search": NLM_SEARCH,
-            },
-        )  # fmt: skip
-
-    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
-        """Windows shrink at the ends of a clip, so that the frame stays in the middle."""
-        held: deque[Codes] = deque()
-        reach, strength = NLM_FRAMES // 2, NLM_STRENGTH * sigma8
-        for picture in pictures:
-            held.append(picture)
-            if len(held) in (NLM_FRAMES, reach + 1):  # the middle one has its neighbours
-                yield _middle_denoised(held, len(held) - 1 - reach, strength)
-            if len(held) == NLM_FRAMES:
-                held.popleft()
-        for index in range(max(0, len(held) - reach), len(held)):
-            yield _middle_denoised(held, index, strength)
+    return Filter(
+        name="opencv-nlm", title="OpenCV fastNlMeansDenoisingMulti",
+        version=f"OpenCV {cv2.__version__}",
+        settings={
+            "h": f"{NLM_STRENGTH:g} sigma", "frames": NLM_FRAMES, "template": NLM_TEMPLATE,
+            "search": NLM_SEARCH,
+        },
+        filtered=_non_local_means,
+    )  # fmt: skip
 
 
-def _middle_denoised(held: deque[Codes], centre: int, strength: float) -> Codes:
-    """One of the pictures held, with as many before it as after."""
-    reach = min(NLM_FRAMES // 2, centre, len(held) - 1 - centre)
-    window = list(held)[centre - reach : centre + reach + 1]
-    how = (reach, len(window), None, strength)
-    if window[0].ndim == 2:
-        done = cv2.fastNlMeansDenoisingMulti(window, *how, NLM_TEMPLATE, NLM_SEARCH)
-    else:  # its colour form wants blue first
-        window = [np.ascontiguousarray(picture[..., ::-1]) for picture in window]
-        done = cv2.fastNlMeansDenoisingColoredMulti(
-            window, *how, strength, NLM_TEMPLATE, NLM_SEARCH
-        )[..., ::-1]
-    return np.asarray(done, np.uint8)
+def _non_local_means(pictures: Pictures, sigma8: float, _: int | None) -> Iterator[Codes]:
+    """The first and the last picture see their one neighbour twice."""
+    reach, strength = NLM_FRAMES // 2, NLM_STRENGTH * sigma8
+    how = (reach, NLM_FRAMES, None, strength)
+    for near in (window.around(reach) for window in windows(pictures, NLM_FRAMES)):
+        if near[0].ndim == 2:
+            done = cv2.fastNlMeansDenoisingMulti(near, *how, NLM_TEMPLATE, NLM_SEARCH)
+        else:  # its colour form wants blue first
+            blue = [np.ascontiguousarray(picture[..., ::-1]) for picture in near]
+            how_coloured = (*how, strength, NLM_TEMPLATE, NLM_SEARCH)
+            done = cv2.fastNlMeansDenoisingColoredMulti(blue, *how_coloured)[..., ::-1]
+        yield np.asarray(done, np.uint8)
 
 
-@dataclass
-class VapourSynthBM3D(Filter):
+def vapoursynth_vbm3d() -> Filter:
     """V-BM3D (Dabov et al., EUSIPCO 2007) of VapourSynth, its fast profile over five frames."""
+    install = "pip install vapoursynth vapoursynth-bm3d"
+    version, missing = "", f"VapourSynth with BM3D is not installed: {install}."
+    with suppress(ImportError):
+        if hasattr(importlib.import_module("vapoursynth").core, "bm3d"):
+            version, missing = importlib.metadata.version("vapoursynth-bm3d"), ""
+    return Filter(
+        name="vapoursynth-vbm3d", title="V-BM3D (VapourSynth)", version=version,
+        settings={"profile": "fast", "radius": VBM3D_RADIUS}, filtered=_vbm3d,
+        missing=missing,
+    )  # fmt: skip
 
-    name: str = "vapoursynth-vbm3d"
 
-    def available(self) -> str | None:
-        with suppress(ImportError):
-            if hasattr(importlib.import_module("vapoursynth").core, "bm3d"):
-                return None
-        return "VapourSynth with BM3D is not installed: pip install vapoursynth vapoursynth-bm3d."
+def _vbm3d(pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
+    """VapourSynth asks for frames by number, a few ahead; one too many is the last again."""
+    vs: Any = importlib.import_module("vapoursynth")
+    supply = iter(pictures if count else (every := list(pictures)))
+    length = count or len(every)
+    held = dict(enumerate(islice(supply, 1)))
+    if not held:
+        return
 
-    def facts(self) -> MethodFacts:
-        version = importlib.metadata.version("vapoursynth-bm3d") if not self.available() else ""
-        return MethodFacts(
-            name=self.name, title="V-BM3D (VapourSynth)", kind="baseline", version=version,
-            settings={"profile": "fast", "radius": VBM3D_RADIUS},
-        )  # fmt: skip
+    def fill(n: int, f: Any) -> Any:
+        while n not in held:
+            last = max(held)
+            held[last + 1] = next(supply, held[last])
+            held.pop(last + 1 - VBM3D_HELD, None)
+        made = f.copy()
+        for place, plane in enumerate(np.atleast_3d(held[n]).transpose(2, 0, 1)):
+            np.asarray(made[place])[...] = plane / np.float32(255)
+        return made
 
-    def filtered(self, pictures: Pictures, sigma8: float, count: int | None) -> Iterator[Codes]:
-        """VapourSynth asks for frames by number, a few ahead; one too many is the last again."""
-        vs: Any = importlib.import_module("vapoursynth")
-        supply = iter(pictures if count else (every := list(pictures)))
-        length = count or len(every)
-        held = dict(enumerate(islice(supply, 1)))
-        if not held:
-            return
-
-        def fill(n: int, f: Any) -> Any:
-            while n not in held:
-                last = max(held)
-                held[last + 1] = next(supply, held[last])
-                held.pop(last + 1 - VBM3D_HELD, None)
-            made = f.copy()
-            for place, plane in enumerate(np.atleast_3d(held[n]).transpose(2, 0, 1)):
-                np.asarray(made[place])[...] = plane / np.float32(255)
-            return made
-
-        (rows, columns), rgb = held[0].shape[:2], held[0].ndim == 3
-        core = vs.core
-        core.num_threads = 1  # frames are asked for in order
-        kind = vs.RGBS if rgb else vs.GRAYS
-        clip = core.std.BlankClip(width=columns, height=rows, format=kind, length=length)
-        clip = core.std.ModifyFrame(clip, clip, fill)
-        clip = core.bm3d.RGB2OPP(clip, sample=1) if rgb else clip
-        how = {
-            "profile": "fast", "sigma": [sigma8] * (3 if rgb else 1), "radius": VBM3D_RADIUS,
-            "matrix": 100 if rgb else 2,
-        }  # fmt: skip
-        basic = core.bm3d.VAggregate(core.bm3d.VBasic(clip, **how), VBM3D_RADIUS, 1)
-        final = core.bm3d.VAggregate(core.bm3d.VFinal(clip, basic, **how), VBM3D_RADIUS, 1)
-        for frame in (core.bm3d.OPP2RGB(final, 1) if rgb else final).frames():
-            planes = [np.asarray(frame[place]) for place in range(frame.format.num_planes)]
-            codes = to_codes(np.stack(planes, -1))
-            yield codes if rgb else codes[..., 0]
+    (rows, columns), rgb = held[0].shape[:2], held[0].ndim == 3
+    core = vs.core
+    core.num_threads = 1  # frames are asked for in order
+    kind = vs.RGBS if rgb else vs.GRAYS
+    clip = core.std.BlankClip(width=columns, height=rows, format=kind, length=length)
+    clip = core.std.ModifyFrame(clip, clip, fill)
+    clip = core.bm3d.RGB2OPP(clip, sample=1) if rgb else clip
+    how = {
+        "profile": "fast", "sigma": [sigma8] * (3 if rgb else 1), "radius": VBM3D_RADIUS,
+        "matrix": 100 if rgb else 2,
+    }  # fmt: skip
+    basic = core.bm3d.VAggregate(core.bm3d.VBasic(clip, **how), VBM3D_RADIUS, 1)
+    final = core.bm3d.VAggregate(core.bm3d.VFinal(clip, basic, **how), VBM3D_RADIUS, 1)
+    for frame in (core.bm3d.OPP2RGB(final, 1) if rgb else final).frames():
+        planes = [np.asarray(frame[place]) for place in range(frame.format.num_planes)]
+        codes = to_codes(np.stack(planes, -1))
+        yield codes if rgb else codes[..., 0]
 
 
 def _codes_of(frames: Iterable[Frame], waiting: deque[Frame]) -> Iterator[Codes]:
@@ -314,16 +289,18 @@ def measured_sigma8(frames: Sequence[Frame]) -> float:
     return 255 * fmean(map(single_frame_sigma, to_rgb(frames[0]))) if isnan(found) else found
 
 
+EVERY: dict[str, Callable[[], Filter]] = {
+    "ffmpeg-nlmeans": partial(ffmpeg, "nlmeans", nlmeans),
+    "ffmpeg-bm3d": partial(ffmpeg, "bm3d", bm3d),
+    "opencv-nlm": opencv_nlm,
+    "vapoursynth-vbm3d": vapoursynth_vbm3d,
+}
+
+
 def find(names: tuple[str, ...]) -> list[Filter]:
     """The baselines of these names, or of first words of them, each once. Raises UsageError."""
-    every = (
-        FFmpegFilter("ffmpeg-nlmeans", "nlmeans", nlmeans),
-        FFmpegFilter("ffmpeg-bm3d", "bm3d", bm3d), OpenCVNonLocalMeans(), VapourSynthBM3D(),
-    )  # fmt: skip
-    groups = {one.name: one.name.partition("-")[0] for one in every}
-    chosen: dict[str, Filter] = {}
+    groups = {name: name.partition("-")[0] for name in EVERY}
     for name in names:
-        known = [*dict.fromkeys(groups.values()), *groups]
-        Setting(choices=known).check("baselines", name)
-        chosen |= {one.name: one for one in every if name in (one.name, groups[one.name])}
-    return list(chosen.values())
+        Setting(choices=[*dict.fromkeys(groups.values()), *EVERY]).check("baselines", name)
+    chosen = (one for name in names for one in EVERY if name in (one, groups[one]))
+    return [EVERY[one]() for one in dict.fromkeys(chosen)]

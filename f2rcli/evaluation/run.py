@@ -91,10 +91,10 @@ class Evaluator:
         for name in (name for name in plan.methods if name != NOISY):
             self.contestants.append(MethodContestant(name, replace(plan.engine, method=name)))
         for baseline in baselines:
-            if (reason := baseline.available()) is None:
-                self.contestants.append(baseline)
+            if baseline.missing:
+                self.notes.append(f"{baseline.name} left out: {baseline.missing}")
             else:
-                self.notes.append(f"{baseline.name} left out: {reason}")
+                self.contestants.append(baseline)
         self.damaged = False  # whether any input was
         self.started, self.began = time.time(), time.monotonic()  # a clock may be set meanwhile
 

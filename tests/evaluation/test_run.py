@@ -82,11 +82,8 @@ class Fake:
     lag: int = 0
     clock: Clock = field(default_factory=Clock)
     fails_at: int | None = None
-    missing: str | None = None
+    missing: str = ""
     told: list[float | None] = field(default_factory=list)
-
-    def available(self) -> str | None:
-        return self.missing
 
     def facts(self) -> result.MethodFacts:
         return result.MethodFacts(name=self.name, title=self.title, kind="baseline")
