@@ -278,7 +278,7 @@ def test_help_takes_little_work_and_loads_no_torch() -> None:
 @pytest.mark.parametrize("method", sorted({*methods.available()} - {methods.DEFAULT}))
 def test_a_sister_method_can_be_removed(method: str) -> None:
     """Its modules are imported by one another only; f2r finds it by the names of its files."""
-    own = [f"f2rcli.{room}.{method}" for room in ("models", "methods", "training.methods")]
+    own = [f"f2rcli.{room}.{method}" for room in ("methods", "training.methods")]
 
     def is_own(name: str) -> bool:
         return any(name == module or name.startswith(f"{module}.") for module in own)

@@ -1,4 +1,4 @@
-"""Blind2Sound: one frame at a time, told nothing."""
+"""Blind2Sound: a network of the published size, one frame at a time, told nothing."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from f2rcli import weights
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.frames import Family
-from f2rcli.methods.blind2sound import Blind2Sound
-from f2rcli.models.blind2sound import Blind2SoundNetworks
+from f2rcli.methods.blind2sound import Blind2Sound, Blind2SoundNetworks, DenoisingUNet, around
+from f2rcli.models.layers import Belief
 from f2rcli.noise import model as model_room
 from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
@@ -57,12 +57,6 @@ def test_the_result_is_the_visible_mean_whatever_is_said_of_the_noise() -> None:
     torch.testing.assert_close(results[0], method.networks.denoiser(wide)[..., :41, :50].detach())
 
 
-def test_tiles_change_nothing() -> None:
-    noisy = torch.rand(1, 1, 90, 420)
-    whole = tiny(1).prepared(0, noisy).coarse
-    torch.testing.assert_close(tiny(1, tile=64).prepared(0, noisy).coarse, whole)
-
-
 def bundled(space: Family) -> Blind2Sound:
     stored = weights.load(weights.choose("blind2sound", space))
     return Blind2Sound.of(stored, Runner(torch.device("cpu"), "fp32", None))
@@ -96,3 +90,62 @@ def test_a_clip_is_restored_one_frame_for_one(saved: str) -> None:
         not np.array_equal(one.planes[0], two.planes[0])
         for one, two in zip(done, frames, strict=True)
     )
+
+
+# --- Its network
+
+
+TINY = {"width": 4, "wide": 6}
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("channels", "outputs", "parameters"), [(1, 2, 1.100), (3, 9, 1.103), (4, 14, 1.105)]
+)
+def test_parameters_are_as_published(channels: int, outputs: int, parameters: float) -> None:
+    denoiser = DenoisingUNet(channels)
+    assert count(denoiser) / 1e6 == pytest.approx(parameters, abs=5e-4)  # 1.102 M are published
+    assert denoiser.tail.out_channels == outputs
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_belief_takes_apart_what_the_denoiser_gives(channels: int) -> None:
+    denoiser = DenoisingUNet(channels, **TINY)
+    noisy = torch.rand(2, channels, 32, 64)
+    belief = Belief.of(denoiser.raw(noisy))
+    torch.testing.assert_close(belief.mean, denoiser(noisy))
+    assert belief.covariance.shape == (2, 32, 64, channels, channels)
+    assert torch.linalg.eigvalsh(belief.covariance.detach().double()).min() > -1e-9
+
+
+def test_training_begins_with_the_mean_of_each_pixels_neighbours() -> None:
+    torch.manual_seed(0)
+    noisy = torch.rand(1, 3, 64, 64)
+    near = torch.nn.functional.conv2d(noisy, around(noisy).expand(3, 1, 3, 3), groups=3)
+    mean = DenoisingUNet(3, **TINY)(noisy)[..., 1:-1, 1:-1]
+    torch.testing.assert_close(mean, near)
+
+
+def test_nothing_beyond_the_reach_changes_a_pixel() -> None:
+    torch.manual_seed(0)
+    denoiser = DenoisingUNet(1, width=2, wide=2, depth=3).double()
+    assert denoiser.reach == 40
+    noisy = torch.rand(1, 1, 24, 192, dtype=torch.float64, requires_grad=True)
+    for column in (95, 96, 103):
+        (gradient,) = torch.autograd.grad(denoiser.raw(noisy)[..., 12, column].sum(), noisy)
+        seen = gradient[0, 0].abs().amax(0).nonzero()[:, 0]
+        assert column - denoiser.reach <= int(seen.min())
+        assert int(seen.max()) <= column + denoiser.reach
+
+
+@pytest.mark.parametrize("tile", [64, 72, 200])
+def test_tiles_give_the_numbers_of_the_whole_picture(tile: int) -> None:
+    torch.manual_seed(0)
+    denoiser = DenoisingUNet(3, **TINY).eval()
+    noisy = torch.rand(1, 3, 72, 411)
+    device = torch.device("cpu")
+    whole = Runner(device, "fp32", None)(denoiser, noisy)
+    torch.testing.assert_close(Runner(device, "fp32", tile)(denoiser, noisy), whole)

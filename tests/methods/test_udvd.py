@@ -1,4 +1,4 @@
-"""UDVD: windows, what is computed once, tiles, and what it does without a covariance or noise."""
+"""UDVD: what no output may see, windows, what is computed once, tiles, noise that was not told."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.udvd import UDVD
+from f2rcli.methods.udvd import UDVD, UDVDNet
 from f2rcli.models.layers import Belief, padded
-from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise import model
 from f2rcli.weights import Header, Weights, load, save
 from f2rcli.window import Window, same_shot, thumbnail, windows
@@ -35,7 +34,7 @@ HEADER = Header(method="udvd", space=Family.RGB, channels=3, length=5, config=TI
 
 def tiny(run=padded) -> UDVD:
     torch.manual_seed(0)
-    return UDVD(Network(3, 5, **TINY), run)  # type: ignore[arg-type]
+    return UDVD(UDVDNet(3, 5, **TINY), run)  # type: ignore[arg-type]
 
 
 def clip(count: int, rows: int = 24, columns: int = 36) -> list[Tensor]:
@@ -50,7 +49,7 @@ def looked(method: UDVD, frames: list[Tensor]) -> list[Window[Prepared]]:
 
 def saved(folder: Path, made: Header) -> str:
     torch.manual_seed(0)
-    network = Network(made.channels, made.length, **made.config)
+    network = UDVDNet(made.channels, made.length, **made.config)
     path = folder / "tiny.safetensors"
     save(path, made, network.state_dict())
     return str(path)
@@ -79,14 +78,6 @@ def test_noise_of_small_flat_pictures_is_no_cut() -> None:
     method, flat = tiny(), 0.5 + 0.1 * torch.randn(6, 1, 1, 64, 96).expand(-1, -1, 3, -1, -1)
     looks = [thumbnail(method.prepared(i, f).look[0, 0].numpy()) for i, f in enumerate(flat)]
     assert all(same_shot(*pair) for pair in pairwise(looks))
-
-
-@torch.no_grad()
-def test_what_is_kept_does_not_grow_with_the_clip() -> None:
-    method = tiny()
-    for window in looked(method, clip(12, 8, 8)):
-        method.restored(window, NOISE)
-    assert len(method._made) <= 5
 
 
 @torch.no_grad()
@@ -143,7 +134,7 @@ def test_noise_that_was_not_told_is_measured_and_said(tmp_path: Path, only_measu
 @torch.no_grad()
 def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int) -> None:
     torch.manual_seed(0)
-    method = UDVD(Network(channels, 5, **TINY), padded)
+    method = UDVD(UDVDNet(channels, 5, **TINY), padded)
     frames = list(torch.rand(5, 1, channels, 20, 28))
     raw = NoiseModel((0.01,) * channels, (0.02,) * channels, (0.05,) * channels)
     restored = method.restored(looked(method, frames)[2], raw)
@@ -153,6 +144,92 @@ def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int
 
 
 def test_wider_networks_are_known_to_need_more_memory() -> None:
-    small, search = Network(3, 5, widths=(8, 16, 48, 32, 16), middle=8, last=24), 780
-    wide, narrow = UDVD(Network(3, 5), padded), UDVD(small, padded)
+    small, search = UDVDNet(3, 5, widths=(8, 16, 48, 32, 16), middle=8, last=24), 780
+    wide, narrow = UDVD(UDVDNet(3, 5), padded), UDVD(small, padded)
     assert wide.activation_bytes - search == 4 * (narrow.activation_bytes - search)
+
+
+# --- Its network
+
+
+class Still(nn.Module):
+    """Finds every neighbour where the middle frame is."""
+
+    reach = 0
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x.new_zeros(len(x), 4, *x.shape[-2:])
+
+
+def blind(channels: int = 1, *, still: bool = False) -> UDVDNet:
+    torch.manual_seed(0)
+    network = UDVDNet(channels, 5, **TINY).double()  # type: ignore[arg-type]
+    if still:
+        network.first.moved = Still()
+    return network
+
+
+@pytest.mark.parametrize("size", [(20, 20), (17, 23), (26, 16)])
+def test_a_pixel_never_sees_itself_in_any_frame_and_all_others(size) -> None:
+    rows, columns = size
+    network = blind(still=True)
+    frames = torch.rand(1, 5, 1, rows, columns, dtype=torch.double, requires_grad=True)
+    out = network(frames)
+    for row, column in ((0, 0), (rows - 1, columns - 1), (7, 11), (rows - 1, 3), (5, columns - 1)):
+        (seen,) = torch.autograd.grad(out[0, 0, row, column], frames, retain_graph=True)
+        assert seen[0, :, 0, row, column].abs().max() == 0
+        hidden = (seen[0, :, 0] == 0).sum((1, 2))
+        assert (hidden <= 1 + rows * columns // 1000).all()
+
+
+@pytest.mark.parametrize("still", [False, True])
+@pytest.mark.parametrize("size", [(20, 20), (17, 23)])
+def test_a_pixel_replaced_in_every_frame_changes_no_bit_of_its_estimate(size, still: bool) -> None:
+    network = blind(still=still)
+    picture = torch.rand(1, 1, 1, *size, dtype=torch.double)
+    frames = picture + 0.1 * torch.rand(1, 5, 1, *size, dtype=torch.double)
+    other = frames.clone()
+    other[..., 6, 9] = 5.0
+    with torch.no_grad():
+        before, after = network(frames), network(other)
+    assert torch.equal(before[..., 6, 9], after[..., 6, 9])
+    assert not torch.equal(before[..., 6, 10], after[..., 6, 10])
+
+
+@pytest.mark.parametrize("factor", [0.1, 3.7])
+def test_the_network_scales_with_its_input(factor: float) -> None:
+    network, frames = blind(channels=3), torch.rand(1, 5, 3, 16, 20, dtype=torch.double)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network(factor * frames), factor * network(frames), rtol=1e-12, atol=1e-15
+        )
+        assert network(0 * frames).abs().max() == 0
+        assert not torch.allclose(network(-frames), -network(frames))
+
+
+def test_an_output_is_the_sum_of_what_it_sees_weighed_by_its_gradient() -> None:
+    frames = torch.rand(1, 5, 1, 16, 16, dtype=torch.double, requires_grad=True)
+    out = blind()(frames)[0, 0, 5, 6]
+    (weights,) = torch.autograd.grad(out, frames)
+    torch.testing.assert_close((weights * frames).sum(), out)
+
+
+def test_the_published_widths_have_the_published_parameters() -> None:
+    """Measured on the release: 2.132 million."""
+    count = sum(parameter.numel() for parameter in UDVDNet(3, 5).parameters())
+    assert count / 1e6 == pytest.approx(2.132, abs=5e-4)
+    first = sum(p.numel() for p in UDVDNet(3, 5).first.parameters())
+    assert first / 1e6 == pytest.approx(0.889, abs=5e-4)
+
+
+def test_a_wide_picture_is_not_made_square() -> None:
+    network, seen = blind(), []
+    network.first.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    with torch.no_grad():
+        network(torch.rand(1, 5, 1, 12, 40, dtype=torch.double))
+    assert [tuple(shape[-2:]) for shape in seen] == [(12, 40), (40, 12)]
+
+
+def test_only_five_frames_make_a_window() -> None:
+    with pytest.raises(ValueError, match="sees 5 frames"):
+        UDVDNet(3, 7)

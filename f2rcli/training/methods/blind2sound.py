@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.errors import InputError
-from f2rcli.models.blind2sound import Blind2SoundNetworks, around
+from f2rcli.methods.blind2sound import Blind2SoundNetworks, around
 from f2rcli.models.layers import Belief
 from f2rcli.training.exams import as_stored
 from f2rcli.training.methods.base import TrainingContext, WindowRecipe, WindowStage

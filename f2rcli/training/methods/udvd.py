@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from f2rcli.methods.udvd import LENGTH, UDVDNet
 from f2rcli.models.layers import Belief
-from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import as_stored
 from f2rcli.training.methods import base
 from f2rcli.training.stage import StageSpec, gaussian_nll, psnr_loss
