@@ -4,8 +4,7 @@ An option says one thing everywhere. Those of every day are in --help, all of th
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import partial, wraps
 from inspect import Parameter
@@ -17,7 +16,7 @@ from typer.core import TyperCommand
 
 from f2rcli import methods
 from f2rcli.cli.console import Console
-from f2rcli.errors import OutputError, UsageError
+from f2rcli.errors import UsageError
 from f2rcli.io.files import check_target, same_file, write_file
 from f2rcli.io.formats import READABLE
 
@@ -175,22 +174,12 @@ def check_results(ctx: typer.Context, others: Iterable[str | None], *names: str)
             what = "names another file of this run" if own else "is named like a clip"
             hint = "Name another file; clips and weights are never written."
             raise UsageError(f"{flag} {path}: {what}.", hint=hint)
-        with _about(flag):
-            check_target(path, [], overwrite=ctx.params["overwrite"])
+        ctx.obj.flags["output"] = flag  # which errors name
+        check_target(path, [], overwrite=ctx.params["overwrite"])
 
 
 def write_result(ctx: typer.Context, name: str, what: str, data: bytes) -> None:
     """Write the result file of an option, whole or not at all, and say so. Raises OutputError."""
-    with _about(ctx.obj.flags[name]):
-        write_file(Path(ctx.params[name]), data, overwrite=ctx.params["overwrite"])
+    ctx.obj.flags["output"] = ctx.obj.flags[name]
+    write_file(Path(ctx.params[name]), data, overwrite=ctx.params["overwrite"])
     ctx.obj.note(f"{what}: {ctx.params[name]}")
-
-
-@contextmanager
-def _about(flag: str) -> Iterator[None]:
-    """Errors within name the option of a result file, and not -o, for what to change."""
-    try:
-        yield
-    except OutputError as error:
-        hint = (error.hint or "").replace("output=", flag)
-        raise OutputError(f"{flag}: {error}", hint=hint) from error

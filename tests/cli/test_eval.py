@@ -106,7 +106,8 @@ def test_results_replace_nothing_unasked(evaluate: Run, clips: Path, tmp_path: P
     sides = (clips / "lossy.mkv", "--clean", clips / "clean.mkv", *PSNR)
     done = evaluate(*sides, "--csv", out)
     assert (done.code, done.out) == (EXIT_FAILURE, "")
-    assert "--csv: e.csv: already exists." in done.err
+    assert "e.csv: already exists." in done.err
+    assert "or another name with --csv." in done.err
     assert out.read_text() == "mine"
     assert evaluate(*sides, "--csv", out, "-y").code == EXIT_OK
     done = evaluate(*sides, "--csv", clips / "lossy.mkv", "-y")
