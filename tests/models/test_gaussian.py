@@ -77,28 +77,3 @@ def test_the_posterior_mean_is_the_integral_over_the_posterior() -> None:
     one = torch.ones(1, 1, 1, 1, dtype=torch.double)
     found = believed(mean * one, spread * one).posterior_mean(noisy * one, sigma**2 * one)
     assert float(found) == pytest.approx(expected, abs=1e-9)
-
-
-def test_without_noise_the_pixel_itself_is_believed_and_with_much_of_it_the_mean() -> None:
-    noisy, mean, factor, variance = drawn(3)
-    sure = torch.zeros_like(factor)
-    sure[:, [0, 3, 5]] = 30  # of nothing
-    found = believed(mean, sure).posterior_mean(noisy, 0 * variance)
-    torch.testing.assert_close(found, noisy, rtol=0, atol=1e-6)
-    torch.testing.assert_close(believed(mean, factor).posterior_mean(noisy, 1e9 + variance), mean)
-
-
-def test_the_factor_s_entries_are_the_upper_triangle_row_by_row() -> None:
-    factor = torch.arange(1.0, 7).view(1, 6, 1, 1)
-    upper = torch.tensor([[1.0, 2, 3], [0, 4, 5], [0, 0, 6]])
-    torch.testing.assert_close(believed(factor[:, :3], factor).covariance[0, 0, 0], upper.T @ upper)
-
-
-def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noise() -> None:
-    # the minimum over Sigma lies at (y - mu)^2 - sigma^2
-    one, sigma = torch.ones(1, 1, 1, 1, dtype=torch.double), 0.1
-    tried = torch.linspace(0.01, 1, 1000, dtype=torch.double)
-    spreads = [believed(0 * one, f * one).noisy_covariance(sigma**2 * one) for f in tried]
-    costs = [float(gaussian_nll(0.5 * one, 0 * one, spread)) for spread in spreads]
-    best = float(tried[int(torch.tensor(costs).argmin())]) ** 2
-    assert best == pytest.approx(0.5**2 - sigma**2, rel=5e-3)

@@ -108,21 +108,6 @@ def test_weights_that_change_are_packed_again() -> None:
         torch.testing.assert_close(fused.convolved(layer, picture), 2 * before)
 
 
-def test_weights_are_packed_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packed for another size, small pictures took four times as long."""
-    sizes, pack = [], fused._pack
-    monkeypatch.setattr(
-        fused, "_pack", lambda plain, x: (sizes.append(x.shape[-1]), pack(plain, x))[1]
-    )
-    layer = torch.nn.Conv2d(4, 4, 3, padding=1)
-    with torch.no_grad():
-        for width in (8, 40, 8, 40, *range(41, 41 + fused.KEPT)):
-            picture = torch.rand(1, 4, 8, width)
-            torch.testing.assert_close(fused.convolved(layer, picture), layer(picture))
-    assert sizes == [8, 40, *range(41, 41 + fused.KEPT)]
-    assert len(fused._packed[layer]) <= fused.KEPT
-
-
 def test_without_the_operators_steps_are_taken_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> torch.Tensor:
         raise RuntimeError("no such operator")

@@ -1,7 +1,5 @@
 """A memory gains on still scenes like a mean of all frames, and lets go of what moves."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -105,24 +103,3 @@ def test_a_memory_moves_with_the_picture() -> None:
         )
     error = (memory.noisy - view(11)).square()[..., 30:-4]
     assert float(error.mean()) < 0.5 * SIGMA**2
-
-
-def test_where_all_moves_what_stands_still_is_not_sought(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handful of places that flow leaves where they are is not worth a look at the picture."""
-    looks: list[int] = []
-
-    def excess(*given: Any) -> Tensor:
-        looks.append(1)
-        return real(*given)
-
-    real = memory_module._excess
-    monkeypatch.setattr(memory_module, "_excess", excess)
-    clean = scene()
-    memory = Memory.of(noisy(clean, 0), coarse(clean, 0))
-    next_one = noisy(clean, 1), coarse(clean, 1)
-    flow = torch.ones_like(STILL)
-    for rows, wanted in ((0, 1), (1, 2)):  # a row is a hundredth of the picture
-        flow[:, :rows] = 0
-        looks.clear()
-        memory.carried(RGB, *next_one, flow, level(clean))
-        assert len(looks) == wanted
