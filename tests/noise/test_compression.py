@@ -13,7 +13,7 @@ from f2rcli.engine.level import NoiseTracker, mean_sigma8
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
-from f2rcli.io.video.decoder import OF_HEADER, stated
+from f2rcli.io.video.decoder import stated
 from f2rcli.noise.coding import LEAST8, MOST8, MOST_EDGE8, compression_of, find_edges
 from tests.fidelity.footage import psnr
 from tests.video import write_video
@@ -116,7 +116,7 @@ def test_steps_of_headers_are_those_of_the_tables() -> None:
     """Ac_Qlookup of AV1, 8 bits: times eight."""
     for index, eightfold in ((1, 8), (25, 32), (95, 102), (120, 152), (244, 1479), (255, 1828)):
         found = stated([f"base_q_idx 00000000 = {index}"])
-        assert found == pytest.approx(OF_HEADER * eightfold / 8, rel=1e-6)
+        assert found == pytest.approx(eightfold / 8, rel=1e-6)
 
 
 def test_edges_tell_only_of_more_than_the_quantiser_does() -> None:
@@ -241,8 +241,8 @@ def test_the_lines_of_a_header_are_read_as_the_standards_say() -> None:
         "35          slice_qp_delta                                              00110 = 3",
         "35          slice_qp_delta                                              00110 = 9",
     ]
-    assert stated(lines) == pytest.approx(OF_HEADER * 2 ** (28 / 6))
-    assert stated(["12  base_q_idx   01111000 = 120"]) == pytest.approx(OF_HEADER * 152 / 8)
+    assert stated(lines) == pytest.approx(2 ** (28 / 6))
+    assert stated(["12  base_q_idx   01111000 = 120"]) == pytest.approx(152 / 8)
     assert stated(["12  other_syntax_element   0 = 0"]) == 0
 
 
@@ -252,4 +252,4 @@ def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     threading.Thread(target=lambda: pipe.write_bytes(content), daemon=True).start()
     with open_reader(str(pipe)) as reader:
-        assert [frame.quantiser8 for frame in reader] == [0.0] * 7
+        assert [frame.quantiser8 > 0 for frame in reader] == [True] * 7

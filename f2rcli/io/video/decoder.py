@@ -4,9 +4,11 @@ of other streams, on their way to a writer; and the quantiser of a codec's pictu
 import heapq
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from statistics import median
 from typing import Any, TypeAlias
 
@@ -23,7 +25,7 @@ from av.video.frame import PictureType
 
 from f2rcli.io.base import Ledger
 from f2rcli.io.video.pixels import overheard, side_data
-from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason, open_source
+from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
 
 _DELTA = slice(16, 20)  # bytes of a block's record that say by how much its own quantiser differs
 
@@ -37,10 +39,11 @@ _INDEX = (1, 25, 50, 95, 120, 150, 188, 219, 244, 255)
 _EIGHTFOLD = (8, 32, 57, 102, 152, 255, 510, 915, 1479, 1828)
 
 
-def step8(frame: av.VideoFrame, bits: int) -> float:
-    """The root mean square, over the blocks of a picture of so many bits, of the step by which its
-    transform was rounded, in units of 1/255 of the range of codes; 0 where nobody says."""
-    params: Any = side_data(frame, Type.VIDEO_ENC_PARAMS)
+def step8(frame: av.VideoFrame, family: str) -> float:
+    """The root mean square, over the blocks of a picture, of the step by which its transform was
+    rounded, in units of 1/255 of the range of codes; 0 where nobody says."""
+    # PNG has no step, and perhaps a profile; see `side_data`.
+    params: Any = None if "png" in family else side_data(frame, Type.VIDEO_ENC_PARAMS)
     if params is None:
         return 0.0
     number, size = params.nb_blocks, params.block_size
@@ -50,32 +53,12 @@ def step8(frame: av.VideoFrame, bits: int) -> float:
     # H.264 doubles the step every six values, and is 1 at 4 (ITU-T H.264, 8.5.9); MPEG's value is
     # the step of a weight of 16, as FFmpeg exports it.
     steps = {"H264": 2 ** ((values - 4) / 6), "MPEG2": values}.get(params.codec_type.name, 0.0)
+    bits = max(part.bits for part in frame.format.components)
     return float(np.sqrt(np.mean(np.square(steps)))) * 2.0 ** (8 - bits)
 
 
-def first_steps8(source: str, stream: av.VideoStream) -> tuple[float, float]:
-    """The median steps of the first key frames of a file's stream and of its other first pictures,
-    by headers; 0 where they do not say."""
-    if family_of(stream) not in _HEADERS:
-        return 0.0, 0.0
-    lines: tuple[list[str], list[str]] = ([], [])
-    try:
-        with open_source(source) as container, overheard(av.logging.INFO) as captured:
-            headers = BitStreamFilterContext("trace_headers", container.streams[stream.index])
-            for packet in islice(container.demux(stream.index), _PACKETS):
-                if packet.size:
-                    captured.clear()
-                    group = lines[not packet.is_keyframe]
-                    headers.filter(packet)  # takes the packet away
-                    group.extend(line for _, _, line in captured)
-    except (av.FFmpegError, OSError, ValueError):
-        return 0.0, 0.0  # damage is the decoder's to report
-    key, other = map(stated, lines)
-    return key, other or key
-
-
 def stated(lines: list[str]) -> float:
-    """The median step that lines of FFmpeg's `trace_headers` state, times OF_HEADER; 0: none do."""
+    """The median step that lines of FFmpeg's `trace_headers` state; 0: none do."""
     steps, whole = [], 26
     for name, value in (found.groups() for found in map(_FIELD.search, lines) if found):
         if name == "init_qp_minus26":
@@ -84,7 +67,7 @@ def stated(lines: list[str]) -> float:
             steps.append(2 ** ((whole + int(value) - 4) / 6))
         else:
             steps.append(float(np.exp(np.interp(int(value), _INDEX, np.log(_EIGHTFOLD)))) / 8)
-    return OF_HEADER * median(steps) if steps else 0.0
+    return median(steps) if steps else 0.0
 
 
 # --- Packets --------------------------------------------------------------------------------------
@@ -177,12 +160,15 @@ class Decoder:
         self._pts = self._paired = -1 << 63  # its own, and up to where its second field may lie
         self._due: dict[int, Fraction] = {}  # when each stream should go on, seconds
         self._moves: dict[int, Fraction] = {}  # seconds, by stream; see `_join`
+        self._first: list[tuple[bool, bytes]] = []  # packets, whether of key frames; of some codecs
         self._demuxed = self._demux()
         # With a place for each one that was sent to the decoder and lost; for all who look.
         self.pictures = self._run()
 
     def _run(self) -> Iterator[DecodedPicture]:
-        for packet in self._demuxed:
+        first = list(islice(self._demuxed, _PACKETS * (family_of(self.stream) in _HEADERS)))
+        self._first = [(packet.is_keyframe, bytes(packet)) for packet in first]
+        for packet in chain(first, self._demuxed):
             yield from self._decode(packet)
         self.ended = True
         for _ in range(_HELD_BACK):
@@ -192,6 +178,20 @@ class Decoder:
             if frames == []:
                 break
         yield from self._lost_before(None)
+
+    @cached_property
+    def steps8(self) -> tuple[float, float]:
+        """The median steps of the first key frames and of the other first pictures, by headers; 0
+        where they do not say."""
+        lines: tuple[list[str], list[str]] = ([], [])
+        with overheard(av.logging.INFO) as said, suppress(av.FFmpegError):  # the decoder's to tell
+            headers = BitStreamFilterContext("trace_headers", self.stream)
+            for is_key, data in self._first:
+                said.clear()
+                headers.filter(Packet(data))
+                lines[not is_key].extend(line for _, _, line in said)
+        key, other = map(stated, lines)
+        return key, other or key
 
     @property
     def counted(self) -> int:

@@ -259,7 +259,7 @@ class EncoderSetup:
     def _crf(self) -> float | None:
         """The quality that suits the source; None for encoders without this number. 0 is lossless,
         which few players take."""
-        usual, finer = _CRF.get(self.encoder), self.source.step8 / _USUAL_STEP8
+        usual, finer = _CRF.get(self.encoder), self.source.step8() / _USUAL_STEP8
         return max(round(usual + 6 * log2(finer)), 1) if usual and 0 < finer < 1 else usual
 
     @cached_property

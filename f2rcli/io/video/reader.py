@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -19,14 +18,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions, shown_name
 from f2rcli.io.sequence import trailing
-from f2rcli.io.video.decoder import (
-    MATROSKA,
-    OF_HEADER,
-    DecodedPicture,
-    Decoder,
-    first_steps8,
-    step8,
-)
+from f2rcli.io.video.decoder import MATROSKA, OF_HEADER, DecodedPicture, Decoder, step8
 from f2rcli.io.video.pixels import UNSPECIFIED, fits, read_planes
 from f2rcli.io.video.streams import SidePackets, stream_facts
 from f2rcli.units import count
@@ -63,6 +55,7 @@ class VideoReader(Reader):
         self._opened, self._elsewhere = ExitStack(), ExitStack()
         try:
             self._open(self._opened)
+            self._at_first = self._decoder
             self._ahead = self._first_pictures()
             self._note_facts(self._ahead)
         except BaseException:
@@ -120,20 +113,6 @@ class VideoReader(Reader):
             hint = ffmpeg.LATE_INDEX if piped else ffmpeg.COMPLETE
             raise InputError(f"{self.name}: no picture could be decoded{reason}.", hint=hint)
         return pictures
-
-    def _usual_step8(self, pictures: Sequence[av.VideoFrame], family: str) -> float:
-        """The quantiser's step in most of the first pictures, of 255; 0: unknown."""
-        own8 = median(self._own_step8(one, family) for one in pictures)
-        return own8 or self._first_steps8[1] / OF_HEADER
-
-    def _own_step8(self, picture: av.VideoFrame, family: str) -> float:
-        """What `step8` is told. PNG has no step, and perhaps a profile; see `side_data`."""
-        return 0.0 if "png" in family else step8(picture, self.info.layout.bits)
-
-    @cached_property
-    def _first_steps8(self) -> tuple[float, float]:
-        """Quantiser steps from the headers of the first key frames and other frames; 0: unknown."""
-        return first_steps8(self.source, self.stream) if self._again else (0.0, 0.0)
 
     # --- Frames of the excerpt, and around it
 
@@ -255,12 +234,12 @@ class VideoReader(Reader):
                 changes = f"the shape of pixels changes from {self._aspect} to {aspect}{when}"
                 self.ledger.remark(f"{changes}; the output keeps the first")
             self._aspect = aspect
-        own8 = self._own_step8(decoded, self.metadata.family)
+        own8 = step8(decoded, self.metadata.family)
         return Frame(
             planes=planes, layout=info.layout, time_base=self._tick, corrupt=picture.corrupt,
             pts=None if self._untimed else picture.pts,
             duration=None if self._untimed else picture.duration or None,
-            quantiser8=own8 or self._first_steps8[not decoded.key_frame],
+            quantiser8=own8 or OF_HEADER * self._at_first.steps8[not decoded.key_frame],
         )  # fmt: skip
 
     def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
@@ -367,9 +346,10 @@ class VideoReader(Reader):
         chapters = tuple(self.container.chapters())
         path = Path(self.source) if self._again else None  # of a pipe, nothing is read ahead
         family = ffmpeg.family_of(stream)
+        own8 = median(step8(p.frame, family) for p in pictures if p.frame is not None)
         self.metadata = replace(
             facts, container=form, family=family, stream=stream,
-            step8=self._usual_step8([p.frame for p in pictures if p.frame is not None], family),
+            step8=lambda: own8 or self._at_first.steps8[1],
             single_fields=single_fields, pixel_aspect=aspect,
             crop=ffmpeg.hidden(self.container, stream.index),
             container_tags=dict(self.container.metadata), chapters=chapters,

@@ -5,7 +5,7 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -207,7 +207,8 @@ class SourceMetadata:
     container: str = ""  # FFmpeg's name of the demuxer; "" for none
     family: str = ""  # h264, hevc, av1, vp9, prores, ffv1, ...
     pix_fmt: str = ""
-    step8: float = 0.0  # that its codec rounds the transform by at first, of 255; 0: not known
+    # The step by which its codec rounded the transform at first, of 255; 0: not known.
+    step8: Callable[[], float] = float
     pixel_aspect: Fraction | None = None
     colour: ColourTags
     top_field_first: bool = True
