@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,17 +99,21 @@ def test_a_missing_page_file_is_told(source: str, tmp_path: Path) -> None:
         assert reader.ledger.lines() == [told]
 
 
-def test_numbered_pages_are_a_stack_and_keep_their_names(tmp_path: Path) -> None:
-    folder, array = tmp_path / "in é", movie((12, 16, 20))
+@pytest.mark.parametrize("colours", [(), (3,)], ids=["gray", "planes of colours"])
+def test_numbered_pages_are_a_stack_and_keep_their_names(colours: Any, tmp_path: Path) -> None:
+    folder, array = tmp_path / "in é", movie((12, *colours, 16, 20))
     folder.mkdir()
+    how: Any = {"photometric": "rgb", "planarconfig": "separate"} if colours else {}
     for number, page in enumerate(array):
-        tifffile.imwrite(folder / f"im {number}.tif", page, metadata=None)
+        tifffile.imwrite(folder / f"im {number}.tif", page, metadata=None, **how)
     with open_reader(folder) as reader:
-        np.testing.assert_array_equal(np.stack([f.planes[0] for f in reader]), array)
+        read = np.stack([np.squeeze(f.planes) for f in reader])
+        np.testing.assert_array_equal(read, array)
     passed(folder, default_target(folder), change=True)
     for number, page in enumerate(array):
         written = tifffile.imread(tmp_path / "in é_f2r" / f"im {number}.tif")
-        np.testing.assert_array_equal(written, smoothed(page))
+        written = np.moveaxis(written, -1, 0) if colours else written
+        np.testing.assert_array_equal(written, each_smoothed(page))
 
 
 def test_a_page_that_nothing_was_done_to_keeps_its_bytes(tmp_path: Path) -> None:

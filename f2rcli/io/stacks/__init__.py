@@ -204,7 +204,8 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         hint = "Leave out start=, end= and frames=; --preview TIME shows a still."
         raise UsageError(f"{reader.info.name}: a stack can only be written whole.", hint=hint)
     kind = kind_of_output(reader.stack, path, overwrite=options.overwrite)
-    output = kind(reader.stack, [_output(reader, number) for number in reader.chosen], path)
+    outputs = [Output.of(reader.stack, n, reader.series[n].axes) for n in reader.chosen]
+    output = kind(reader.stack, outputs, path)
     left_out = [f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
                 if one.number not in reader.chosen]  # fmt: skip
     return WritePlan(
@@ -212,20 +213,6 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         pix_fmt=str(output.stored[0].dtype), kept=(output.words, *dict.fromkeys(output.kept)),
         dropped=(*left_out, *output.lost), notes=tuple(output.notes), detail=output,
     )  # fmt: skip
-
-
-def _output(reader: StackReader, number: int) -> Output:
-    """A series with the names that its axes got, and its pictures. Where some of a movie or depth
-    are missing the others follow each other; a grid has room for all."""
-    stored, axes = reader.stack.series[number], reader.series[number].axes
-    sizes, places = replace(stored, axes=axes).sizes, list(range(stored.frames))
-    if "S" in axes:  # planes of colours become samples of a pixel
-        axes = axes.replace("S", "") + "S"
-    if stored.absent and len(stored.outer) == 1:
-        places = [place for place in places if place not in stored.absent]
-        sizes |= {axis: len(places) for axis in axes if axis not in "YXS"}
-    series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
-    return Output.of(series, places, reader.stack.metadata(number))
 
 
 class StackWriter(Writer):

@@ -53,8 +53,18 @@ class Output:
     metadata: Metadata
 
     @classmethod
-    def of(cls, series: Series, places: Sequence[int], said: Metadata) -> "Output":
-        """With what is said of its channels and pictures, if OME's planes (of T, Z, C) fit."""
+    def of(cls, stack: Stack, number: int, axes: str) -> "Output":
+        """By the names that the axes of a series got, and with what is said of its channels and
+        pictures, if OME's planes (of T, Z, C) fit. Where some of a movie or depth are missing the
+        others follow each other; a grid has room for all."""
+        stored, said = stack.series[number], stack.metadata(number)
+        places, sizes = list(range(stored.frames)), replace(stored, axes=axes).sizes
+        if stored.absent and len(stored.outer) == 1:
+            places = [place for place in places if place not in stored.absent]
+            sizes |= {axis: len(places) for axis in axes if axis not in "YXS"}
+        if "S" in axes:  # planes of colours become samples of a pixel
+            axes = axes.replace("S", "") + "S"
+        series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
         fits = set(dict(series.outer)) <= set("TZC") and max(places, default=0) < len(said.planes)
         known = len(said.channels) == series.sizes.get("C", 1)
         planes = [said.planes[at] for at in places] if fits else ()
@@ -308,7 +318,7 @@ class FolderOutput(StackOutput):
 
 
 def _page_output(source: TiffStack, path: Path) -> TiffOutput:
-    return TiffOutput(source, [Output.of(source.series[0], (0,), source.metadata(0))], path)
+    return TiffOutput(source, [Output.of(source, 0, source.series[0].axes)], path)
 
 
 def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:

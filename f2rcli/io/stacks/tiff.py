@@ -421,8 +421,7 @@ class PageFolder(Stack):
 
     def _samples(self, place: int) -> Any:
         with closing(self.page(place)) as stack:
-            picture = stack.read(0, 0)
-        return np.moveaxis(picture, -1, 0) if self.one.axes == "SYX" else picture
+            return stack.series[0].read(0)
 
 
 def open_stack(source: str) -> Stack:
