@@ -32,6 +32,7 @@ _NAMES = {
     "Y": "y row rows height lat latitude", "X": "x column columns col width lon longitude",
     "C": "c channel channels band wavelength", "S": "s sample samples rgb rgba",
 }  # fmt: skip
+Where = dict[str, int]  # axis -> index, or size
 # The letter of a dimension that a program names (xarray, HDF5), by that name in lower case.
 LETTER_OF = {name: letter for letter, names in _NAMES.items() for name in names.split()}
 
@@ -131,6 +132,30 @@ class Series(Pictures):
     absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
     unlisted: int = 0  # of those, that its file does not promise: tiles of a grid
     single: tuple[int, ...] = ()  # places of axes of one picture among the stored, left out here
+    inner: str = ""  # Y, X and S in the order they are stored in; "": in that of the axes
+
+    @classmethod
+    def of(cls, name: str, sizes: Where, dtype: Any, read: Callable[[Where], Any],
+           **more: Any) -> "Series":  # fmt: skip
+        """By the letters of its file, and read(where), which gives its picture there; both in the
+        order they are stored in."""
+        letters = ome_letters(sizes)
+        inner = "".join(
+            axis for axis in sizes if axis in "YXS" and (sizes[axis] != 1 or axis != "S")
+        )
+        order = [*(axis for axis in sizes if axis not in "YXS"), *sorted(inner, key="YXS".index)]
+        kept = {letters[axis]: sizes[axis] for axis in order if sizes[axis] != 1 or axis in "YX"}
+        pictures = Pictures(axes="".join(kept), shape=tuple(kept.values()))
+
+        def samples(place: int) -> Any:
+            at = pictures.at(place)
+            return read({axis: at.get(letter, 0) for axis, letter in letters.items()})
+
+        return cls(
+            name=name, axes=pictures.axes, shape=pictures.shape, read=samples, inner=inner,
+            single=tuple(n for n, axis in enumerate(sizes) if letters[axis] not in kept),
+            dtype=np.dtype(dtype).newbyteorder("="), **more,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,14 +332,14 @@ class Stack(ABC):
     def read(self, number: int, place: int) -> Plane:
         """A picture (Y, X) or (Y, X, S), native byte order. Raises InputError if undecodable."""
         one, which = self.series[number], f"{self.name}, picture {place + 1}"
-        order = [axis for axis in one.axes if axis in "YXS"]
+        stored = one.inner or [axis for axis in one.axes if axis in "YXS"]
         with refusals(which), quiet(self.package):
             samples = np.asarray(one.read(place))
             if samples.size != one.picture:
                 raise InputError(f"{which}: is incomplete.")
-        samples = samples.reshape([one.sizes[axis] for axis in order])
-        samples = np.moveaxis(samples, 0, -1) if order[0] == "S" else samples
-        return np.ascontiguousarray(samples, one.dtype)
+        samples = samples.reshape([one.sizes[axis] for axis in stored])
+        turned = [stored.index(axis) for axis in "YXS" if axis in stored]
+        return np.ascontiguousarray(samples.transpose(turned), one.dtype)
 
     def metadata(self, number: int) -> Metadata:
         """What the file says of a series besides its samples."""
