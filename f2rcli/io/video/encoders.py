@@ -350,14 +350,6 @@ def choose_encoder(
     """The first encoder that opens, in the tables' order, of what loses nothing, else least. Raises
     UsageError."""
     layout, source = reader.info.layout, reader.metadata
-    pairs = [
-        (encoder, form)
-        for encoder in _candidates(reader, container, options)
-        for form in formats_of(encoder)
-        if options.pix_fmt in (None, form.name)
-        # VP9's alpha travels beside its pictures, in Matroska alone.
-        and not (form.samples.alpha and encoder == "libvpx-vp9" and not container.matroska)
-    ]
 
     def regret(pair: tuple[str, PixelFormat]) -> tuple[int, bool]:
         encoder, form = pair
@@ -368,7 +360,8 @@ def choose_encoder(
         return least, form != closest_format(encoder, layout)
 
     refused = ""  # the first reason
-    for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
+    pairs = sorted(_candidates(reader, container, options), key=regret)
+    for encoder, form in pairs:  # of several that lose as little in the encoders' order
         setup = EncoderSetup(encoder, form, reader.info, source, container, options, piped)
         reason = setup.trial()
         if reason is None:
@@ -382,9 +375,12 @@ def choose_encoder(
     raise UsageError(f"{reader.info.name}: {what}.", hint=hint)
 
 
-def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
-    """Encoders for a container, best first: those that `codec` names, a family or one encoder; else
-    the input's own, and others. Raises UsageError for wishes that exclude all."""
+def _candidates(
+    reader: Reader, container: Container, options: WriteOptions
+) -> list[tuple[str, PixelFormat]]:
+    """Encoders for a container, best first, and formats that they take: those that `codec` names, a
+    family or one encoder; else the input's own, and others. Raises UsageError where wishes exclude
+    all."""
     codec, family = options.codec, reader.metadata.family
     if codec is None:
         lossless = ("ffv1",) * (not av.Codec(family, "r").lossy)
@@ -395,9 +391,10 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     else:
         names = _encoders(codec)
     fitting = [name for name in names if av.Codec(name, "w").canonical_name in container.families]
-    taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
-    if taking:
-        return taking
+    taking = [(n, f) for n in fitting for f in formats_of(n) if options.pix_fmt in (None, f.name)]
+    if taking:  # VP9's alpha travels beside its pictures, in Matroska alone
+        apart = "" if container.matroska else "libvpx-vp9"
+        return [(name, form) for name, form in taking if name != apart or not form.samples.alpha]
     if fitting:
         hint = f"It takes {' '.join(form.name for form in formats_of(fitting[0]))}."
         raise UsageError(f"pix_fmt={options.pix_fmt!r}: {fitting[0]} does not take it.", hint=hint)
@@ -461,15 +458,12 @@ def ordinary_scheduling() -> Iterator[None]:
     """Put every thread of this process back under the calling one's policy: SVT-AV1, run by root,
     puts itself and the thread that opened it under SCHED_FIFO; all else on the machine waits for
     it, and torch's threads may wait for each other for ever."""
-    tasks = Path("/proc/self/task")  # Linux; elsewhere nothing is to be done
-    if not hasattr(os, "sched_getscheduler") or not tasks.is_dir():
-        yield
-        return
-    before = os.sched_getscheduler(0)
+    policy = getattr(os, "sched_getscheduler", lambda _: 0)  # macOS and Windows tell none
+    before = policy(0)
     try:
         yield
     finally:
-        if os.sched_getscheduler(0) != before == os.SCHED_OTHER:
-            for task in tasks.iterdir():
-                with suppress(ProcessLookupError, PermissionError):  # it ended meanwhile
-                    os.sched_setscheduler(int(task.name), before, os.sched_param(0))
+        changed = policy(0) != before
+        for task in Path("/proc/self/task").iterdir() if changed else ():
+            with suppress(ProcessLookupError, PermissionError):  # it ended meanwhile
+                os.sched_setscheduler(int(task.name), before, os.sched_param(0))
