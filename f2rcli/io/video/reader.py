@@ -33,7 +33,6 @@ _ENDLESS = {
     "mpegts": "a transport stream", "mpeg": "a program stream", "h264": "an elementary stream",
     "hevc": "an elementary stream", "mpegvideo": "an elementary stream",
 }  # fmt: skip
-_TRAILERS = {"gif": b";", "apng": b"IEND\xaeB`\x82"}  # GIF89a, 27; PNG, 11.2.5
 _UNREFERRED = "frames before the first key frame could not be decoded"
 _Y4M_FRAME = 6  # bytes before each picture of y4m: FRAME and a line's end
 
@@ -402,13 +401,10 @@ class VideoReader(Reader):
             hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"
             ledger.remark(f"{hides} reads none of them")
         came = decoder.reached - self._first_time or decoder.packets * self._step * self._tick
-        last, trailer = float(came), _TRAILERS.get(form)
-        what = "a pipe" if trailer and not self._again else _ENDLESS.get(form)
+        what = _ENDLESS.get(form)
         if what is not None:
-            missing = f"more may be missing after {last:.2f} s"
+            missing = f"more may be missing after {float(came):.2f} s"
             ledger.remark(f"{what} does not say where it ends: {missing}")
-        elif trailer is not None and not ffmpeg.ends_with(Path(self.source), trailer):
-            ledger.fault(f"it breaks off after {last:.2f} s")
         if form == "yuv4mpegpipe" and (self._piped or self._again):
             size, read_to = decoder.read_to
             there = self._piped.size if self._piped else Path(self.source).stat().st_size

@@ -1,7 +1,6 @@
 """Files and pipes opened with FFmpeg, safely (no network, no playlists), and what they state."""
 
 import logging
-import mmap
 import os
 import re
 import struct
@@ -115,13 +114,6 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
             others = "pictures, stacks and camera raw need their suffixes: .png, .tif, .dng, ..."
             hint = f"Pass mp4, mov, mkv, webm, avi, ts, y4m, ..., not a playlist; {others}"
         raise InputError(f"{name}: {what}.", hint=hint) from error
-
-
-def ends_with(path: Path, trailer: bytes) -> bool:
-    """Whether a file ends with these bytes, but for zeros after them."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        place = data.rfind(trailer)
-        return place >= 0 and not data[place + len(trailer) :].strip(b"\0")
 
 
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
