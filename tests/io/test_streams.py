@@ -321,7 +321,7 @@ def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path
                     bad = av.Packet(b"not sound at all")
                     bad.pts = bad.dts = -5000
                     bad.stream, bad.time_base = reader.metadata.others[0], Fraction(1, 8000)
-                    reader.side.add(bad)
+                    reader.side.queue.append(bad)
                 writer.write(frame)
             receipt = writer.finish()
     assert receipt.lost == ("1 packet of audio #1 aac (damaged)",)

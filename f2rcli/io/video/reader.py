@@ -65,7 +65,9 @@ class VideoReader(Reader):
         """Open the source, at its beginning; `opened` will close it."""
         self.container = opened.enter_context(ffmpeg.open_source(self.source, self._piped))
         self.stream = ffmpeg.choose_video(self.container, self.name)
-        self._decoder = Decoder(self.container, self.stream, self.ledger, self.side.add)
+        self._decoder = Decoder(
+            self.container, self.stream, self.ledger, lambda packet: self.side.queue.append(packet)
+        )
         # Its threads log through Python; freed while one of them does, it would wait for that
         # thread and the thread for Python, for ever.
         opened.callback(self._decoder.context.flush_buffers)
@@ -73,9 +75,8 @@ class VideoReader(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Raises InputError for what cannot be read."""
-        if not self.side.wanted:  # no plan has asked for packets
-            self.side.wanted = False
-            self.side.queue.clear()
+        if not self.side.wanted:
+            self.side.queue = deque(maxlen=0)
         yield from self._within(*self._begun())
         if self._decoder.ended and self.side.end is None:
             self._check_end()

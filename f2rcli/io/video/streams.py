@@ -398,19 +398,13 @@ def later(code: str, by: Fraction, rate: Fraction) -> str:
 
 @dataclass(slots=True)
 class SidePackets:
-    """The queue between a video reader and a video writer, and the excerpt they agree on. Once
-    iterating begins packets are queued only where a plan has set `wanted`."""
+    """The queue between a video reader and a video writer, and the excerpt they agree on."""
 
     queue: deque[AnyPacket] = field(default_factory=deque)
-    wanted: bool | None = None  # None: not yet known
+    wanted: bool = False  # by a plan: else none are queued once iterating begins
     start: Fraction | None = None  # seconds, container time, of an excerpt's first frame
     end: Fraction | None = None  # seconds, container time; None: read to the end
     shift: Fraction = Fraction(0)  # seconds by which an excerpt moves, to begin as its source did
-
-    def add(self, packet: AnyPacket) -> None:
-        """Queue a packet, or drop it where no plan wants it."""
-        if self.wanted is not False:
-            self.queue.append(packet)
 
 
 class SideStreams:
