@@ -64,7 +64,7 @@ class StackReader(Reader):
         tell_missing(self.ledger, list(self.stack.counted))
         first = self.series[self.chosen[0]]
         timed = first.sequence == "T"
-        self.interval = self.stack.interval(first.number) if timed else None
+        self.interval = first.interval if timed else None
         if len({self.series[number].samples for number in self.chosen}) > 1:
             listed = listed_series(self.series)
             raise UsageError(f"{self.source.name}: gray and colour are no one clip: {listed}.",
@@ -182,7 +182,7 @@ class StackReader(Reader):
             "samples": str(series.dtype), "container": self.stack.flavour,
             "lanes": sum(lane.series == series.number for lane in self.lanes),
             "pyramid": len(series.levels),
-            "interval": float(self.stack.interval(series.number) or 0) or None,
+            "interval": float(series.interval or 0) or None,
         } for series in self.series]  # fmt: skip
 
     def paths(self) -> list[Path]:

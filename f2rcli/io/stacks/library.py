@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +75,10 @@ def nd2_images(file: Any, path: Path) -> list[Series]:
     places = {tuple(row[axis] for axis in loops): n for n, row in enumerate(file.loop_indices)}
     own = {axis: sizes[axis] for axis in loops if axis != "P"}
     own |= {axis: sizes[axis] for axis in "CYXS" if axis in sizes}
-    xml = cache(lambda: str(file.ome_metadata().to_xml()))  # for the first that is asked for
+    # The OME-XML that the package makes; it and what the program recorded go along in whole.
+    xml = str(file.ome_metadata().to_xml())
+    words = "".join(f"{name}: {text}\n" for name, text in (file.text_info or {}).items())
+    root, outer = parsed(xml), {axis: size for axis, size in own.items() if axis not in "YXS"}
 
     def of_position(position: int) -> Series:
         def read(where: Where) -> Any:
@@ -84,20 +87,12 @@ def nd2_images(file: Any, path: Path) -> list[Series]:
             return frame[where.get("C", 0)] if "C" in sizes and frame.ndim > 2 else frame
 
         name = f"position {position + 1}" if sizes.get("P", 1) > 1 else path.stem
-        said = partial(_of_nd2, file, xml, position, own)
-        return Series.of(name, own, file.dtype, read, said=said)
+        said = Metadata.of_ome(root, position, outer)
+        interval = said.interval or steady(said.times(outer))
+        said = replace(said, interval=interval, own=f"{words}{xml}".strip())
+        return Series.of(name, own, file.dtype, read, metadata=said)
 
     return [of_position(position) for position in range(sizes.get("P", 1))]
-
-
-def _of_nd2(file: Any, xml: Callable[[], str], position: int, sizes: Where) -> Metadata:
-    """By the OME-XML that the package makes; it and what the program recorded go along in whole."""
-    outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
-    own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
-    root = parsed(xml())
-    found = Metadata() if root is None else Metadata.of_ome(root, position, outer)
-    interval = found.interval or steady(found.times(outer))
-    return replace(found, interval=interval, own=f"{own}\n{xml()}".strip())
 
 
 # --- Leica LIF ------------------------------------------------------------------------------------
@@ -121,8 +116,8 @@ def _of_lif(one: Any, remark: str) -> Series:
             return one.frame(**{axis: where[axis] for axis in outer})
         return picture_of(one.asarray(), sizes, where)  # lines of channels in turn: never large
 
-    said = partial(_lif_metadata, one, sizes)
-    return Series.of(str(one.name), sizes, one.dtype, read, said=said, remark=remark)
+    said = _lif_metadata(one, sizes)
+    return Series.of(str(one.name), sizes, one.dtype, read, metadata=said, remark=remark)
 
 
 def _lif_metadata(one: Any, sizes: Where) -> Metadata:
@@ -183,7 +178,7 @@ def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Series:
     name = f"scene {key + 1}" if len(scenes) > 1 else path.stem
     tiles = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
     remark = _mosaic(name, tiles)
-    return Series.of(name, sizes, view.dtype, read, said=partial(said, sizes), remark=remark)
+    return Series.of(name, sizes, view.dtype, read, metadata=said(sizes), remark=remark)
 
 
 def _mosaic(name: str, tiles: int) -> str:
@@ -235,7 +230,7 @@ def _joined(file: Any, name: str, sizes: Where, tiles: list[Tile], said: Describ
         return whole
 
     remark = _mosaic(name, max(map(len, planes.values())))
-    return Series.of(name, own, file.dtype, read, said=partial(said, own), remark=remark)
+    return Series.of(name, own, file.dtype, read, metadata=said(own), remark=remark)
 
 
 def _samples(entry: Any) -> Any:
@@ -423,7 +418,7 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path, known: Metadata) 
     said = replace(known, **_steps(scales, axes, letters))
     return Series.of(
         str(scales.get("name", "")), dict(zip(letters, map(int, array.shape), strict=True)),
-        array.dtype, partial(picture_of, array, letters), said=lambda: said,
+        array.dtype, partial(picture_of, array, letters), metadata=said,
         remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
         if lacking else "",
         levels=tuple((int(one.shape[rows]), int(one.shape[columns])) for one in levels[1:]),
@@ -472,7 +467,7 @@ def _of_view(name: str, moments: list[Any]) -> Series:
     def read(where: Where) -> Any:
         return np.asarray(moments[where["T"]][where["Z"]]).view(dtype)
 
-    return Series.of(name, sizes, dtype, read, said=partial(_array_metadata, first))
+    return Series.of(name, sizes, dtype, read, metadata=_array_metadata(first))
 
 
 def _text(value: Any) -> str:
@@ -486,8 +481,8 @@ def _is_imaging(array: Any) -> bool:
 def _of_array(array: Any) -> Series:
     axes = _array_axes(array)
     sizes = dict(zip(axes, map(int, array.shape), strict=True))
-    read, said = partial(picture_of, array, axes), partial(_array_metadata, array)
-    return Series.of(str(array.name), sizes, array.dtype, read, said=said)
+    read, said = partial(picture_of, array, axes), _array_metadata(array)
+    return Series.of(str(array.name), sizes, array.dtype, read, metadata=said)
 
 
 def _array_axes(array: Any) -> str:
@@ -542,7 +537,7 @@ def _of_hdu(hdu: Any, number: int, path: Path) -> Series:
     dtype = np.asarray(hdu.section[(slice(0, 1),) * len(axes)]).dtype  # scaled as headers say
     sizes = dict(zip(axes, map(int, hdu.shape), strict=True))
     read = partial(picture_of, hdu.section, axes)
-    return Series.of(hdu.name or f"picture {number}", sizes, dtype, read, said=lambda: own)
+    return Series.of(hdu.name or f"picture {number}", sizes, dtype, read, metadata=own)
 
 
 # --- The table ------------------------------------------------------------------------------------

@@ -140,9 +140,11 @@ class Metadata:
         return [time for time in told if time is not None]
 
     @classmethod
-    def of_ome(cls, root: ElementTree.Element, number: int, outer: dict[str, int]) -> "Metadata":
+    def of_ome(
+        cls, root: ElementTree.Element | None, number: int, outer: dict[str, int]
+    ) -> "Metadata":
         """Image `number` of OME-XML (see `parsed`). outer: sizes of axes that count pictures."""
-        images = root.findall("Image")
+        images = [] if root is None else root.findall("Image")
         pixels = images[number].find("Pixels") if number < len(images) else None
         if pixels is None:
             return cls()

@@ -50,14 +50,13 @@ class Output:
 
     series: Series
     places: tuple[int, ...]  # of its pictures in the source, in the order they are written in
-    metadata: Metadata
 
     @classmethod
     def of(cls, stack: Stack, number: int, axes: str) -> "Output":
         """By the names that the axes of a series got, and with what is said of its channels and
         pictures, if OME's planes (of T, Z, C) fit. Where some of a movie or depth are missing the
         others follow each other; a grid has room for all."""
-        stored, said = stack.series[number], stack.metadata(number)
+        stored = stack.series[number]
         places, sizes = list(range(stored.frames)), replace(stored, axes=axes).sizes
         if stored.absent and len(stored.outer) == 1:
             places = [place for place in places if place not in stored.absent]
@@ -65,11 +64,12 @@ class Output:
         if "S" in axes:  # planes of colours become samples of a pixel
             axes = axes.replace("S", "") + "S"
         series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
+        said = stored.metadata
         fits = set(dict(series.outer)) <= set("TZC") and max(places, default=0) < len(said.planes)
         known = len(said.channels) == series.sizes.get("C", 1)
         planes = [said.planes[at] for at in places] if fits else ()
         said = replace(said, planes=planes, channels=said.channels if known else ())
-        return cls(series, tuple(places), said)
+        return cls(replace(series, metadata=said), tuple(places))
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -197,12 +197,12 @@ class TiffOutput(StackOutput):
                 self._size += samples * one.series.dtype.itemsize
 
     def _plan(self, stack: Stack, target: Path) -> None:
-        said = [word for one in self.outputs for word in one.metadata.words()]
+        said = [word for one in self.stored for word in one.metadata.words()]
         self.lost = lost_tags(stack, self.kind)
         if self.kind == "ome":
             self.container = "ome-tiff"
             _ome_xml(self.outputs, target.name, "")  # may refuse
-            own = bool(self.outputs[0].metadata.own)
+            own = bool(self.stored[0].metadata.own)
             self.kept = said + own * ["its own metadata in whole, as a comment"]
         elif self.kind == "imagej":
             self.kept = [*said, "ImageJ's metadata"]
@@ -380,10 +380,10 @@ def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
 def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
     """The OME-XML, the same in every run, of a file whose pages are the pictures of these series;
     name: of images without one. Raises UsageError for what OME-TIFF has no place for."""
-    facts = [_image_facts(one.metadata) for one in outputs]
+    facts = [_image_facts(one.series.metadata) for one in outputs]
     words = [one.series.words for one in outputs]
     xml = tifffile.OmeXml(UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r")
-    notes = {SOURCE: outputs[0].metadata.own, PROVENANCE: provenance}
+    notes = {SOURCE: outputs[0].series.metadata.own, PROVENANCE: provenance}
     facts[0]["CommentAnnotation"] = [{"Namespace": n, "Value": t} for n, t in notes.items() if t]
     for one, said in zip((output.series for output in outputs), facts, strict=True):
         stored = (one.frames, 1, 1, one.height, one.width, one.samples)
@@ -475,16 +475,15 @@ class ZarrOutput(StackOutput):
                 hint="Choose one with series=.",
             )
         whole = outputs[0]
+        super().__init__(stack, outputs, target)
         self.arranged = arranged(whole.series, target)
-        output = replace(whole, metadata=zarr_metadata(whole.metadata, self.arranged))
-        super().__init__(stack, [output], target)
         self.stored = [self.arranged]
-        words = output.metadata.words()
-        self.kept = list(words)
-        self.kept += ["its own metadata in whole, as an attribute"] if output.metadata.own else []
-        self.lost = [word for word in whole.metadata.words() if word not in words]
+        self.metadata = zarr_metadata(whole.series.metadata, self.arranged)
+        words = self.metadata.words()
+        self.kept = words + ["its own metadata in whole, as an attribute"] * bool(self.metadata.own)
+        self.lost = [word for word in whole.series.metadata.words() if word not in words]
         self.notes = ["colours become channels"] if "S" in whole.series.axes else []
-        self.series, self.metadata = output.series, output.metadata
+        self.series = whole.series
         self.name = self.series.name or stack.name
         size = (self.series.height, self.series.width)
         self.sizes = [size]

@@ -7,7 +7,7 @@ every other letter tells lanes apart."""
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -124,7 +124,7 @@ class Series(Pictures):
     name: str
     dtype: np.dtype[np.generic]
     read: Callable[[int], Any]  # samples of the picture at a place, in the order of the axes
-    said: Callable[[], Metadata] = Metadata  # what the file says besides; it may take time
+    metadata: Metadata = field(default_factory=Metadata)  # what the file says besides
     remark: str = ""  # worth saying of how its pictures are made
     codec: str = ""  # its compression, in a word
     aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
@@ -133,6 +133,14 @@ class Series(Pictures):
     unlisted: int = 0  # of those, that its file does not promise: tiles of a grid
     single: tuple[int, ...] = ()  # places of axes of one picture among the stored, left out here
     inner: str = ""  # Y, X and S in the order they are stored in; "": in that of the axes
+
+    @property
+    def interval(self) -> Fraction | None:
+        """Seconds from one frame to the next, where the file says so."""
+        seconds = self.metadata.interval
+        if seconds is None or not 1e-9 < seconds < 1e9:
+            return None
+        return Fraction(seconds).limit_denominator(1_000_000_000)
 
     @classmethod
     def of(cls, name: str, sizes: Where, dtype: Any, read: Callable[[Where], Any],
@@ -267,7 +275,6 @@ class Stack(ABC):
         """Raises InputError for what cannot be read, with the reason."""
         self.name, self.path = path.name, path
         self.paths = [path]  # every file that holds pictures of it
-        self._metadata: dict[int, Metadata] = {}
         try:
             with refusals(self.name), quiet(self.package):
                 self._open()
@@ -322,13 +329,6 @@ class Stack(ABC):
             hint="Choose one by its number (from 1) or name; all means every one.",
         )
 
-    def interval(self, number: int) -> Fraction | None:
-        """Seconds from one frame of a series to the next, where the file says so."""
-        seconds = self.metadata(number).interval
-        if seconds is None or not 1e-9 < seconds < 1e9:
-            return None
-        return Fraction(seconds).limit_denominator(1_000_000_000)
-
     def read(self, number: int, place: int) -> Plane:
         """A picture (Y, X) or (Y, X, S), native byte order. Raises InputError if undecodable."""
         one, which = self.series[number], f"{self.name}, picture {place + 1}"
@@ -340,13 +340,6 @@ class Stack(ABC):
         samples = samples.reshape([one.sizes[axis] for axis in stored])
         turned = [stored.index(axis) for axis in "YXS" if axis in stored]
         return np.ascontiguousarray(samples.transpose(turned), one.dtype)
-
-    def metadata(self, number: int) -> Metadata:
-        """What the file says of a series besides its samples."""
-        if number not in self._metadata:
-            with refusals(self.name), quiet(self.package):
-                self._metadata[number] = self.series[number].said()
-        return self._metadata[number]
 
     def close(self) -> None:
         if hasattr(self.file, "close"):  # a Zarr group holds nothing open

@@ -76,7 +76,8 @@ class TiffStack(Stack):
             self.provenance = ome_annotation(self._ome, PROVENANCE)
         if self.file.pages.first.is_scanimage and not self.file.is_shaped:
             self.series[-1] = self._scanned(self.series[-1])
-        self.series = [replace(one, absent=self._absent(one)) for one in self.series]
+        self.series = [replace(one, absent=self._absent(one), metadata=self._said(one))
+                       for one in self.series]  # fmt: skip
         self.paths = self._all_paths()
         if self.series[0].kind in UNDESCRIBED and len(self.series) > 1:
             self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
@@ -102,7 +103,7 @@ class TiffStack(Stack):
         return TiffSeries(
             number=number, name=str(one.name or "") if several else "", axes=axes, shape=shape,
             dtype=np.dtype(first.dtype).newbyteorder("="),
-            read=partial(self._samples, number), said=partial(self._said, number),
+            read=partial(self._samples, number),
             codec=_CODECS.get(first.compression, f"number {first.compression}"),
             aside=one.name in _PREVIEWS or (one.kind in (*UNDESCRIBED, "shaped", "lsm")
                                             and bool(first.is_reduced or first.is_mask)),
@@ -187,8 +188,7 @@ class TiffStack(Stack):
             self._cached = one.number, index, samples
         return samples
 
-    def _said(self, number: int) -> Metadata:
-        series = self.series[number]
+    def _said(self, series: TiffSeries) -> Metadata:
         found, page = self._described(series), series.first.aspage()
         own = "" if self.file.is_shaped else first_description(self.file)
         packed = page.bitspersample < 8 * series.dtype.itemsize
@@ -391,12 +391,11 @@ class PageFolder(Stack):
                     hint="Pass one stack, or a folder of stacks with an output folder (-o).",
                 )
             first.check(0)
-            said = replace(first.metadata(0), planes=())
+            said = replace(only.metadata, planes=())
         axes, shape = "".join(sizes) + only.axes, (*sizes.values(), *only.shape)
         absent = frozenset(n for n, file in enumerate(self.files) if file is None)
         self.series = [
-            replace(only, axes=axes, shape=shape, absent=absent, read=self._samples,
-                    said=lambda: said)
+            replace(only, axes=axes, shape=shape, absent=absent, read=self._samples, metadata=said)
         ]  # fmt: skip
 
         for place in range(len(self.files)):  # before the wait; 0.4 ms each
