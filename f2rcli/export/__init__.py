@@ -19,7 +19,7 @@ from torch.nn import functional
 from f2rcli import weights
 from f2rcli.errors import OutputError, WeightsError
 from f2rcli.frames import Family
-from f2rcli.io.files import PartFolder, check_target
+from f2rcli.io.files import PartFolder, check_folder
 from f2rcli.methods.f2r import F2R
 from f2rcli.models import planar
 from f2rcli.models.placing import MISMATCH_ALLOWED, MISMATCH_FLOOR
@@ -143,7 +143,7 @@ def export_networks(name_or_path: str, folder: Path, *, overwrite: bool = False)
     bytes. Raises WeightsError for weights of another method, OutputError where the files cannot be
     written or onnx is missing.
     """
-    _check_folder(folder, overwrite=overwrite)
+    check_folder(folder, [], overwrite=overwrite)
     try:
         onnx: Any = importlib.import_module("onnx")
     except ImportError as error:
@@ -165,14 +165,6 @@ def export_networks(name_or_path: str, folder: Path, *, overwrite: bool = False)
         return part.publish()
     finally:
         part.discard()
-
-
-def _check_folder(folder: Path, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder.name}: is a file, not a folder.", hint="Name a folder with -o.")
-    targets = [folder / name for name in NAMES] if folder.exists() else [folder]
-    for target in targets:
-        check_target(target, [], overwrite=overwrite)
 
 
 def _networks(chosen: Weights) -> planar.Networks:

@@ -176,7 +176,7 @@ def test_files_that_are_there_stay(export: Export, tiny: Path, tmp_path: Path) -
     mine.write_bytes(b"mine")
     done = export(tiny, "-o", tmp_path)
     assert done.code == EXIT_FAILURE
-    assert "anchor.onnx: already exists" in done.err
+    assert "again: already exists" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["anchor.onnx"]
     assert mine.read_bytes() == b"mine"
     done = export(tiny, "-o", tmp_path, "--overwrite", "--json")
