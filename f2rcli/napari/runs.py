@@ -1,9 +1,7 @@
 """The widget's work on a layer: its axes, a preview, a whole run; needs neither napari nor Qt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -16,66 +14,30 @@ from f2rcli.window import window_at
 
 Array = NDArray[Any]
 
-AROUND = 3  # frames on either side of a previewed one: what the networks look at
+WINDOW = 7  # frames that a preview takes: what the networks look at
 NAMED = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}  # taken for axes without names
 
 
-@dataclass(slots=True)
-class Progress:
-    """A run's progress so far; written by its thread, read by the window's."""
-
-    done: int = 0
-    total: int = 0
-
-    def __call__(self, done: int, total: int | None) -> None:
-        self.done, self.total = done, total or 0
+def restored(data: Any, axes: str, **how: Any) -> tuple[Array, Report]:
+    """A layer's data (..., Y, X), or (..., Y, X, S) in colour, all of it restored. how: options of
+    `denoise`, and what that raises."""
+    done: tuple[Array, Report] = api.denoise(data, axes=axes, return_report=True, **how)
+    return done
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerRun:
-    """A layer's data and what is asked for. Raises UsageError for axes that do not fit."""
-
-    data: Any  # any array (..., Y, X), or (..., Y, X, S) in colour
-    axes: str
-    strength: float = 1.0
-    colour: bool = False
-
-    def __post_init__(self) -> None:
-        Grid.of(tuple(self.data.shape), self.axes)
-
-    def whole(self, progress: Progress, stop: Event) -> tuple[Array, Report]:
-        """All of it, restored. Raises CancelledError once `stop` is set."""
-        return self._denoised(self.data, self.axes, progress, stop)
-
-    def preview(self, shown: Sequence[int], stop: Event) -> tuple[Array, Report]:
-        """The picture shown at these places along all axes, restored among its neighbours. Its
-        noise is measured on these alone, so a whole run may differ a little."""
-        outer = [letter for letter in self.axes.upper() if letter not in "YXS"]
-        key: list[int | slice] = list(shown[: len(outer)])
-        axes = "YXS" if self.colour else "YX"
-        grid = Grid.of(tuple(self.data.shape), self.axes)
-        if grid.along not in grid.axes:
-            return self._denoised(self.data[tuple(key)], axes, Progress(), stop)
-        place = outer.index(grid.along)
-        first, last = near(shown[place], self.data.shape[place])
-        key[place] = slice(first, last)
-        clean, report = self._denoised(self.data[tuple(key)], f"T{axes}", Progress(), stop)
-        return clean[shown[place] - first], report
-
-    def _denoised(
-        self, data: Any, axes: str, progress: Progress, stop: Event
-    ) -> tuple[Array, Report]:
-        done: tuple[Array, Report] = api.denoise(
-            data, axes=axes, strength=self.strength, progress=progress, cancel=stop.is_set,
-            return_report=True,
-        )  # fmt: skip
-        return done
-
-
-def near(frame: int, frames: int) -> tuple[int, int]:
-    """First and end of the frames that a preview takes: 2 AROUND + 1, or all if fewer."""
-    window = window_at(range(frames), frame, 2 * AROUND + 1).items
-    return window[0], window[-1] + 1
+def preview(data: Any, axes: str, shown: Sequence[int], **how: Any) -> tuple[Array, Report]:
+    """The picture shown at these places along all axes, restored among its neighbours. Its noise is
+    measured on these alone, so a whole run may differ a little."""
+    grid, axes = Grid.of(tuple(data.shape), axes), axes.upper()
+    outer = [letter for letter in axes if letter not in "YXS"]
+    inner, key = axes[len(outer) :], list[int | slice](shown[: len(outer)])
+    if grid.along not in outer:
+        return restored(data[tuple(key)], inner, **how)
+    place = outer.index(grid.along)
+    frames = window_at(range(data.shape[place]), shown[place], WINDOW).items
+    key[place] = slice(frames[0], frames[-1] + 1)
+    clean, report = restored(data[tuple(key)], f"T{inner}", **how)
+    return clean[shown[place] - frames[0]], report
 
 
 def axes_of(shape: Sequence[int], labels: Sequence[str], *, colour: bool) -> str:

@@ -6,13 +6,12 @@ Runs go in a thread of their own; the window asks them how far they are.
 from collections.abc import Callable
 from functools import partial
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from magicgui import widgets
 from napari.layers import Image
 from napari.qt.threading import create_worker
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
 from f2rcli.errors import CancelledError, F2RError
@@ -47,11 +46,9 @@ class DenoisePanel(widgets.Container):
             widgets=[self.layer, self.axes, self.strength, self.difference, self.preview,
                      self.start, self.cancel, self.bar, self.noise],
         )  # fmt: skip
-        self._stop, self._progress = Event(), runs.Progress()
+        self._stop, self._progress = Event(), (1, 0)
         self.worker: Any = None  # while a run goes on
-        self._timer = QTimer()
-        self._timer.setInterval(LOOK)
-        self._timer.timeout.connect(self._look)
+        self._timer = QTimer(interval=LOOK, timeout=self._look)
         self.native.destroyed.connect(lambda: self._stop.set())
         self.layer.changed.connect(self._propose)
         self.preview.clicked.connect(self.show_preview)
@@ -61,23 +58,11 @@ class DenoisePanel(widgets.Container):
 
     def show_preview(self) -> None:
         """Restore the frame on screen, into a layer that the next preview replaces."""
-        layer, run = self.layer.value, self._run()
-        if run is None:
-            return
-        shown = layer.world_to_data(self._viewer.dims.point[-layer.ndim :])
-        sizes = layer.data.shape[: layer.ndim]
-        at = [min(max(0, round(v)), n - 1) for v, n in zip(shown, sizes, strict=True)]
-        stop = self._stop = Event()
-        self._begin(lambda: run.preview(at, stop), partial(self._show_preview, layer))
+        self._begin(self._preview, self._show_preview)
 
     def denoise(self) -> None:
         """Restore the whole layer into a new one."""
-        layer, run = self.layer.value, self._run()
-        if run is None:
-            return
-        stop, progress = Event(), runs.Progress()
-        self._stop, self._progress = stop, progress
-        self._begin(lambda: run.whole(progress, stop), partial(self._show, layer))
+        self._begin(lambda layer: runs.restored, self._show)
 
     def _propose(self) -> None:
         layer = self.layer.value
@@ -85,39 +70,40 @@ class DenoisePanel(widgets.Container):
             labels = [str(label) for label in layer.axis_labels]
             self.axes.value = runs.axes_of(layer.data.shape, labels, colour=layer.rgb)
 
-    def _run(self) -> runs.LayerRun | None:
-        """The run asked for; None, and a word why, where that cannot be done."""
+    def _preview(self, layer: Any) -> Callable[..., Any]:
+        shown = layer.world_to_data(self._viewer.dims.point[-layer.ndim :])
+        sizes = layer.data.shape[: layer.ndim]
+        at = [min(max(0, round(v)), n - 1) for v, n in zip(shown, sizes, strict=True)]
+        return partial(runs.preview, shown=at)
+
+    def _begin(
+        self, run_of: Callable[[Any], Callable[..., Any]], show: Callable[..., None]
+    ) -> None:
+        """Run what a layer asks for, and show its result."""
         layer = self.layer.value
         if layer is None or layer.multiscale:
-            show_error("f2r: choose an image layer without several scales.")
-            return None
-        try:
-            return runs.LayerRun(
-                data=layer.data, axes=self.axes.value, strength=self.strength.value,
-                colour=layer.rgb,
-            )  # fmt: skip
-        except F2RError as error:
-            self._tell(error)
-            return None
-
-    def _begin(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+            self.noise.value = "Choose an image layer without several scales."
+            return
+        self._stop, self._progress = Event(), (1, 0)
+        work = partial(
+            run_of(layer), layer.data, self.axes.value, strength=self.strength.value,
+            progress=self._count, cancel=self._stop.is_set,
+        )  # fmt: skip
         self._busy(True)
         self.worker = create_worker(_outcome, work, _start_thread=False)
-        self.worker.returned.connect(lambda done: self._end(done, then))
+        self.worker.returned.connect(lambda done: self._end(done, partial(show, layer)))
         self.worker.errored.connect(lambda error: self._busy(False))  # napari shows it
         self.worker.start()
 
-    def _end(self, done: Any, then: Callable[[Any], None]) -> None:
+    def _end(self, done: Any, show: Callable[[Any], None]) -> None:
         self._busy(False)
-        if isinstance(done, Refused) and isinstance(done.error, CancelledError):
-            self.noise.value = "cancelled"
-        elif isinstance(done, Refused):
-            self._tell(done.error)
-        else:
-            clean, report = done
-            then(clean)
-            laws = [str(noise) for noise in report.noise] or ["noise: not measured"]
-            self.noise.value = "\n".join([*laws, *report.notes])
+        if isinstance(done, str):
+            self.noise.value = done
+            return
+        clean, report = done
+        show(clean)
+        laws = [str(noise) for noise in report.noise] or ["noise: not measured"]
+        self.noise.value = "\n".join([*laws, *report.notes])
 
     def _show(self, layer: Any, clean: Any) -> None:
         kept = _looks(layer)
@@ -144,9 +130,12 @@ class DenoisePanel(widgets.Container):
         self._viewer.add_image(clean, name=PREVIEW, **kept)
         self.layer.value = layer
 
+    def _count(self, done: int, total: int | None) -> None:
+        """How far a run is; called in its thread."""
+        self._progress = total or 1, done
+
     def _look(self) -> None:
-        self.bar.max = max(1, self._progress.total)
-        self.bar.value = self._progress.done
+        self.bar.max, self.bar.value = self._progress
 
     def _busy(self, busy: bool) -> None:
         self.cancel.enabled = busy
@@ -157,11 +146,6 @@ class DenoisePanel(widgets.Container):
             self._timer.stop()
             self._look()
             self.worker = None
-
-    def _tell(self, error: F2RError) -> None:
-        hint = f" {error.hint}" if error.hint else ""
-        self.noise.value = f"{error}{hint}"
-        show_error(f"f2r: {error}{hint}")
 
 
 _ALONG = ("scale", "translate", "units", "axis_labels")  # a value for each axis
@@ -177,14 +161,11 @@ def _looks(layer: Any) -> dict[str, Any]:
     return kept
 
 
-class Refused(NamedTuple):
-    """An error of f2r's as a run's result: napari would show one as it is with its traceback."""
-
-    error: F2RError
-
-
 def _outcome(work: Callable[[], Any]) -> Any:
+    """What a run gives, or in words why it gives nothing: errors napari shows with their traces."""
     try:
         return work()
+    except CancelledError:
+        return "cancelled"
     except F2RError as error:
-        return Refused(error)
+        return f"{error} {error.hint or ''}"

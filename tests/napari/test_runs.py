@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import f2rcli
-from f2rcli.errors import CancelledError, UsageError
-from f2rcli.napari.runs import LayerRun, Progress, axes_of, difference, levels_of, near
+from f2rcli.errors import CancelledError
+from f2rcli.napari.runs import axes_of, difference, levels_of, preview, restored
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
 
@@ -39,36 +39,24 @@ def test_axes_are_proposed_from_what_is_known() -> None:
     assert axes_of((2,) * 6, ("",) * 6, colour=False) == ""
 
 
-def test_a_preview_takes_a_window_around_the_frame() -> None:
-    assert near(0, 20) == (0, 7)
-    assert near(10, 20) == (7, 14)
-    assert near(19, 20) == (13, 20)
-    assert near(1, 3) == (0, 3)
-
-
 @pytest.mark.parametrize("axes", ["TZYX", "ZTYX", "CZYX", "CPYX"])
 def test_a_preview_is_the_frame_on_screen(axes: str) -> None:
     values = counts(9, 2, 8, 8) if axes[0] == "T" else counts(2, 9, 8, 8)
     at = (8, 1, 3, 3) if axes[0] == "T" else (1, 8, 3, 3)
-    run = LayerRun(data=values, axes=axes, strength=0)
-    picture, report = run.preview(at, Event())
+    picture, report = preview(values, axes, at, strength=0)
     assert np.array_equal(picture, values[at[:2]])
     assert report.frames == (1 if "P" in axes else 7)
 
 
 def test_a_run_tells_how_far_it_is_and_can_be_cancelled() -> None:
-    values, progress, stop = counts(6, 2, 8, 8), Progress(), Event()
-    clean, report = LayerRun(data=values, axes="TZYX", strength=0).whole(progress, stop)
+    values, told, stop = counts(6, 2, 8, 8), list[tuple[int, int]](), Event()
+    how = {"strength": 0, "progress": lambda *far: told.append(far), "cancel": stop.is_set}
+    clean, report = restored(values, "TZYX", **how)
     assert np.array_equal(clean, values)
-    assert (progress.done, progress.total, report.frames) == (12, 12, 12)
+    assert (told[-1], report.frames) == ((12, 12), 12)
     stop.set()
     with pytest.raises(CancelledError):
-        LayerRun(data=values, axes="TZYX", strength=0).whole(progress, stop)
-
-
-def test_axes_that_do_not_fit_are_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="each axis needs its own letter"):
-        LayerRun(data=counts(3, 4, 5), axes="TY")
+        restored(values, "TZYX", **how)
 
 
 def test_the_manifest_is_found_and_names_the_widget() -> None:
