@@ -58,9 +58,6 @@ class F2R(Method, Following):
     def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> Method:
         header, layout = weights.header, packing(source)
         known = header.config.get("layouts")
-        if known is None:
-            what = f"{weights.name}: made by an earlier f2r, whose networks saw RGB pictures alone."
-            raise WeightsError(what, hint="Train them anew, or leave weights= out.")
         if not isinstance(known, list) or not all(isinstance(one, str) for one in known):
             raise no_header(weights.name, "layouts that are no names")
         if layout.name not in known:

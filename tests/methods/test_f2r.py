@@ -100,8 +100,8 @@ def test_a_single_frame_is_left_with_its_coarse_estimate() -> None:
     assert torch.equal(method.restore(Window(prepared, (), ()), TOLD), prepared.coarse)
 
 
-def test_weights_of_networks_that_saw_rgb_pictures_are_refused_in_one_line() -> None:
+def test_weights_whose_header_names_no_layouts_are_refused_in_one_line() -> None:
     header = Header(method="f2r", space=Family.RGB, channels=3, length=7, config={"coarse": {}})
-    with pytest.raises(WeightsError, match="earlier f2r") as caught:
+    with pytest.raises(WeightsError, match="layouts that are no names") as caught:
         F2R.from_weights(Weights("old", header, {}), padded, FORM)
     assert "\n" not in str(caught.value)
