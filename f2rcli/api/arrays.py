@@ -127,9 +127,6 @@ def is_array(frames: Any) -> bool:
 def values_of(picture: Any) -> Plane:
     """A picture's samples in NumPy, bfloat16 as float32. Raises InputError for no intensities."""
     if kind_of(picture) == "torch":
-        if str(picture.layout) != "torch.strided" or picture.is_meta:
-            what = "without samples" if picture.is_meta else f"of layout {picture.layout}"
-            raise InputError(f"a tensor {what}.", hint="Pass a dense one: to_dense().")
         tensor = picture.detach().cpu()
         values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
     elif np.ma.isMaskedArray(picture):

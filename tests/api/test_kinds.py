@@ -99,14 +99,6 @@ def test_an_output_that_cannot_be_written_is_told_at_once(stack, tmp_path: Path)
         f2rcli.denoise(stack, file["a"])
 
 
-@pytest.mark.parametrize(
-    "tensor", [torch.zeros(7, 8, 8).to_sparse(), torch.zeros(7, 8, 8, device="meta")]
-)
-def test_a_tensor_without_plain_samples_is_refused(tensor: torch.Tensor) -> None:
-    with pytest.raises(InputError, match="a tensor "):
-        f2rcli.denoise(tensor)
-
-
 def test_a_mask_is_refused_and_nan_stands_for_it(stack, coarse_alone: None) -> None:
     mask = np.zeros(stack.shape, bool)
     mask[:, 10:14, 10:14] = True
