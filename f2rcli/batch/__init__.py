@@ -395,7 +395,7 @@ def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Out
     that you trust. Raises UsageError where no scheduler answers.
     """
     distributed = dask_library(address)
-    how = {"scheduler_file" if address.endswith(".json") else "address": address}
+    how = {"scheduler_file" if os.path.isfile(address) else "address": address}
     try:
         client = distributed.Client(timeout=TIMEOUT, **how)
     except (OSError, TimeoutError, ValueError, KeyError) as error:
@@ -407,14 +407,12 @@ def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Out
 
 
 def dask_library(address: str) -> Any:
-    """Dask's package for a cluster: tcp://HOST:PORT of a scheduler, or its scheduler file (.json).
-    Raises UsageError without it, or for anything else."""
-    if not re.fullmatch(r"(tcp|tls)://.+:\d+|.+\.json", address):
+    """Dask's package for a cluster: tcp://HOST:PORT of a scheduler, or its scheduler file. Raises
+    UsageError without it, or for anything else."""
+    if not re.fullmatch(r"(tcp|tls)://.+:\d+", address) and not os.path.isfile(address):
         what = f"jobs={address!r}: neither a number nor a cluster."
-        raise UsageError(what, hint="Write 4 for four processes; for Dask tcp://HOST:PORT.")
-    if address.endswith(".json") and not os.path.isfile(address):
-        hint = f"Write it with: dask scheduler --scheduler-file {address}"
-        raise UsageError(f"jobs={address!r}: is no scheduler file.", hint=hint)
+        hint = "Write 4 for four processes; for Dask tcp://HOST:PORT, or its scheduler file."
+        raise UsageError(what, hint=hint)
     try:
         return importlib.import_module("distributed")
     except ImportError as error:

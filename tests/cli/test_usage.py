@@ -46,6 +46,7 @@ MISTAKES = [
     (("denoise", "takes", "-o", "takes/out"), "lies in the input folder", "outside of it"),
     (("denoise", "takes", "-o", "x.mp4"), "named like one clip", "Name a folder"),
     (("denoise", "takes", "-j", "many"), "--jobs many: neither a number", "tcp://HOST:PORT"),
+    (("denoise", "takes", "-j", "no.json"), "--jobs no.json: neither", "its scheduler file"),
     (("denoise", "clip.mp4", "takes"), "no output folder", "Name a folder"),
     (("denoise", "clip.mp4", "-j", "2"), "error: no output folder", "Name a folder"),
     (("noise", "clip.mp4", "--plot", "x.png"), "the plot is an SVG file", "OUT.svg"),
