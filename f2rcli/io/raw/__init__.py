@@ -42,16 +42,15 @@ class RawReader(SequenceReader):
         self.first, self.provenance = exposure, exposure.tags.text(PROVENANCE)
         rate = Fraction(exposure.tags.number("FrameRate")).limit_denominator(1 << 16)
         super().__init__(source, options, files, rate if rate > 0 else RATE)
-        shared, shortest = headed(exposure.path)
-        longest = shortest
+        times = [exposure.tags.number("ExposureTime")]
         for path in self.files:  # before the wait; 0.7 ms each
             try:
                 own, seconds = headed(path)
             except InputError:  # damaged: it is held in its turn
                 continue
-            check_belongs(path.name, own, shared)
-            shortest, longest = min(shortest, seconds), max(longest, seconds)
-        if 0 < BRACKETED * shortest <= longest:
+            check_belongs(path.name, own, exposure.shared)
+            times.append(seconds)
+        if 0 < BRACKETED * min(times) <= max(times):
             told = "several of one length gain most in a folder of their own"
             notes.append(f"exposure times differ: {told}")
         _, _, height, width = exposure.active

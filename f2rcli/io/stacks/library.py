@@ -39,7 +39,6 @@ from f2rcli.io.stacks.metadata import (
 from f2rcli.io.stacks.stack import LETTER_OF, Series, Stack, Where, check_samples, is_known
 
 Tile = tuple[Any, Where, int, int]  # its entry, its place by axis, rows and columns
-Described = Callable[[Where], Metadata]  # what the file says of an image of these sizes
 
 _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
@@ -156,13 +155,15 @@ def czi_images(file: Any, path: Path) -> list[Series]:
     """An image per scene of a czifile.CziFile, its tiles joined. Views and phases are refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without metadata or attachments
-        said = _czi_described(file)
-        if not hasattr(file, "scenes"):
-            return _subblock_scenes(file, path, said)
-        return [_czi_scene(path, said, file.scenes, key) for key in file.scenes]
+        xml, times = _czi_described(file)
+        if hasattr(file, "scenes"):
+            found = [_czi_scene(path, file.scenes, key) for key in file.scenes]
+        else:
+            found = _subblock_scenes(file, path)
+    return [replace(one, metadata=_czi_metadata(xml, times, one)) for one in found]
 
 
-def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Series:
+def _czi_scene(path: Path, scenes: Any, key: int) -> Series:
     """A scene as czifile of 2026 shows it. Places along an axis count from its start."""
     view = scenes[key]
     sizes = {str(axis): int(n) for axis, n in view.sizes.items()}
@@ -177,8 +178,7 @@ def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Series:
 
     name = f"scene {key + 1}" if len(scenes) > 1 else path.stem
     tiles = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
-    remark = _mosaic(name, tiles)
-    return Series.of(name, sizes, view.dtype, read, metadata=said(sizes), remark=remark)
+    return Series.of(name, sizes, view.dtype, read, remark=_mosaic(name, tiles))
 
 
 def _mosaic(name: str, tiles: int) -> str:
@@ -192,7 +192,7 @@ def _check_axes(path: Path, sizes: Where) -> None:
         raise refused(path, f"axis {odd[0]} of a CZI is", _SPLIT)
 
 
-def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Series]:
+def _subblock_scenes(file: Any, path: Path) -> list[Series]:
     axes = str(file.axes)
     sizes = dict(zip(axes, map(int, file.shape), strict=True))
     _check_axes(path, sizes)
@@ -204,10 +204,10 @@ def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Series]:
             height, width = (int(entry.shape[axes.index(axis)]) for axis in "YX")
             scenes.setdefault(at.get("S", 0), []).append((entry, at, height, width))
     names = {key: f"scene {key + 1}" if len(scenes) > 1 else path.stem for key in scenes}
-    return [_joined(file, names[key], sizes, tiles, said) for key, tiles in sorted(scenes.items())]
+    return [_joined(file, names[key], sizes, tiles) for key, tiles in sorted(scenes.items())]
 
 
-def _joined(file: Any, name: str, sizes: Where, tiles: list[Tile], said: Described) -> Series:
+def _joined(file: Any, name: str, sizes: Where, tiles: list[Tile]) -> Series:
     """The image of a scene: tiles lie where the file places them, later ones above."""
     top, left = min(at["Y"] for _, at, _, _ in tiles), min(at["X"] for _, at, _, _ in tiles)
     height = max(at["Y"] + rows for _, at, rows, _ in tiles) - top
@@ -230,7 +230,7 @@ def _joined(file: Any, name: str, sizes: Where, tiles: list[Tile], said: Describ
         return whole
 
     remark = _mosaic(name, max(map(len, planes.values())))
-    return Series.of(name, own, file.dtype, read, metadata=said(own), remark=remark)
+    return Series.of(name, own, file.dtype, read, remark=remark)
 
 
 def _samples(entry: Any) -> Any:
@@ -253,8 +253,8 @@ def _samples(entry: Any) -> Any:
     return samples.reshape(-1, colours)[:, [2, 1, 0, 3][:colours]] if colours > 1 else samples
 
 
-def _czi_described(file: Any) -> Described:
-    """By the file's XML, and the times of its frames in seconds."""
+def _czi_described(file: Any) -> tuple[str, list[float]]:
+    """The file's XML, and the times of its frames in seconds."""
     xml: str = ""
     times: list[float] = []
     with suppress(InputError), refusals("metadata"):
@@ -263,10 +263,10 @@ def _czi_described(file: Any) -> Described:
         for one in file.attachments():
             if str(one.attachment_entry.name) == "TimeStamps":
                 times = [float(value) for value in one.data()]
-    return partial(_czi_metadata, xml, times)
+    return xml, times
 
 
-def _czi_metadata(xml: str, stamps: list[float], sizes: Where) -> Metadata:
+def _czi_metadata(xml: str, stamps: list[float], scene: Series) -> Metadata:
     root = parsed(xml)
     document = None if root is None else root.find("Metadata")
     if document is None:
@@ -274,8 +274,8 @@ def _czi_metadata(xml: str, stamps: list[float], sizes: Where) -> Metadata:
     image = document.find("Information/Image")
     image = ElementTree.Element("Image") if image is None else image
     channels = image.findall("Dimensions/Channels/Channel")
-    channels = channels if len(channels) == sizes.get("C", 1) else []
-    if len(stamps) != (frames := sizes.get("T", 1)):  # measured; else as planned
+    channels = channels if len(channels) == scene.sizes.get("C", 1) else []
+    if len(stamps) != (frames := scene.sizes.get("T", 1)):  # measured; else as planned
         text = image.findtext("Dimensions/T/Positions/List/Offsets") or ""
         stamps = [time for word in text.split() if (time := number_of(word)) is not None]
     times = [time - stamps[0] for time in stamps] if len(stamps) == frames else []
@@ -284,7 +284,7 @@ def _czi_metadata(xml: str, stamps: list[float], sizes: Where) -> Metadata:
         sizes={axis: scaled(steps.get(axis), "m") for axis in "XYZ"}, interval=steady(times),
         bits=int(number_of(image.findtext("ComponentBitCount")) or 0) or None, own=xml,
         date=image.findtext("AcquisitionDateAndTime") or "",
-        channels=[*map(_czi_channel, channels)], planes=_czi_planes(sizes, times, channels),
+        channels=[*map(_czi_channel, channels)], planes=_czi_planes(scene, times, channels),
     )  # fmt: skip
 
 
@@ -302,15 +302,14 @@ def _czi_channel(channel: Any) -> Facts:
     return facts
 
 
-def _czi_planes(sizes: Where, times: list[float], channels: list[Any]) -> list[Facts]:
+def _czi_planes(scene: Series, times: list[float], channels: list[Any]) -> list[Facts]:
     """Time and exposure of each picture, in the order of the axes."""
     exposures = [(number_of(one.findtext("ExposureTime")) or 0) * _NANOSECONDS for one in channels]
     when: list[Facts] = [{"DeltaT": one, "DeltaTUnit": "s"} for one in times]
     how = [{"ExposureTime": one, "ExposureTimeUnit": "s"} if one > 0 else {} for one in exposures]
     if not any((*when, *how)):
         return []
-    outer = [axis for axis in sizes if axis not in "YXS0"]
-    every = (dict(zip(outer, at, strict=True)) for at in np.ndindex(*(sizes[a] for a in outer)))
+    every = map(scene.at, range(scene.frames))
     return [(when[at.get("T", 0)] if when else {}) | (how[at.get("C", 0)] if how else {})
             for at in every]  # fmt: skip
 
