@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, SequenceReader, first_readable, mismatch, tell_missing
-from f2rcli.io.video.encoders import LAMBDA, choose_encoder, losses
-from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, overheard, read_planes, stays
+from f2rcli.io.video.encoders import EncoderSetup, choose_encoder, losses
+from f2rcli.io.video.pixels import converted, fits, make_frame, overheard, read_planes, stays
 from f2rcli.io.video.source import BOUNDED, ffmpeg_reason, picture_facts, quiet_ffmpeg
 from f2rcli.io.video.streams import Container, plan_streams, plan_tags
 from f2rcli.units import count
@@ -234,7 +233,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         target=target, container="images", encoder=codec, pix_fmt=form.name, kept=tuple(kept),
         dropped=tuple(dropped), converts=not stays(layout, setup.coding),
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
-        detail=(folder, pattern, suffix, form, setup.coding),
+        detail=(folder, pattern, suffix, setup),
     )  # fmt: skip
 
 
@@ -253,20 +252,13 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
     )
 
 
-def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
-    """The bytes of a file with a picture. aspect: of its pixels. Raises av.FFmpegError."""
+def encode_picture(planes: tuple[Plane, ...], setup: EncoderSetup) -> bytes:
+    """The bytes of a file with a picture. Raises av.FFmpegError."""
     quiet_ffmpeg()
-    context = av.Codec(codec, "w").create("video")
-    context.width, context.height = picture.width, picture.height
-    context.pix_fmt = picture.format.name
-    context.time_base, picture.pts = Fraction(1, 25), 0  # nothing of it reaches the file
+    context, picture = av.Codec(setup.encoder, "w").create("video"), make_frame(planes, setup.form)
+    setup.apply(context)
     context.thread_count = 1
-    if aspect is not None:
-        context.sample_aspect_ratio = aspect
-    if codec == "mjpeg":
-        context.color_range = FULL
-        # bitexact: without a comment of its own
-        context.options = {"flags": "+qscale+bitexact", "global_quality": str(LAMBDA), "qmin": "1"}
+    picture.pts = 0  # which does not reach the file
     return b"".join(bytes(packet) for packet in (*context.encode(picture), *context.encode(None)))
 
 
@@ -277,7 +269,7 @@ class ImageWriter(Writer):
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         super().__init__(reader, plan)
-        folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
+        folder, self._pattern, self._suffix, self._setup = plan.detail
         self._numbers: dict[Path | None, int] = {}  # of a pattern's files, where all differ
         if isinstance(reader, ImageReader) and is_pattern(reader.source.name):
             own = dict(found := matching(reader.source))
@@ -294,12 +286,11 @@ class ImageWriter(Writer):
             name = own.stem + self._suffix
         elif is_pattern(name):
             name = numbered(name, self._numbers.get(own, 1 + self.frames))
-        planes = converted(frame, self._coding)
+        planes = converted(frame, self._setup.coding)
         try:
-            picture = make_frame(planes, self._form)
-            data = encode_picture(picture, codec, self.reader.metadata.pixel_aspect)
+            data = encode_picture(planes, self._setup)
             if own is not None and self.reader.metadata.family == codec:
-                parts = staying(read_metadata(own), self._form.samples.family)
+                parts = staying(read_metadata(own), self._setup.form.samples.family)
                 data = with_metadata(data, parts)
         except (av.FFmpegError, ValueError) as error:
             what = f"{name}: encoding failed: {ffmpeg_reason(error)}."
@@ -316,6 +307,8 @@ def write_preview(
 ) -> Receipt:
     """Write the first frame, whose source is the frame before, beside that as a PNG still, upright:
     to be looked at and thrown away. `check_target` comes before there is work to lose."""
+    import cv2  # which takes long to load
+
     path = Path(target)
     after = next(iter(restored), None)
     if after is None:
@@ -323,7 +316,7 @@ def write_preview(
     video = next((row for row in reader.describe() if row.get("kind") in ("video", "raw")), {})
     turns = round(float(video.get("rotation") or 0) / 90) % 4
     codes = np.concatenate([_upright(frame, turns) for frame in (after.source, after)], axis=1)
-    picture = encode_picture(av.VideoFrame.from_ndarray(codes, format="rgb24"), "png")
+    picture = bytes(cv2.imencode(".png", codes[..., ::-1])[1])
     disk.write_file(path, picture, overwrite=write.overwrite)
     seen = ("1 picture, read back",)
     return Receipt(path=target, frames=1, seconds=0, bytes=len(picture), codec="png", verified=seen)

@@ -61,7 +61,6 @@ _RAW = ["yuv411p", *(f"{kind}{bits}" for bits in ("", "10le", "12le", "16le")
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
 _IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
 _MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
-LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
 @dataclass(frozen=True)
@@ -320,7 +319,9 @@ class EncoderSetup:
                 return {"vendor": "apl0"}
             case "mjpeg":
                 unusual = {} if info.layout.full_range else {"strict": "-1"}
-                return unusual | {"flags": "+qscale", "global_quality": str(LAMBDA), "qmin": "1"}
+                # FF_QP2LAMBDA; a file of its own has no comment of FFmpeg's
+                flags = f"+qscale{'+bitexact' * (self.container.muxer == 'image2')}"
+                return unusual | {"flags": flags, "global_quality": "118", "qmin": "1"}
             case "dnxhd":
                 deep = "dnxhr_hqx" if form.samples.bits > 8 else "dnxhr_hq"
                 return {"profile": "dnxhr_444" if whole_chroma else deep}
