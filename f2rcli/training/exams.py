@@ -98,9 +98,6 @@ def _decibels(error: float, noise: Noise | None) -> float:
     return 10 * math.log10(noise.shown / left)
 
 
-NO_ERRORS = ValidationErrors(math.nan, math.nan, (), ())  # of no samples
-
-
 class ErrorReduction(NamedTuple):
     """The reduction of a held-out squared error, and its standard error.
 
@@ -132,8 +129,6 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
 
 def is_significant(before: ValidationErrors, after: ValidationErrors) -> bool:
     """Whether the error fell by CERTAINTY standard errors more than a wrong noise model adds."""
-    if not before.errors:
-        return False
     found = error_reduction(before, after)
     return found.mean - found.doubt > CERTAINTY * found.spread
 

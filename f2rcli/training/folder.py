@@ -259,8 +259,7 @@ def verdict(result: TrainResult) -> str:
     """One sentence that says, with numbers, what the run reached on frames it never saw."""
     name, config = measure(result.config), result.config
     if not math.isfinite(result.best_db):
-        learnt = any(step for _, step, _ in result.curve)
-        return f"not measured: {'too few frames to hold some out' if learnt else 'nothing learnt'}"
+        return "not measured: nothing learnt"
     best = f"{result.best_db:.2f} dB"
     if not config.clean and result.best_db > MOST_GAIN - 0.005:
         best = f"{MOST_GAIN:.0f} dB or more, which is all that noisy targets tell"

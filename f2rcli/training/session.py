@@ -138,7 +138,7 @@ def _trained(recipe: Recipe[Any], result: TrainResult, report: OnEvent) -> Heade
             result.why_not = (
                 "no significant improvement on held-out frames over the weights it began with"
             )
-        elif before.errors:
+        else:
             result.fell = error_reduction(before, after)
     result.for_time = not result.written and result.stopped == TIME_UP
     return recipe.header

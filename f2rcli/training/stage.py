@@ -12,7 +12,6 @@ from torch.utils._pytree import tree_map_only
 
 from f2rcli.training.exams import ValidationErrors
 
-VALIDATION_SEED = 977  # of batches that are always the same
 B = TypeVar("B")
 
 

@@ -14,18 +14,17 @@ from f2rcli.errors import InputError
 from f2rcli.models.filters import smooth
 from f2rcli.noise.model import clipped_moments
 from f2rcli.noise.spectrum import NoiseLaw
-from f2rcli.training.exams import TAU
-from f2rcli.training.footage import Footage
+from f2rcli.training.exams import LOUDER, TAU
+from f2rcli.training.footage import Footage, is_clipped
 
 SIDE = 320  # pixels per side of a piece
 LONGEST = 24  # frames of a piece
 LEAST_CENTRES = 8  # of a piece: all of its frames are prepared, for however few of them
 HELD_OUT = 4  # frames of a clip, for validation and test
+HELD_OUT_CENTRES = 8  # of all clips that are examined, at most
 PAST = 16  # frames before the held-out ones: what the pipeline remembers of them counts
 CELL = 8  # pixels: crops begin on multiples of it
 SWAPPED_GREENS = [0, 3, 2, 1]  # planes R, G1, B, G2 of a transposed mosaic
-
-Parts = list[tuple[int, range]]  # clips, and frames of each that windows lie in
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +67,7 @@ def split(footage: Sequence[Footage]) -> list[Split]:
     return parts
 
 
-def held_windows(parts: Sequence[Split], length: int) -> tuple[Parts, Parts]:
-    """Clips, and the frames of whole windows of `length` around held-out centres: for validation,
-    for the test.
-
-    The last frames of a shot are not centres: half a window lies after those.
-    """
-    half = length // 2
-    held: Parts = []
-    test: Parts = []
-    for part in parts:
-        if not part.held or len(part.shot) < length:
-            continue
-        last = max(part.shot.stop - half, part.shot.start + half + 1)
-        centres = range(max(min(part.held.start, last - 1), part.shot.start + half), last)
-        chosen = (len(centres) + 1) // 2
-        for found, those in ((held, centres[:chosen]), (test, centres[chosen:])):
-            if those:
-                found.append((part.clip, range(those.start - half, those.stop + half)))
-    return held, test
-
-
-# Pieces of shots, for F2R ------------------------------------------------------------------------
+# Pieces of shots ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +116,14 @@ def draw_segments(
 
 
 def held_out_segments(
-    clips: Sequence[Footage], parts: Sequence[Split], length: int, most: int, seed: int, test: bool
+    clips: Sequence[Footage], parts: Sequence[Split], length: int, seed: int, test: bool
 ) -> list[Segment]:
-    """Pieces around held-out centres, at most `most`, for validation or test; always the same."""
+    """Pieces around held-out centres, for validation or test; always the same."""
     rng = np.random.default_rng([seed, 1 + test])
     held = [part for part in parts if part.held]
     order = rng.permutation(len(held))
-    found, left = [], most
-    each = max(1, min(4, most // max(len(held), 1)))  # of many clips each has its say
+    found, left = [], HELD_OUT_CENTRES
+    each = max(1, min(4, HELD_OUT_CENTRES // max(len(held), 1)))  # of many clips each has its say
     rounds = 2 if len(held) == 1 else 1  # two places of a single clip
     for index in list(order) * rounds:
         part = held[index]
@@ -178,23 +156,33 @@ def _segment(
 
 
 class Sample(NamedTuple):
-    """One window. Pictures are (T, C, H, W)."""
+    """One window, or several side by side: (T, C, H, W) or (B, T, C, H, W) each."""
 
     noisy: Tensor
-    clean: Tensor | None  # None where nobody knows it
+    asked: Tensor | None  # clean frames, or others whose noise is independent; None: nobody has any
     level: Tensor  # the noise's standard deviation
-    law: NoiseLaw
-    clipped: bool  # whether the clip's values end at black and white
+    cut: Tensor  # the same where a range cut off that of what is asked for, else 0; see `as_stored`
 
-    @property
-    def cut(self) -> Tensor:
-        """Sigma of the noise where a range cut it off, else 0; see `as_stored`."""
-        return self.level if self.clipped else torch.zeros_like(self.level)
+    @classmethod
+    def of(cls, noisy: Tensor, clean: Tensor | None, law: NoiseLaw, *, clipped: bool) -> "Sample":
+        """A window of pictures as they are read; their level is that of smoothed ones."""
+        level = law.level.level(smooth(noisy))
+        return cls(noisy, clean, level, level if clipped else torch.zeros_like(level))
 
-    def turned(self, rng: Generator, *, in_time: bool = False) -> "Sample":
-        """Flipped, transposed, and with `in_time` reversed, at random."""
-        code, mosaic = int(rng.integers(8)), self.noisy.shape[1] == 4
-        backwards = in_time and rng.integers(2)
+    @classmethod
+    def beside(cls, windows: Sequence["Sample"]) -> "Sample":
+        asked = [one.asked for one in windows if one.asked is not None]
+        noisy, level, cut = (
+            torch.stack([getattr(one, name) for one in windows])
+            for name in ("noisy", "level", "cut")
+        )
+        whole = len(asked) == len(windows)
+        return cls(noisy, torch.stack(asked) if whole else None, level, cut)
+
+    def turned(self, rng: Generator) -> "Sample":
+        """A window flipped, transposed, and reversed in time, at random."""
+        mosaic = self.noisy.shape[1] == 4
+        code, backwards = int(rng.integers(8)), rng.integers(2)
 
         def turned(x: Tensor) -> Tensor:
             # a flip would move the planes of a mosaic by a cell
@@ -202,23 +190,27 @@ class Sample(NamedTuple):
             x = x[:, SWAPPED_GREENS] if mosaic and code & 4 else x
             return x.flip(0) if backwards else x
 
-        clean = None if self.clean is None else turned(self.clean)
-        return self._replace(noisy=turned(self.noisy), clean=clean, level=turned(self.level))
+        asked = None if self.asked is None else turned(self.asked)
+        return Sample(turned(self.noisy), asked, turned(self.level), turned(self.cut))
 
-    def recorrupted(self, places: Sequence[int], rng: Generator) -> tuple[Tensor, Tensor]:
-        """y + tau n' to be shown and y - n' / tau to be asked for, of the noisy frames y.
+    def pair(self, law: NoiseLaw, places: Sequence[int], rng: Generator) -> "Sample":
+        """A window with something to ask for: clean frames, or y - n' / tau of the noisy frames y,
+        for which y + tau n' is shown.
 
         n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
         though y is one frame. Where a range cut noise off, n' is as weak as what is left. A frame
         that is there twice has the same noise twice.
         """
+        if self.asked is not None:
+            return self._replace(cut=torch.zeros_like(self.cut))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         signal = smooth(self.noisy)
-        drawn = {p: self.law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
+        drawn = {p: law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
         fresh = torch.cat([drawn[place] for place in places])
-        if self.clipped:
+        if self.cut.any():
             fresh = fresh * clipped_moments(signal, self.level)[1].sqrt()
-        return self.noisy + TAU * fresh, self.noisy - fresh / TAU
+        shown, asked = self.noisy + TAU * fresh, self.noisy - fresh / TAU
+        return Sample(shown, asked, LOUDER * self.level, self.cut)
 
 
 class Run(NamedTuple):
@@ -229,22 +221,25 @@ class Run(NamedTuple):
     law: NoiseLaw
     clipped: bool  # whether its values end at black and white
 
+    @classmethod
+    def of(cls, clip: Footage, frames: range, law: NoiseLaw) -> "Run":
+        span, known = slice(frames.start, frames.stop), clip.reference
+        clean = None if known is None else known[span]
+        return cls(clip.array[span], clean, law, is_clipped(clip, frames))
 
-def window_of(runs: Sequence[Run], rng: Generator, places: Sequence[int], crop: int) -> Sample:
-    """These frames of a random place of a random clip, counted from the first of them. The level is
-    that of the smoothed picture."""
-    run = runs[int(rng.integers(len(runs)))]
-    frames, _, height, width = run.array.shape
-    first = int(rng.integers(frames - max(places)))
-    top, left = (int(rng.integers((n - crop) // CELL + 1)) * CELL for n in (height, width))
+    def window(self, rng: Generator, places: Sequence[int], crop: int) -> Sample:
+        """These frames of a random place, counted from the first of them."""
+        frames, _, height, width = self.array.shape
+        first = int(rng.integers(frames - max(places)))
+        top, left = (int(rng.integers((n - crop) // CELL + 1)) * CELL for n in (height, width))
 
-    def cut(frames: NDArray[Any]) -> Tensor:
-        part = slice(top, top + crop), slice(left, left + crop)
-        some = np.stack([frames[first + p, :, *part] for p in places])
-        return torch.from_numpy(some.astype(np.float32))
+        def cut(frames: NDArray[Any]) -> Tensor:
+            part = slice(top, top + crop), slice(left, left + crop)
+            some = np.stack([frames[first + p, :, *part] for p in places])
+            return torch.from_numpy(some.astype(np.float32))
 
-    noisy, clean = cut(run.array), None if run.reference is None else cut(run.reference)
-    return Sample(noisy, clean, run.law.level.level(smooth(noisy)), run.law, run.clipped)
+        clean = None if self.reference is None else cut(self.reference)
+        return Sample.of(cut(self.array), clean, self.law, clipped=self.clipped)
 
 
 def dihedral(planes: Tensor, code: int) -> Tensor:

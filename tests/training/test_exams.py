@@ -33,8 +33,8 @@ def test_the_gain_is_told_without_a_clean_frame() -> None:
     clean = 0.5 + 0.2 * torch.sin(torch.arange(256.0) / 9).expand(1, 3, 256, 256)
     noisy = clean + SIGMA * torch.randn_like(clean)
     law = NoiseLaw(NoiseModel.gaussian(SIGMA, 3))
-    sample = Sample(noisy, None, torch.zeros(()), law, clipped=False)
-    shown, asked = sample.recorrupted([0], np.random.default_rng(0))
+    sample = Sample.of(noisy, None, law, clipped=False)
+    shown, asked, *_ = sample.pair(law, [0], np.random.default_rng(0))
     noise = SampleErrors.of_pair(shown, asked, lambda share: shown, 0.0).noise
     assert noise.shown == pytest.approx(1.25 * SIGMA**2, rel=0.03)
     assert noise.target == pytest.approx(5 * SIGMA**2, rel=0.03)
@@ -54,10 +54,8 @@ def test_a_fall_is_certain_only_beyond_its_spread() -> None:
     assert 255**2 * fell.mean == pytest.approx(100 - 81, rel=0.05)
 
 
-def test_of_few_areas_nothing_is_certain_and_neither_of_none() -> None:
+def test_of_few_areas_nothing_is_certain() -> None:
     assert not is_significant(errors(10.0, samples=1, size=48), errors(1.0, samples=1, size=48))
-    none = ValidationErrors(math.nan, math.nan, (), ())
-    assert not is_significant(none, none)
 
 
 def test_a_doubt_about_the_noise_counts_against_a_gain() -> None:

@@ -48,7 +48,7 @@ def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return recipe
 
     monkeypatch.setattr(session, "load_recipe", small)
-    monkeypatch.setattr("f2rcli.training.methods.f2r.HELD_OUT_CENTRES", 4)
+    monkeypatch.setattr("f2rcli.training.windows.HELD_OUT_CENTRES", 4)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ from importlib import import_module
 from statistics import fmean
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,18 +22,17 @@ from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.exams import LOUDER, NO_ERRORS, SampleErrors, ValidationErrors, as_stored
+from f2rcli.training.exams import LOUDER, SampleErrors, ValidationErrors, as_stored
 from f2rcli.training.folder import OnEvent
 from f2rcli.training.footage import Footage, is_clipped
-from f2rcli.training.stage import VALIDATION_SEED, Stage, StageSpec, placed, sample_rngs
-from f2rcli.training.windows import Parts, Run, held_windows, split, window_of
+from f2rcli.training.stage import Stage, StageSpec, placed, sample_rngs
+from f2rcli.training.windows import Run, Sample, held_out_segments, split
 from f2rcli.weights import Header, Weights
-from f2rcli.window import Window
+from f2rcli.window import Window, window_at
 
 FROM_NOTHING = 3e-3  # peak of the learning rate
 LEAST_CROP = 32  # pixels per side
 LONG = 1.0  # seconds of a step; the first one is slower by less
-EXAM_WINDOWS, EXAM_SIDE = 12, 192  # that are judged, and pixels of their sides at most
 
 
 S = TypeVar("S", bound=StageSpec)
@@ -67,16 +67,6 @@ class TrainingContext:
         """The share of its variance by which the clips' noise may have been measured wrong, the
         mean of all: twice the error of sigma that the reports state."""
         return 2 * fmean(report.confidence.percent for report in self.noise) / 100
-
-    def runs(self, parts: Parts) -> list[Run]:
-        """Some frames of some clips, for windows to be cut from."""
-        runs = []
-        for index, frames in parts:
-            clip, span = self.footage[index], slice(frames.start, frames.stop)
-            array, known = clip.array[span], clip.reference
-            reference = None if known is None else known[span]
-            runs.append(Run(array, reference, self.noise[index].law, is_clipped(clip, frames)))
-        return runs
 
     def header(self, length: int, networks: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.
@@ -151,8 +141,7 @@ class Recipe(ABC, Generic[S]):
     @abstractmethod
     def test_errors(self) -> ValidationErrors:
         """Errors on frames that are held out for a test, beside those that weights are chosen by;
-        by the networks and the header as they are now, always of the same samples. No errors where
-        nothing is left for a test."""
+        by the networks and the header as they are now, always of the same samples."""
 
     @abstractmethod
     def improves(self) -> bool:
@@ -165,6 +154,7 @@ class WindowStage(Stage):
     """A stage of a network that learns from windows of pictures."""
 
     network: Any
+    places: Sequence[int] = (0,)  # frames of a window, counted from its first
 
     def __init__(
         self, network: nn.Module, source: Sequence[Run], spec: StageSpec, crop: int,
@@ -172,6 +162,14 @@ class WindowStage(Stage):
     ) -> None:  # fmt: skip
         """spec: for stages that know more kinds than one."""
         self.network, self.source, self.crop, self.exam = network, source, crop, exam
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> Sample:
+        """Windows turned, flipped and reversed in time at random."""
+        return Sample.beside([self.drawn(rng).turned(rng) for rng in rngs])
+
+    def drawn(self, rng: np.random.Generator) -> Sample:
+        run = self.source[int(rng.integers(len(self.source)))]
+        return run.window(rng, self.places, self.crop)
 
     def validate(self) -> ValidationErrors:
         return self.exam()
@@ -190,13 +188,14 @@ class WindowRecipe(Recipe[S]):
         self._kind = cast("type[RgbMethod]", methods.load(header.method))
         self.networks = context.build(lambda: self._kind.built(header))
         self.parts, length = split(context.footage), header.length
-        learnt = [(p.clip, p.learnt) for p in self.parts if len(p.learnt) >= length]
-        # centres are held out; what is around them need not be
-        self.held, self.test = held_windows(self.parts, length)
-        if not learnt or not self.held:
-            few = f"no shot of {length + 1} frames: {length} to learn from and one to validate on"
+        self.learnt = [
+            Run.of(context.footage[part.clip], part.learnt, context.noise[part.clip].law)
+            for part in self.parts
+            if len(part.learnt) >= length
+        ]
+        if not self.learnt:
+            few = f"no shot of {length + 2} frames: {length} to learn from and two to hold out"
             raise InputError(f"{context.footage[0].name}: {few}.", hint="Pass longer clips.")
-        self.learnt = context.runs(learnt)
 
     def stage(self, spec: S, seconds: float = math.inf) -> Stage:
         side = min(min(run.array.shape[2:]) for run in self.learnt)
@@ -205,18 +204,18 @@ class WindowRecipe(Recipe[S]):
 
     def exam(self, spec: S) -> ValidationErrors:
         """On the validation frames, by what is trained."""
-        return self.errors(self.held)[0]
+        return self.errors()[0]
 
     def test_errors(self) -> ValidationErrors:
-        return self.errors(self.test)[0] if self.test else NO_ERRORS
+        return self.errors(test=True)[0]
 
     def improves(self) -> bool:
-        restored, left = self.errors(self.held)
+        restored, left = self.errors()
         return restored.score < left.score
 
     @torch.no_grad()
     def errors(
-        self, held: Parts, *, alone: bool = False
+        self, *, test: bool = False, alone: bool = False
     ) -> tuple[ValidationErrors, ValidationErrors]:
         """Errors of what `f2r denoise` does with the networks as they are, and of what it is shown:
         clean clips with their noise, or recorrupted frames, where the squared error to the other
@@ -224,29 +223,41 @@ class WindowRecipe(Recipe[S]):
 
         alone: the error of the estimates that look at the frame alone.
         """
-        method, source = self._method(), self.context.runs(held)
-        side = min(EXAM_SIDE, *(n for run in source for n in run.array.shape[2:]))
-        places = range(1 if alone else method.length)
-        middle = slice(len(places) // 2, len(places) // 2 + 1)
-        wrong, restored, left = self.context.variance_error, [], []
-        for rng in sample_rngs((VALIDATION_SEED,), range(EXAM_WINDOWS)):
-            sample = window_of(source, rng, places, side)
-            known = None if sample.clean is None else (sample.noisy, sample.clean)
-            pair = known or sample.recorrupted(places, rng)
-            model = sample.law.level.scaled(1.0 if known else LOUDER)
-            shown, asked, cut = placed(method.networks, (*pair, sample.cut))
+        method, wrong, restored, left = self._method(), self.context.variance_error, [], []
+        for clip, sample, centre in self._held_out(1 if alone else method.length, test=test):
+            known = self.context.footage[clip].clean is not None
+            model = self.context.noise[clip].law.level.scaled(1.0 if known else LOUDER)
+            shown, asked, _, cut = placed(method.networks, sample)
+            assert asked is not None  # it is a pair
             method.forget()
             frames = [method.prepared(i, each[None]) for i, each in enumerate(shown)]
-            window = Window.of(frames, middle.start)
+            window = Window.of(frames, centre)
             found = window.centre.coarse if alone else method.restored(window, model)
-            noisy, target = shown[middle], asked[middle]
+            noisy, target = shown[centre, None], asked[centre, None]
             left.append(SampleErrors((noisy - target).square()))
             if known:
                 restored.append(SampleErrors((found - target).square()))
                 continue
-            at = partial(as_stored, found, cut[middle])
+            at = partial(as_stored, found, cut[centre, None])
             restored.append(SampleErrors.of_pair(noisy, target, at, wrong))
         return ValidationErrors.of(restored), ValidationErrors.of(left)
+
+    def _held_out(self, length: int, *, test: bool) -> Iterator[tuple[int, Sample, int]]:
+        """Windows around held-out frames of clips, as they are examined, and the frame's place in
+        each; always the same ones."""
+        context, seed = self.context, self.context.config.seed
+        held = held_out_segments(context.footage, self.parts, length, seed, test)
+        rngs = np.random.default_rng([seed, 2 + test]).spawn(len(held))
+        for segment, rng in zip(held, rngs, strict=True):
+            clip, law = context.footage[segment.clip], context.noise[segment.clip].law
+            noisy, clean = segment.read(clip, 1)
+            clipped = is_clipped(clip, segment.frames)
+            for place in segment.centres:
+                window = window_at(range(len(noisy)), place, length)
+                part = slice(window.items[0], window.items[-1] + 1)
+                own = None if clean is None else clean[part]
+                sample = Sample.of(noisy[part], own, law, clipped=clipped)
+                yield segment.clip, sample.pair(law, window.items, rng), len(window.before)
 
     def _method(self) -> RgbMethod:
         """The method as it is with the networks' weights, in copies of them."""

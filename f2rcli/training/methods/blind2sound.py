@@ -6,10 +6,8 @@ must explain the noisy pixel. How strong noise is the paper's second network gue
 measured.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,7 +18,7 @@ from f2rcli.models.layers import Belief
 from f2rcli.training.exams import as_stored
 from f2rcli.training.methods.base import TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import StageSpec, gaussian_nll
-from f2rcli.training.windows import window_of
+from f2rcli.training.windows import Sample
 
 SMALL: dict[str, Any] = {"denoiser": {"width": 24, "wide": 48, "depth": 5}}
 STRIDE = 32  # crops are multiples of it: five halvings
@@ -44,47 +42,24 @@ class Blind2SoundRecipe(WindowRecipe[StageSpec]):
         self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300, lr=context.rate)]
 
 
-class MaskedBatch(NamedTuple):
-    """Crops, (B, C, H, W) each, and which pixels of every cell are hidden in this step."""
-
-    noisy: Tensor
-    variance: Tensor  # of the noise
-    cut: Tensor  # see as_stored
-    phases: tuple[int, ...]
-
-
 class MaskedStage(WindowStage):
     """Trains the denoiser by what it says of hidden pixels, by the likelihood of the noisy ones."""
 
     network: Blind2SoundNetworks
 
-    def loss(self, batch: MaskedBatch) -> Tensor:
-        masked, visible = self.believe(batch)
-        belief = blend(masked, visible, visibility(self.progress))
-        parts = batch.noisy, batch.variance, batch.cut
-        target, variance, cut = (at(part, batch.phases) for part in parts)
-        mean = as_stored(belief.mean, cut)
-        return gaussian_nll(target, mean, belief.noisy_covariance(variance)).mean()
-
-    def believe(self, batch: MaskedBatch) -> tuple[Belief, Belief]:
-        """Both branches' beliefs of the pixels at the batch's phases, the visible without gradient.
-
-        Means (B, C, P H/cell, W/cell), as `gathered` lays them out.
-        """
-        copies = torch.cat([hidden(batch.noisy, phase) for phase in batch.phases])
-        raw = self.network.denoiser.raw(copies).chunk(len(batch.phases))
+    def loss(self, batch: Sample) -> Tensor:
+        noisy, level, cut = (one[:, 0] for one in (batch.noisy, batch.level, batch.cut))
         with torch.no_grad():
-            seen = self.network.denoiser.raw(batch.noisy)
-        return Belief.of(gathered(raw, batch.phases)), Belief.of(at(seen, batch.phases))
-
-    def draw(self, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
-        """The first generator chooses the phases, for the whole batch."""
-        phases = tuple(map(int, rngs[0].permutation(CELL**2)[:PHASES]))
-        drawn = [window_of(self.source, rng, (0,), self.crop).turned(rng) for rng in rngs]
-        noisy = torch.cat([one.noisy for one in drawn])
-        variance = torch.cat([one.level for one in drawn]).square()
-        cut = torch.cat([one.cut for one in drawn])
-        return MaskedBatch(noisy, variance, cut, phases)
+            visible = self.network.denoiser.raw(noisy)
+        costs = []
+        for phase in torch.randperm(CELL**2)[:PHASES].tolist():
+            masked = self.network.denoiser.raw(hidden(noisy, phase))
+            own, seen = (Belief.of(at(raw, phase)) for raw in (masked, visible))
+            belief = blend(own, seen, visibility(self.progress))
+            total = belief.noisy_covariance(at(level, phase).square())
+            mean = as_stored(belief.mean, at(cut, phase))
+            costs.append(gaussian_nll(at(noisy, phase), mean, total).mean())
+        return torch.stack(costs).mean()
 
 
 def visibility(progress: float) -> float:
@@ -102,24 +77,14 @@ def hidden(noisy: Tensor, phase: int) -> Tensor:
     wide = functional.pad(noisy, (1, 1, 1, 1), "reflect")
     near = functional.conv2d(wide, around(noisy).expand(channels, 1, 3, 3), groups=channels)
     masked = noisy.clone()
-    row, column = divmod(phase, CELL)
-    masked[..., row::CELL, column::CELL] = near[..., row::CELL, column::CELL]
+    at(masked, phase).copy_(at(near, phase))
     return masked
 
 
-def at(maps: Tensor, phases: Sequence[int]) -> Tensor:
-    """The pixels at these phases of every cell: (B, C, H, W) -> (B, C, P H/cell, W/cell)."""
-    places = [divmod(phase, CELL) for phase in phases]
-    return torch.cat([maps[..., row::CELL, column::CELL] for row, column in places], -2)
-
-
-def gathered(copies: Iterable[Tensor], phases: Sequence[int]) -> Tensor:
-    """Of each masked copy's result the pixels that were hidden in it.
-
-    copies (B, C, H, W), one for each of the P phases -> (B, C, P H/cell, W/cell), as from `at`.
-    """
-    pairs = zip(copies, phases, strict=True)
-    return torch.cat([at(copy, (phase,)) for copy, phase in pairs], -2)
+def at(maps: Tensor, phase: int) -> Tensor:
+    """The pixel at a phase of every cell: (B, C, H, W) -> (B, C, H/cell, W/cell)."""
+    row, column = divmod(phase, CELL)
+    return maps[..., row::CELL, column::CELL]
 
 
 def blend(masked: Belief, visible: Belief, weight: float) -> Belief:

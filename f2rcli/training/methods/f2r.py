@@ -34,7 +34,6 @@ from f2rcli.weights import Estimate
 
 SIZE = "lite"  # of networks from scratch
 LENGTH = 5  # frames per window
-HELD_OUT_CENTRES = 8
 # Pixels per side of the part of a held-out centre that is examined, at the end and on the way.
 EXAM_SIDE, CURVE_SIDE = 448, 192
 MOST_PIXELS = 20_000_000  # of all centres of a stage; 45 bytes each
@@ -164,7 +163,7 @@ class F2RRecipe(Recipe[PairSpec]):
         fixed = test or self.context.start is not None
         if not fixed or test not in self._fixed:
             footage, seed = self.context.footage, self.context.config.seed
-            given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, seed)
+            given = (footage, self.parts, self.header.length, seed)
             known = all(clip.clean is not None for clip in footage)
             kind = TargetKind.CLEAN if known else TargetKind.RECORRUPTED
             rng = np.random.default_rng([seed, 2 + test])

@@ -10,17 +10,16 @@ and the blocks learn little before its estimates are any good.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
-from f2rcli.training.exams import LOUDER, ValidationErrors, as_stored
+from f2rcli.training.exams import ValidationErrors, as_stored
 from f2rcli.training.methods.base import TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import StageSpec, psnr_loss
-from f2rcli.training.windows import Run, held_windows, window_of
+from f2rcli.training.windows import Run, Sample
 from f2rcli.window import mirrored
 
 # 129 GMAC per megapixel of output.
@@ -50,16 +49,7 @@ class FITVNetRecipe(WindowRecipe[JointSpec]):
     def exam(self, spec: JointSpec) -> ValidationErrors:
         if spec.blocks:
             return super().exam(spec)
-        return self.errors(held_windows(self.parts, 1)[0], alone=True)[0]
-
-
-class FrameSets(NamedTuple):
-    """Windows, (B, T, C, H, W) each, level (B, T, 1, H, W)."""
-
-    noisy: Tensor
-    target: Tensor  # clean, or the same frames with noise that is independent of `noisy`'s
-    level: Tensor  # of `noisy`
-    cut: Tensor  # sigma of noisy targets that a range clipped, else 0; see as_stored
+        return self.errors(alone=True)[0]
 
 
 class JointStage(WindowStage):
@@ -71,39 +61,31 @@ class JointStage(WindowStage):
         super().__init__(networks if spec.blocks else networks.image, source, spec, *how)
         self.networks, self.blocks = networks, spec.blocks
 
-    def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
-        samples = list[tuple[Tensor, ...]]()
-        for rng in rngs:
-            places = self._places(rng)
-            sample = window_of(self.source, rng, places, self.crop).turned(rng)
-            level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
-            if sample.clean is not None:
-                samples.append((sample.noisy, sample.clean, level, torch.zeros_like(sample.noisy)))
-                continue
-            pair = sample.recorrupted(places, rng)
-            samples.append((*pair, LOUDER * level, sample.cut))
-        return FrameSets(*map(torch.stack, zip(*samples, strict=True)))
+    def drawn(self, rng: np.random.Generator) -> Sample:
+        """A window, or a frame; some windows are mirrored as at the ends of a shot."""
+        run, places = self.source[int(rng.integers(len(self.source)))], [0]
+        if self.blocks:
+            shift = int(rng.integers(1, MIDDLE + 1)) if rng.random() < MIRRORED_SHARE else 0
+            places = [mirrored(place - shift, LENGTH - 1) for place in range(LENGTH)]
+        return run.window(rng, places, self.crop).pair(run.law, places, rng)
 
-    def loss(self, batch: FrameSets) -> Tensor:
-        if not self.blocks:
-            return self._image_loss(self.networks.image(batch.noisy.flatten(0, 1)), batch)
-        estimates, restored = self.networks(batch.noisy, batch.level)
-        loss = psnr_loss(as_stored(restored, batch.cut[:, MIDDLE]), batch.target[:, MIDDLE])
-        epoch = 1 + min(int(EPOCHS * self.progress), EPOCHS - 1)
-        return loss + self._image_loss(estimates.flatten(0, 1), batch) / epoch
-
-    def _image_loss(self, estimates: Tensor, batch: FrameSets) -> Tensor:
-        """L_pd of Psi's estimates (B * T, C, H, W), a mean over the T frames."""
-        cut, target = batch.cut.flatten(0, 1), batch.target.flatten(0, 1)
-        return psnr_loss(as_stored(estimates, cut), target)
-
-    def _places(self, rng: np.random.Generator) -> list[int]:
-        """Frames of a window, counted from its first; some windows are mirrored as at the ends."""
-        if not self.blocks:
-            return [0]
-        shift = int(rng.integers(1, MIDDLE + 1)) if rng.random() < MIRRORED_SHARE else 0
-        places = [mirrored(place - shift, LENGTH - 1) for place in range(LENGTH)]
-        return places if rng.random() < 0.5 else [LENGTH - 1 - place for place in places]
+    def loss(self, batch: Sample) -> Tensor:
+        noisy, asked, level, cut = batch
+        assert asked is not None  # they are pairs
+        if self.blocks:
+            level = level.square().mean(2, keepdim=True).sqrt()  # over the channels
+            estimates, restored = self.networks(noisy, level)
+            loss = psnr_loss(as_stored(restored, cut[:, MIDDLE]), asked[:, MIDDLE])
+            epoch = 1 + min(int(EPOCHS * self.progress), EPOCHS - 1)
+        else:
+            estimates, loss, epoch = (
+                self.networks.image(noisy.flatten(0, 1)),
+                noisy.new_zeros(()),
+                1,
+            )
+        # L_pd, a mean over the T frames
+        seen = as_stored(estimates.flatten(0, -4), cut.flatten(0, 1))
+        return loss + psnr_loss(seen, asked.flatten(0, 1)) / epoch
 
 
 RECIPE = FITVNetRecipe

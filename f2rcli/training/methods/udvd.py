@@ -4,12 +4,9 @@ The network never sees the pixel it is asked for, in any frame. Where noise is i
 pixel to pixel, what it can predict of the noisy value is the clean one.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from f2rcli.methods.udvd import LENGTH, UDVDNet
@@ -17,7 +14,7 @@ from f2rcli.models.layers import Belief
 from f2rcli.training.exams import as_stored
 from f2rcli.training.methods import base
 from f2rcli.training.stage import StageSpec, gaussian_nll, psnr_loss
-from f2rcli.training.windows import window_of
+from f2rcli.training.windows import Sample
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
@@ -35,15 +32,6 @@ class UDVDRecipe(base.WindowRecipe[StageSpec]):
         self.specs = [TRAIN if context.start is None else replace(TRAIN, lr=FROM_WEIGHTS)]
 
 
-class BlindBatch(NamedTuple):
-    """Frames as they are seen, the centre as it is asked for, and its noise's variance."""
-
-    frames: Tensor  # (B, T, C, H, W)
-    target: Tensor  # (B, C, H, W)
-    variance: Tensor  # (B, C, H, W)
-    cut: Tensor  # (B, C, H, W), see as_stored
-
-
 class BlindStage(base.WindowStage):
     """Trains a blind-spot network on windows by likelihood.
 
@@ -53,22 +41,14 @@ class BlindStage(base.WindowStage):
     """
 
     network: UDVDNet
+    places = range(LENGTH)
 
-    def draw(self, rngs: Sequence[np.random.Generator]) -> BlindBatch:
-        """Windows turned, flipped and reversed in time at random."""
-        drawn = [window_of(self.source, rng, range(LENGTH), self.crop) for rng in rngs]
-        samples = [one.turned(rng, in_time=True) for one, rng in zip(drawn, rngs, strict=True)]
-        middle = LENGTH // 2
-        frames = torch.stack([one.noisy for one in samples])
-        variance = torch.stack([one.level[middle] for one in samples]).square()
-        cut = torch.stack([one.cut[middle] for one in samples])
-        return BlindBatch(frames, frames[:, middle], variance, cut)
-
-    def loss(self, batch: BlindBatch) -> Tensor:
-        belief = Belief.of(self.network(batch.frames))
-        mean = as_stored(belief.mean, batch.cut)
-        total = belief.noisy_covariance(batch.variance)
-        return gaussian_nll(batch.target, mean, total).mean() + psnr_loss(mean, batch.target)
+    def loss(self, batch: Sample) -> Tensor:
+        noisy, level, cut = (one[:, LENGTH // 2] for one in (batch.noisy, batch.level, batch.cut))
+        belief = Belief.of(self.network(batch.noisy))
+        mean = as_stored(belief.mean, cut)
+        total = belief.noisy_covariance(level.square())
+        return gaussian_nll(noisy, mean, total).mean() + psnr_loss(mean, noisy)
 
 
 RECIPE = UDVDRecipe
