@@ -24,7 +24,7 @@ from f2rcli.noise.estimate import (
     single_frame_sigma,
 )
 from f2rcli.noise.following import as_grainy, grain
-from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of, side_by_side
+from f2rcli.noise.model import FramePlanes, Grid, NoiseModel, PlaneNoise, picture_of, side_by_side
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.window import same_shot, thumbnail
@@ -59,8 +59,11 @@ class Opening(NamedTuple):
     cost: float = 0.0  # dB, of whole codes, see `cost_of_codes`
 
 
-def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
-    """The noise of a stream's first PREROLL frames, all different. coded: see `estimate`."""
+def opening_noise(
+    frames: Sequence[Frame], *, coded: bool = False, places: tuple[Grid, ...] | None = None
+) -> Opening:
+    """The noise of a stream's first PREROLL frames, all different. coded: see `estimate`; places:
+    where they are known."""
     layout = frames[0].layout
     pictures = [picture_of(frame) for frame in frames]
     found = map_of(pictures, coded=coded, whole=not layout.counts_light)
@@ -70,7 +73,7 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
         planes = PlaneNoise.of(law, clipped=layout.full_range)
     else:
         clipped = ends_at_codes(layout) or found.cut_off(pictures)
-        places = () if layout.counts_light else None  # their law says what noise goes by
+        places = () if layout.counts_light else places  # their law says what noise goes by
         planes = found.noise(chroma=pictures[0].chroma, clipped=clipped, places=places)
         if clipped and pictures[0].chroma:
             sigma = planes.picture(layout, 3).sigma

@@ -20,7 +20,7 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate
-from f2rcli.noise.model import FramePlanes, PlaneNoise, side_by_side
+from f2rcli.noise.model import FramePlanes, Grid, side_by_side
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Differences, Temporal, fixed_pattern, spectrum_of
 from f2rcli.units import count, noise_level, scale_of
@@ -43,37 +43,35 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
         seen = start.frames(FRAMES)
         for frame in seen:
             engine.found.aside.add(frame.aside)
-        found = _in_full(seen, info.layout, engine)
+        found = in_full(seen, info.layout, coded=engine.coded)
         if info.layout.counts_light and not (found and any(found.model.gain)):  # a closed shutter
-            found = _in_full(measuring.lit(start.frames(CHOSEN_ON))[:FRAMES], info.layout, engine)
+            shown = measuring.lit(start.frames(CHOSEN_ON))[:FRAMES]
+            found = in_full(shown, info.layout, coded=engine.coded)
         lines, coarse8 = start.lines.lines, engine.found.coarse8
         return found and replace(found, lines=lines, coarse8=coarse8)
 
 
-def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:
-    """A report with the level of `f2r denoise` and `f2r info`."""
+def in_full(
+    frames: Sequence[Frame], layout: PlaneLayout, *, coded: bool,
+    places: tuple[Grid, ...] | None = None,
+) -> NoiseReport | None:  # fmt: skip
+    """A report with the level of `f2r denoise` and `f2r info`, scaled to it. places: where they are
+    known."""
     shown = [FramePlanes.of_channels(list(yuv.to_rgb(frame))) for frame in frames]
     found = described(shown, full_range=measuring.ends_at_codes(layout), counts=layout.counts_light)
     if found is None:
         return None
-    opening = measuring.opening_noise(frames[: measuring.PREROLL], coded=engine.coded)
+    opening = measuring.opening_noise(frames[: measuring.PREROLL], coded=coded, places=places)
+    model = opening.planes.picture(layout, len(found.model.sigma))
+    share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     # `clipped`: bars of black make it less sure, though they cut off no noise
     return replace(
-        leveled(found, opening.planes, layout), edges8=opening.edges8,
+        found, model=model, planes=opening.planes, levels=layout.levels, edges8=opening.edges8,
+        by_frame=tuple(sigma * share for sigma in found.by_frame),
+        points=tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points),
         unsure=0.0 if opening.found is None else opening.found.unsure,
         clipped=found.black + found.white_rail, compression=opening.compression,
     )  # fmt: skip
-
-
-def leveled(report: NoiseReport, planes: PlaneNoise, layout: PlaneLayout) -> NoiseReport:
-    """A report on pictures with the level that was read in their file's planes."""
-    model = planes.picture(layout, len(report.model.sigma))
-    share = fmean(model.sigma) / max(fmean(report.model.sigma), 1e-12)
-    by_frame = tuple(sigma * share for sigma in report.by_frame)
-    points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in report.points)
-    return replace(
-        report, model=model, planes=planes, by_frame=by_frame, points=points, levels=layout.levels
-    )
 
 
 def described(

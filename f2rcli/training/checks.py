@@ -17,6 +17,7 @@ from f2rcli.noise.report import GRAY, NoiseReport
 from f2rcli.noise.spectrum import REACH, Spectrum
 from f2rcli.training.footage import ROUNDED, Footage, is_clipped
 from f2rcli.training.noise import shared
+from f2rcli.yuv import to_rgb
 
 DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
 # Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
@@ -167,7 +168,7 @@ def cut_off(clip: Footage) -> float:
     frames = range(min(FRAMES, clip.shape[0]))
     if not is_clipped(clip, frames):
         return 0.0
-    pictures = np.stack([clip.picture(number) for number in frames])
+    pictures = np.stack([to_rgb(clip.frame(number)) for number in frames])
     at = ((pictures <= ROUNDED) | (pictures >= 1 - ROUNDED)).astype(np.uint8)
     flat = at.reshape(-1, *at.shape[2:])
     all_around = np.stack([cv2.erode(one, np.ones((3, 3), np.uint8)) for one in flat])
@@ -177,7 +178,8 @@ def cut_off(clip: Footage) -> float:
 def _coloured(clip: Footage) -> bool:
     """Whether pictures have colours. Then noise of luma alone is what a codec left of it (Motion
     JPEG took that of chroma out): fitted to that, weights lost 0.26 dB."""
-    return bool(np.ptp(clip.picture(clip.shape[0] // 2), axis=0).mean() > COLOURED)
+    picture = to_rgb(clip.frame(clip.shape[0] // 2))
+    return bool(np.ptp(picture, axis=0).mean() > COLOURED)
 
 
 def _correlation(spectrum: Spectrum, *apart: int) -> float:

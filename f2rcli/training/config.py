@@ -160,7 +160,7 @@ def from_table(table: Any) -> TrainConfig:
 # --- Clips found in files and folders, and a name for what is made of them -----------------------
 
 
-LAYOUT = 7  # of what is made of clips; raise it when its files change
+LAYOUT = 8  # of what is made of clips; raise it when its files change
 EDGE = 1 << 20  # bytes read at either end of a file
 
 

@@ -14,38 +14,41 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from f2rcli import methods
+from f2rcli.engine.pictures import one_field, with_copies
 from f2rcli.engine.planes_store import Packing
+from f2rcli.engine.rows import LineRemover, lines_of
 from f2rcli.errors import InputError, OutputError
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Singles
-from f2rcli.io import ReadOptions, open_reader
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout, Singles
+from f2rcli.io import open_reader
 from f2rcli.io.files import disk_errors, replacing, sweep
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.planes import Layout, packing, unpack
-from f2rcli.training.config import ClipSource, clip_sources, fingerprint
+from f2rcli.training.config import ClipSource, TrainConfig, clip_sources, fingerprint
 from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent, said
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
 from f2rcli.window import same_shot, tee_releasing, thumbnail
-from f2rcli.yuv import joined, parted, planes_of, to_rgb
-
-if TYPE_CHECKING:
-    from f2rcli.noise.synthesis.spec import NoiseSpec
+from f2rcli.yuv import parted, planes_of, to_rgb, unpack_mosaic
 
 SPARE = 1 << 28  # bytes of free disk that are never taken
 RUN = 32  # frames in a row, where only a part of a clip is taken
 LANES = 12  # of a stack that has more of them, drawn at random: channels and depths alike
-FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
+ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 OPENING = 6  # frames that lines are looked for in
 ROUNDED = 1e-3  # of the range: what half precision leaves of black, white and a rotation
+MOSAIC = Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(1.0,) * 4)
 
 
 @dataclass(frozen=True)
@@ -53,36 +56,36 @@ class Footage:
     """A clip on disk and its shots."""
 
     name: str
-    space: Family
     path: Path
     shape: tuple[int, int, int, int]  # (T, C, H, W)
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
+    layout: PlaneLayout  # of its frames: floats
+    packed: Layout | None  # how their planes are packed; None: they are channels of pictures
     clean: Path | None = None  # the same without the noise that was added to it
-    sensor: bool = False  # samples count light, and are seen through a working space
-    levels: tuple[float, float] | None = None  # of a stack, black and white: light may begin above
+    # Of a stack, black and white in its own codes; light may begin above black.
+    levels: tuple[float, float] | None = None
     coded: bool = False  # see ClipInfo.coded
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
-    form: PlaneLayout | None = None  # of the file whose planes are packed; None: pictures
 
     @property
-    def packed(self) -> Layout | None:
-        """How its planes are packed; None: they are channels of pictures."""
-        return None if self.form is None else packing(self.form)
+    def sensor(self) -> bool:
+        """Whether samples count light, and are seen through a working space."""
+        return self.layout.counts_light
 
     @property
     def cell(self) -> int:
         """Pixels along a side of what lies at one place."""
-        return 1 if self.form is None else 2
+        return 1 if self.packed is None else 2
 
     @property
     def kind(self) -> str:
         """What networks see of it, in a word."""
-        return self.space.value if self.packed is None else self.packed.name
+        return self.layout.space.value if self.packed is None else self.packed.name
 
     @property
     def channels(self) -> int:
         """Of its pictures."""
-        return CHANNELS[self.space]
+        return CHANNELS[self.layout.space]
 
     @cached_property
     def array(self) -> NDArray[Any]:
@@ -94,19 +97,14 @@ class Footage:
         """The clean pictures, where they are known."""
         return None if self.clean is None else self._mapped(self.clean)
 
-    def planes(self, frame: int) -> list[NDArray[np.float32]]:
-        """The planes (H, W) of one picture: the file's own, or channels."""
-        one = np.asarray(self.array[frame], np.float32)
-        return list(one) if self.packed is None else unpack(self.packed, one)
-
-    def picture(self, frame: int) -> NDArray[np.float32]:
-        """One picture (C, H, W): RGB, gray, or a mosaic's four colours."""
-        planes = self.planes(frame)
-        if self.form is None or self.form.family is not Family.YUV:
-            return np.stack(planes)
-        across, down = (planes[0].shape[n] // planes[1].shape[n] for n in (1, 0))
-        stored = replace(self.form, log2_chroma=(across // 2, down // 2))  # as it is packed
-        return np.ascontiguousarray(joined(planes, stored))
+    def frame(self, number: int) -> Frame:
+        """One picture, in the planes of its layout."""
+        one = np.asarray(self.array[number], np.float32)
+        planes = list(one) if self.packed is None else unpack(self.packed, one)
+        if self.layout.mosaic is not None:
+            whole = tuple(2 * side for side in planes[0].shape)
+            planes = [unpack_mosaic(np.stack(planes), self.layout.mosaic.pattern, whole)]
+        return Frame(planes=tuple(planes), layout=self.layout)
 
     def _mapped(self, path: Path) -> NDArray[Any]:
         try:
@@ -117,27 +115,17 @@ class Footage:
             raise InputError(what, hint=hint) from error
 
 
-def is_clipped(clip: Footage, frames: range) -> bool:
+def is_clipped(clip: Footage, frames: Iterable[int]) -> bool:
     """Whether some frames' noise is clipped at black and white: in integer files, unless they count
     light. What is packed is off by less than ROUNDED."""
-    some = map(clip.picture, frames)
-    inside = all(one.min() >= -ROUNDED and one.max() <= 1 + ROUNDED for one in some)
-    return not clip.sensor and inside
+    some = (to_rgb(clip.frame(number)) for number in frames)
+    return not clip.sensor and all(
+        one.min() >= -ROUNDED and one.max() <= 1 + ROUNDED for one in some
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoding:
-    frames: int | None = None  # of each file at most so many, in runs that are spread over it
-    read: ReadOptions = field(default_factory=ReadOptions)
-    noise: "NoiseSpec | None" = None  # added to clean clips; None: they are noisy already
-    seed: int = 0  # of that noise
-    packed: bool = False  # whether networks see the file's planes
-
-
-def open_footage(
-    paths: Sequence[Path], cache: Path, how: Decoding, report: OnEvent = lambda event: None
-) -> list[Footage]:
-    """Clips of every file and folder, decoded into `cache` unless they are there.
+def open_footage(config: TrainConfig, report: OnEvent = lambda event: None) -> list[Footage]:
+    """Clips of every file and folder, decoded into the run's folder unless they are there.
 
     Frames that are exact copies, damaged, or stand in for lost ones are left out; so are lines and
     bands of noisy footage, as they are before `f2r denoise` looks at it.
@@ -146,13 +134,14 @@ def open_footage(
     among others is reported and left out), and for gray and colour clips together; OutputError
     where the disk is too small or becomes full: what is complete by then stays for the next run.
     """
+    cache = config.folder / "footage"
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
     footage: list[Footage] = []
     refused: list[InputError] = []
-    for item in clip_sources(paths):
+    for item in clip_sources(config.inputs):
         try:
-            footage += _clips(item, cache, how, report)
+            footage += _clips(item, cache, config, report)
         except InputError as error:
             if not item.found:
                 raise
@@ -171,82 +160,99 @@ def open_footage(
     return footage
 
 
-def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> list[Footage]:
+def _clips(item: ClipSource, cache: Path, config: TrainConfig, report: OnEvent) -> list[Footage]:
     """The clips of one source, decoded unless they are there."""
     try:
-        noise = None if how.noise is None else (how.noise.name, how.seed)
-        key = fingerprint(item.files, "footage", how.frames, how.read, noise, how.packed)
+        noise = config.noise and (config.noise, config.seed)
+        facts = _most(config), config.read, noise, config.method == methods.DEFAULT
+        entry = cache / fingerprint(item.files, "footage", *facts)
     except OSError as error:
         raise InputError(f"{item.name}: {error.strerror}.") from error
-    entry = cache / key
     if not entry.exists():
-        copies = _decode(item, entry, how, report)
+        copies = _decode(item, entry, config, report)
         more = f", {copies} copies left out" if copies else ""
         report(said(f"read {item.name}{more}"))
     try:
-        facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
-        return [_footage(entry, strip) for strip in facts]
+        found = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
+        return [_footage(entry, lane) for lane in found]
     except (OSError, ValueError, KeyError, TypeError) as error:
         shutil.rmtree(entry, ignore_errors=True)
         what = f"{item.name}: what was decoded of it is damaged."
         raise InputError(what, hint="Start again: it is removed.") from error
 
 
-def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
+def _most(config: TrainConfig) -> int | None:
+    """Frames that are taken of each file, in runs that are spread over it; None: all."""
+    return ADAPT_FRAMES if config.adapt else None
+
+
+def _footage(entry: Path, known: dict[str, Any]) -> Footage:
     """The clip that facts describe; ValueError for one that lost bytes, as by a crash."""
-    stated, clean, form, levels = (strip[key] for key in ("stated", "clean", "form", "levels"))
-    known = strip | {
-        "space": Family(strip["space"]),
-        "path": entry / strip["path"],
-        "shape": tuple(strip["shape"]),
-        "shots": tuple(range(*shot) for shot in strip["shots"]),
-        "clean": clean and entry / clean,
-        "stated": stated and tuple(map(tuple, stated)),
-        "levels": levels and tuple(levels),
-    }
-    if form is not None:
-        family, chroma, matrix = Family(form[0]), tuple(form[1]), Matrix(form[2])
-        known["form"] = PlaneLayout(family=family, bits=8, log2_chroma=chroma, matrix=matrix)
-    clip = Footage(**known)
+    family, clean, stated, levels = (
+        known[name] for name in ("family", "clean", "stated", "levels")
+    )
+    counts = Family(family) is Family.GRAY and levels
+    layout = PlaneLayout(
+        family=Family(family), bits=32, log2_chroma=tuple(known["log2_chroma"]),
+        matrix=Matrix(known["matrix"]), levels=(0.0, 1.0) if counts else None,
+        mosaic=MOSAIC if Family(family) is Family.BAYER else None,
+    )  # fmt: skip
+    clip = Footage(
+        name=known["name"], path=entry / known["path"], shape=tuple(known["shape"]),
+        shots=tuple(range(*shot) for shot in known["shots"]), layout=layout,
+        packed=packing(layout) if known["packed"] else None, clean=clean and entry / clean,
+        levels=levels and tuple(levels), coded=known["coded"],
+        stated=stated and tuple(map(tuple, stated)),
+    )  # fmt: skip
     if clip.path.stat().st_size != math.prod(clip.shape) * np.float16().itemsize:
         raise ValueError(clip.path)
     return clip
 
 
-def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> int:
+def _decode(item: ClipSource, entry: Path, config: TrainConfig, report: OnEvent) -> int:
     """Decode a file into its entry; returns how many frames were dropped as copies.
 
     Lanes that teach nothing are left out beside others. Raises InputError where none teaches
     anything, and OutputError for a full disk.
     """
     with (
-        open_reader(item.source, how.read) as reader,
+        open_reader(item.source, config.read) as reader,
         disk_errors(entry.parent, ELSEWHERE),
         replacing(entry) as part,
     ):
         part.mkdir()
-        info = reader.info
-        _check_space(entry.parent, info, how)
-        noisy, frames = _noised(_chosen(reader, info, how.frames), info, how)
-        form = (noisy if noisy.coded else info).layout if how.packed else None
-        writers = _writers(part, info, form, noisy=how.noise is None)
-        every = list(itertools.chain(*writers.values()))
+        info, most = reader.info, _most(config)
         total = info.expected_frames or 0
-        total = min(total, how.frames) if how.frames and total else total
-        frames = _told(frames, f"reading {item.name}", total, report)
-        try:
-            for lane, taken in itertools.groupby(frames, key=lambda frame: frame.lane):
-                branches = tee_releasing(taken, len(writers[lane]))
-                pairs = zip(writers[lane], branches, strict=True)
-                for _ in itertools.zip_longest(*(writer.written(one) for writer, one in pairs)):
-                    pass  # two fields, picture by picture
-        finally:
-            for writer in every:
-                writer.close()
-        kept = _teaching(every)
-        facts = [writer.facts(noisy) for writer in kept]
+        total = min(total, most) if most and total else total
+        _check_space(entry.parent, info, total, 1 if config.noise is None else 2)
+        noisy, frames = info, _chosen(reader, info, most)
+        if config.noise is not None:  # the clean frame is the source of each
+            clean = (replace(frame, source=frame) for frame in frames)
+            noise = parse(config.noise)
+            noisy, frames = noise.add(clean, info, seed=config.seed, clipped=True)
+        form = None
+        if config.method == methods.DEFAULT:
+            form = (noisy if noisy.coded else info).layout
+        writers = list[LaneWriter]()
+        told = _told(frames, f"reading {item.name}", total, report)
+        for lane, taken in itertools.groupby(told, key=lambda frame: frame.lane):
+            own = _writers(part, info, lane, form, noisy=config.noise is None)
+            pairs = zip(own, tee_releasing(taken, len(own)), strict=True)
+            for _ in itertools.zip_longest(*(writer.written(one) for writer, one in pairs)):
+                pass  # two fields, picture by picture
+            writers += own
+        facts, refused = [], []
+        for writer in writers:
+            try:
+                facts.append(writer.facts(noisy))
+            except InputError as error:
+                refused.append(error)
+                writer.path.unlink()
+        if not facts:
+            none = InputError(f"{info.name}: has no whole frames.", hint="Pass longer clips.")
+            raise refused[0] if refused else none
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-        return sum(writer.copies for writer in kept)
+        return sum(writer.copies for writer in writers)
 
 
 def _told(frames: Iterator[Frame], stage: str, total: int, report: OnEvent) -> Iterator[Frame]:
@@ -259,40 +265,25 @@ def _told(frames: Iterator[Frame], stage: str, total: int, report: OnEvent) -> I
             report(Event(kind=EventKind.PROGRESS, stage=stage, step=count, steps=steps))
 
 
-def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
-    """Raise OutputError where the decoded clip would not fit the disk."""
-    count = info.expected_frames or 0
+def _check_space(cache: Path, info: ClipInfo, frames: int, times: int) -> None:
+    """Raise OutputError where so many decoded frames, so many times, would not fit the disk."""
     samples = info.width * info.height * (3 if info.layout.space is Family.RGB else 1)
-    needed = 2 * samples * (min(count, how.frames) if how.frames else count)
-    needed *= 1 if how.noise is None else 2
+    needed = np.float16().itemsize * samples * frames * times
     if needed > (free := shutil.disk_usage(cache).free - SPARE):
         what = f"{info.name} needs {size(needed)} of disk; {cache} has {size(max(free, 0))} free."
         hint = f"Pass a shorter part of it (start=, end=, frames=), or {ELSEWHERE}."
         raise OutputError(what, hint=hint)
 
 
-def _noised(
-    frames: Iterator[Frame], info: ClipInfo, how: Decoding
-) -> tuple[ClipInfo, Iterator[Frame]]:
-    """What a clip is with its noise, and its frames: where noise was added, the clean one is the
-    source of each."""
-    if how.noise is None:
-        return info, frames
-    clean = (replace(frame, source=frame) for frame in frames)
-    return how.noise.add(clean, info, seed=how.seed, clipped=True)
-
-
 def _writers(
-    part: Path, info: ClipInfo, form: PlaneLayout | None, *, noisy: bool
-) -> dict[int, list["LaneWriter"]]:
-    """Writers for each lane that is decoded. noisy: whether its noise is its own."""
+    part: Path, info: ClipInfo, lane: int, form: PlaneLayout | None, *, noisy: bool
+) -> list["LaneWriter"]:
+    """Writers for a lane, or for both of its fields. noisy: whether its noise is its own."""
     if info.interlaced and info.height >= 4:
         fields = enumerate(f"{info.name} ({which} field)" for which in ("top", "bottom"))
-        return {0: [LaneWriter(part / f"{n}.f16", name, noisy, form, n) for n, name in fields]}
-    if len(info.lanes) == 1:
-        return {0: [LaneWriter(part / "0.f16", info.name, noisy, form)]}
-    lanes = ((n, f"{info.name} ({info.lanes[n]})") for n in _lanes(info))
-    return {n: [LaneWriter(part / f"{n}.f16", name, noisy, form)] for n, name in lanes}
+        return [LaneWriter(part / f"{n}.f16", name, noisy, form, n) for n, name in fields]
+    name = f"{info.name} ({info.lanes[lane]})" if len(info.lanes) > 1 else info.name
+    return [LaneWriter(part / f"{lane}.f16", name, noisy, form)]
 
 
 def _lanes(info: ClipInfo) -> list[int]:
@@ -303,148 +294,104 @@ def _lanes(info: ClipInfo) -> list[int]:
     return sorted(np.random.default_rng(0).choice(count, LANES, replace=False).tolist())
 
 
-def _teaching(writers: list["LaneWriter"]) -> list["LaneWriter"]:
-    """Writers with usable footage; raises the first one's InputError if there are none."""
-    found, refused = [], []
-    for writer in writers:
-        try:
-            writer.check()
-            found.append(writer)
-        except InputError as error:
-            refused.append(error)
-            writer.path.unlink()
-    if not found:
-        raise refused[0]
-    return found
-
-
 class LaneWriter:
     """The pictures of a clip, of a lane or of one of its fields, on their way to a file."""
 
     def __init__(
-        self, path: Path, name: str, noisy: bool, form: PlaneLayout | None, first: int | None = None
+        self, path: Path, name: str, noisy: bool, form: PlaneLayout | None, field: int | None = None
     ) -> None:
-        """form: whose planes are packed; None: pictures are written. first: of every other row that
-        is taken; None: all."""
-        self.path, self.name, self.first = path, name, first
-        self.form, self.noisy = form, noisy
-        self.file = path.open("wb")
-        self.clean: IO[bytes] | None = None
-        self.shape: tuple[int, int, int] = (0, 0, 0)
-        self.count = self.copies = self.rows = 0
-        self.starts: list[int] = []  # of shots
-        self.low, self.high = math.inf, -math.inf
+        """form: whose planes are packed; None: pictures are written. field: that is taken, of both;
+        None: whole frames."""
+        self.path, self.name, self.noisy, self.form, self.field = path, name, noisy, form, field
+        self.clean: Path | None = None
+        self.shape: tuple[int, ...] = ()
         self.layout: PlaneLayout | None = None
-        self._seen: set[bytes] = set()
-        self._before: tuple[int, Singles] | None = None
+        self.count = self.copies = 0
+        self.starts: list[int] = []  # of shots
 
     def written(self, frames: Iterable[Frame]) -> Iterator[None]:
         """Write the frames, a picture at a time, without copies of earlier ones."""
-        different = self._different(frames)
-        for frame in without_lines(different) if self.noisy else different:
-            self._write(frame.index or 0, self._picture(frame, self.rows, frame.width))
-            yield
+        before: tuple[int, Singles] | None = None
+        different = self._different(map(self._own, frames))
+        with ExitStack() as files:
+            file = files.enter_context(self.path.open("wb"))
+            for frame in without_lines(different) if self.noisy else different:
+                picture, index = self._picture(frame, frame), frame.index or 0
+                small = thumbnail((picture if self.form is None else picture[:4]).mean(0))
+                if before is None or index != before[0] + 1 or not same_shot(before[1], small):
+                    self.starts.append(self.count)
+                before = index, small
+                file.write(picture.astype(np.float16).tobytes())
+                if not self.noisy and not frame.layout.counts_light:
+                    if self.clean is None:
+                        self.clean = self.path.with_suffix(".clean")
+                        clean = files.enter_context(self.clean.open("wb"))
+                    known = self._picture(self._own(frame.source), frame)
+                    clean.write(known.astype(np.float16).tobytes())
+                self.count, self.shape, self.layout = self.count + 1, picture.shape, frame.layout
+                yield
+
+    def _own(self, frame: Frame) -> Frame:
+        return frame if self.field is None else one_field(self.field, frame)
 
     def _different(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Frames that show something new, numbered without the others. Copies that a codec wrote
         again have the noise of their originals, which would be learnt as scene."""
-        from f2rcli.engine.pictures import with_copies  # brings torch
-
-        own = map(self._field, frames)
-        for frame, copied in with_copies(own) if self.noisy else zip(own, itertools.repeat(False)):
-            clean = None if self.noisy else self._field(frame.source)
-            self.layout, source = frame.layout, clean or frame
-            look = hashlib.blake2b(digest_size=16)
-            for plane in source.planes[: source.layout.colour_planes]:
+        seen = set[bytes]()
+        pairs = with_copies(frames) if self.noisy else zip(frames, itertools.repeat(False))
+        for frame, copied in pairs:
+            shown, look = frame if self.noisy else frame.source, hashlib.blake2b(digest_size=16)
+            for plane in shown.planes[: shown.layout.colour_planes]:
                 look.update(np.ascontiguousarray(plane).data)
-            if copied or look.digest() in self._seen:
+            if copied or look.digest() in seen:
                 self.copies += 1
                 continue
-            self._seen.add(look.digest())
-            if clean is not None and not frame.layout.counts_light:
-                self.clean = self.clean or self.path.with_suffix(".clean").open("wb")
-                height, width = frame.planes[0].shape  # a codec may want even sizes
-                self.clean.write(self._picture(clean, height, width).astype(np.float16).tobytes())
+            seen.add(look.digest())
             yield replace(frame, index=(frame.index or 0) - self.copies)
 
-    def _picture(self, frame: Frame, height: int, width: int) -> NDArray[np.float32]:
-        """A frame's upper left part as networks see it, (C, H, W)."""
-        if self.form is not None:
-            return packed_picture(frame, self.form)[:, : height // 2, : width // 2]
-        return _finite(to_rgb(frame), frame)[:, :height, :width]
+    def _picture(self, frame: Frame, like: Frame) -> NDArray[np.float32]:
+        """A frame as networks see it, (C, H, W): as much of it as another, which a codec may have
+        made even, has."""
+        if self.form is None:
+            return _finite(to_rgb(frame), frame)[:, : like.height, : like.width]
+        return packed_picture(frame, self.form)[:, : like.height // 2, : like.width // 2]
 
-    def close(self) -> None:
-        """Nothing is written after this."""
-        self.file.close()
-        if self.clean is not None:
-            self.clean.close()
-
-    def _field(self, frame: Frame) -> Frame:
-        self.rows = frame.height
-        if self.first is None:
-            return frame
-        self.rows //= 2  # as many in either field
-        return replace(frame, planes=tuple(p[self.first :: 2] for p in frame.planes))
-
-    def _write(self, index: int, picture: NDArray[np.float32]) -> None:
-        self.shape = picture.shape
-        bright = picture if self.form is None else picture[:4]  # luma, or red
-        small = thumbnail(bright.mean(0))
-        before = self._before
-        if before is None or index != before[0] + 1 or not same_shot(before[1], small):
-            self.starts.append(self.count)
-        self._before = (index, small)
-        self.low = min(self.low, float(bright.min()))
-        self.high = max(self.high, float(bright.max()))
-        self.file.write(picture.astype(np.float16).tobytes())
-        self.count += 1
-
-    @property
-    def shots(self) -> list[tuple[int, int]]:
-        """(first, one beyond the last) of every run of two or more frames."""
+    def facts(self, info: ClipInfo) -> dict[str, Any]:
+        """The clip's entry in `facts.json`. Raises InputError where there is nothing to learn."""
+        name, many = self.name, f"{self.count + self.copies} frames"
         ends = [*self.starts[1:], self.count]
-        return [(a, b) for a, b in zip(self.starts, ends, strict=True) if b - a >= 2]
-
-    def check(self) -> None:
-        """Raise InputError where there is nothing to learn from."""
-        name = self.name
-        many = f"{self.count + self.copies} frames"
+        shots = [(a, b) for a, b in zip(self.starts, ends, strict=True) if b - a >= 2]
         if self.count < 2:
             copied = f" ({many}, all alike)" if self.copies else ""
             few = f"{self.count} distinct picture{'s'[: self.count != 1]}{copied}"
             hint = "Training needs at least two frames that differ, in a row."
             raise InputError(f"{name}: has only {few}.", hint=hint)
-        if self.high - self.low < FLAT:
-            shade = "black" if self.high < 0.1 else "of one colour"
-            raise InputError(f"{name}: is {shade} throughout ({many}).", hint="Leave it out.")
-        if not self.shots:
+        if not shots:
             why = f"is cut after every frame ({many}): no frame has a neighbour."
             need = "Training needs two frames in a row of one scene."
             raise InputError(f"{name}: {why}", hint=need)
-
-    def facts(self, info: ClipInfo) -> dict[str, Any]:
-        """The clip's entry in `facts.json`."""
-        layout, form = self.layout, self.form
+        assert self.layout is not None  # of the frames
+        stored = self.form or PlaneLayout(family=info.space, bits=32)
+        rows, columns = packing(stored).planes[-1]
         return {
-            "name": self.name,
-            "space": info.space.value,
-            "stated": info.noise_profile,
-            "coded": info.coded,
+            "name": name,
             "path": self.path.name,
-            "clean": None if self.clean is None else Path(self.clean.name).name,
+            "clean": self.clean and self.clean.name,
             "shape": (self.count, *self.shape),
-            "shots": self.shots,
-            "sensor": layout is not None and layout.counts_light,
-            "levels": layout and layout.levels,
-            "form": form and (form.family.value, form.log2_chroma, form.matrix.value),
+            "shots": shots,
+            "packed": self.form is not None,
+            "family": stored.family.value,
+            "log2_chroma": (2 - columns, 2 - rows),  # as planes are packed
+            "matrix": stored.matrix.value,
+            "levels": self.layout.levels if self.layout.counts_light else None,
+            "coded": info.coded,
+            "stated": info.noise_profile,
         }
 
 
 def without_lines(frames: Iterator[Frame]) -> Iterator[Frame]:
     """Different frames of a lane, in order, without the lines and bands that its first ones show,
     as networks see them."""
-    from f2rcli.engine.rows import LineRemover, lines_of  # brings torch
-
     opening = list(itertools.islice(frames, OPENING))
     whole = ([frame] for frame in itertools.chain(opening, frames))
     return (frame for frame, *_ in LineRemover(lines_of(opening)).corrected(whole))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.engine.measuring import PREROLL, Opening, map_of, of_counts, stated_model
-from f2rcli.evaluation.noise import FRAMES, described, leveled
+from f2rcli.engine.measuring import stated_model
+from f2rcli.evaluation.noise import FRAMES, described, in_full
 from f2rcli.frames import Family, Floats
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.filters import inner_mean
@@ -21,6 +21,7 @@ from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import ROTATION, Layout, gathered, mixed, pack, spread, unpack
 from f2rcli.training.folder import ELSEWHERE, Event, EventKind, OnEvent
 from f2rcli.training.footage import Footage
+from f2rcli.yuv import planes_of, to_rgb
 
 MEASURING = "measuring the noise"
 LOOKS = 3  # places of a clip that are looked at, at most
@@ -49,10 +50,10 @@ def as_seen(clip: Footage, noise: NoiseReport | None) -> tuple[Footage, NoiseRep
     which their noise is even."""
     if noise is None or not clip.sensor:
         return clip, noise
-    first = [torch.from_numpy(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
+    first = [torch.from_numpy(to_rgb(clip.frame(i))) for i in range(min(FRAMES, clip.shape[0]))]
     low = lowest(first) if clip.levels is not None else None
     space = VarianceStabiliser.of(noise.model, low=low)
-    even = None if clip.form is None else PlaneNoise.of(space.model, clipped=False)
+    even = PlaneNoise.of(space.model, clipped=False)
     return in_space(clip, space), replace(noise, model=space.model, planes=even)
 
 
@@ -75,8 +76,6 @@ def _surest(clip: Footage, look: Callable[[int], None]) -> NoiseReport | None:
         return None
     surest, numbers = min(found, key=lambda one: one[0].confidence.percent)
     most = max((report.temporal for report, _ in found), key=shared)
-    if clip.form is not None and (planes := _plane_noise(clip, numbers)) is not None:
-        surest = leveled(surest, planes, clip.form)
     return replace(surest, temporal=most, by_plane=_spectra(clip, numbers))
 
 
@@ -93,38 +92,23 @@ def _places(clip: Footage) -> list[range]:
 
 
 def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
-    pictures = [FramePlanes.of_channels(list(clip.picture(i))) for i in numbers]
-    report = described(pictures, full_range=False)  # what they hold tells whether it was cut
-    if report is None or not clip.sensor:
-        return report
+    frames = [clip.frame(number) for number in numbers]
+    report = in_full(frames, clip.layout, coded=clip.coded, places=())  # excerpts have none
+    if report is None:
+        return None
+    model = report.model
     if clip.stated is not None:
-        return replace(report, model=stated_model(clip.stated, pictures[0].planes))
-    found = map_of(pictures[:PREROLL], coded=False, whole=False)
-    seen = Opening(PlaneNoise.of(report.model, clipped=False), found)
-    counted = of_counts(pictures, seen, dark=clip.levels is not None)
-    return replace(report, model=counted.planes.model, levels=clip.levels)
-
-
-def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
-    """The noise of a file's planes, as `f2r denoise` reads it; None where pictures are learnt from,
-    or a space where it is even."""
-    if clip.form is None or clip.sensor:
-        return None
-    frames = [FramePlanes.of(clip.planes(number), clip.form) for number in numbers]
-    found = map_of(frames, coded=clip.coded)
-    if found is None:
-        return None
-    clipped = found.cut_off(frames)
-    return found.noise(chroma=frames[0].chroma, clipped=clipped, places=())  # excerpts have none
+        model = stated_model(clip.stated, planes_of(frames[0]))
+    return replace(report, model=model, levels=clip.levels)
 
 
 def _spectra(clip: Footage, numbers: range) -> tuple[Spectrum, ...]:
     """Of planes of Y'CbCr: luma's, and that of all three on chroma's grid; else none, for the
     report's own is that of the planes. Noise that was independent in R, G and B is not in these: Cb
     shares half of a cell's with luma."""
-    if clip.form is None or clip.form.family is not Family.YUV:
+    if clip.layout.family is not Family.YUV:
         return ()
-    frames = [clip.planes(number) for number in numbers]
+    frames = [planes_of(clip.frame(number)) for number in numbers]
     reduced = [
         [_reduced(torch.from_numpy(luma)[None], one.shape)[0].numpy(), one + 0.5, two + 0.5]
         for luma, one, two in frames
@@ -145,7 +129,7 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
     errors = disk_errors(clip.path.parent, ELSEWHERE)
     with errors, replacing(target) as part, part.open("wb") as file:
         for number in range(clip.shape[0]):
-            seen = space.into(torch.from_numpy(np.stack(clip.planes(number)))[None])[0]
+            seen = space.into(torch.from_numpy(np.stack(planes_of(clip.frame(number))))[None])[0]
             packed = seen if clip.packed is None else pack(clip.packed, list(seen))
             file.write(packed.numpy().astype(np.float16).tobytes())
     return replace(clip, path=target, clean=None)

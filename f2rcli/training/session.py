@@ -8,20 +8,18 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from f2rcli import methods, weights
+from f2rcli import weights
 from f2rcli.engine.device import choose_device, choose_precision, use_threads
-from f2rcli.noise.synthesis.spec import parse
 from f2rcli.system import threads_for
 from f2rcli.training.checks import fit_clips
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.exams import error_reduction, is_significant
 from f2rcli.training.folder import Event, OnEvent, TrainResult, said
-from f2rcli.training.footage import Decoding, open_footage
+from f2rcli.training.footage import open_footage
 from f2rcli.training.loop import RunState, Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, TrainingContext, load_recipe
 from f2rcli.training.noise import MEASURING, as_seen, measure_footage
@@ -29,7 +27,6 @@ from f2rcli.training.stage import StageSpec
 from f2rcli.units import span
 from f2rcli.weights import Estimate, Header
 
-ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 FOR_EXAMS = 0.1  # of the time, for the last exams
 TIME_UP = "time limit"
 EARLIER = {
@@ -93,15 +90,9 @@ def seconds_of(config: TrainConfig) -> float:
 def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> TrainingContext:
     """Footage, its noise, the weights to start from. Notes, or why not to adapt, go to result."""
     device = choose_device(config.device)
-    how = Decoding(
-        frames=ADAPT_FRAMES if config.adapt else None, read=config.read, seed=config.seed,
-        noise=None if config.noise is None else parse(config.noise),
-        packed=config.method == methods.DEFAULT,
-    )  # fmt: skip
-    inputs = [Path(item) for item in config.inputs]
-    footage = open_footage(inputs, config.folder / "footage", how, report)
+    footage = open_footage(config, report)
     precision = choose_precision(config.precision, device)
-    begun = config.begun_from(footage[0].space)
+    begun = config.begun_from(footage[0].layout.space)
     start = None if begun is None else weights.load(begun)
     report(said(MEASURING))
     measured = measure_footage(footage, report)

@@ -12,13 +12,12 @@ from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.errors import InputError, OutputError
 from f2rcli.evaluation.noise import measure_noise
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.noise.synthesis.spec import parse
 from f2rcli.planes import Layout, unpack
 from f2rcli.training.checks import fit_clips
-from f2rcli.training.footage import Decoding, Footage, open_footage
+from f2rcli.training.footage import Footage, open_footage
 from f2rcli.training.noise import PlaneLaw, as_seen, measure_footage
 from f2rcli.yuv import planes_of, to_rgb
-from tests.training.clips import pictures, write_clip
+from tests.training.clips import asked, pictures, write_clip
 from tests.video import write_video
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -28,14 +27,15 @@ def channels_first(clip: Any) -> Any:
     return np.moveaxis(clip, -1, 1)
 
 
-def opened(*paths: Path, **how: Any) -> list[Footage]:
-    return open_footage(list(paths), paths[0].parent / "cache", Decoding(**how))
+def opened(*paths: Path, method: str = "udvd", **how: Any) -> list[Footage]:
+    """Clips as a method sees them, f2r their own planes and others pictures."""
+    return open_footage(asked(*paths, method=method, **how))
 
 
 def test_a_clip_is_what_its_file_holds(tmp_path: Path) -> None:
     clip = pictures(6)
     (footage,) = opened(write_clip(tmp_path / "a.mkv", clip, sigma=0))
-    assert (footage.name, footage.space.value, footage.shape) == ("a.mkv", "rgb", (6, 3, 48, 48))
+    assert (footage.name, footage.kind, footage.shape) == ("a.mkv", "rgb", (6, 3, 48, 48))
     assert footage.shots == (range(6),)
     assert (footage.sensor, footage.coded) == (False, False)
     held = channels_first(np.rint(255 * clip) / 255)
@@ -62,7 +62,7 @@ def test_copies_that_a_codec_wrote_again_are_left_out(tmp_path: Path) -> None:
 def test_fields_are_clips_of_their_own(tmp_path: Path) -> None:
     clip = pictures(5)
     path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
-    top, bottom = opened(path, read=ReadOptions(fields="on"))
+    top, bottom = opened(path, fields="on")
     assert (top.name, bottom.name) == ("a.mkv (top field)", "a.mkv (bottom field)")
     whole = channels_first(np.rint(255 * clip) / 255)
     np.testing.assert_allclose(top.array, whole[:, :, ::2], atol=1 / 2000)
@@ -78,16 +78,16 @@ def test_f2r_sees_a_files_planes(tmp_path: Path, form: str, shapes: list[tuple[i
     scene = np.kron(rng.uniform(20, 230, (12, 20, 3)), np.ones((6, 6, 1))).astype(np.uint8)
     shown = (np.ascontiguousarray(scene[:48, index : index + 64]) for index in range(5))
     write_video(path, shown, form)
-    (footage,) = opened(path, packed=True)
+    (footage,) = opened(path, method="f2r")
     with open_reader(path) as reader:
         frames = list(reader)
-    assert [plane.shape for plane in footage.planes(2)] == shapes
-    stored = planes_of(frames[2])
-    for found, wanted in zip(footage.planes(2), stored, strict=True):
+    held = planes_of(footage.frame(2))
+    assert [plane.shape for plane in held] == shapes
+    for found, wanted in zip(held, planes_of(frames[2]), strict=True):
         if found.shape == wanted.shape:
             np.testing.assert_allclose(found, wanted, atol=1 / 1500)
     if form != "yuv410p":  # whose chroma is brought to a finer grid
-        np.testing.assert_allclose(footage.picture(2), to_rgb(frames[2]), atol=0.02)
+        np.testing.assert_allclose(to_rgb(footage.frame(2)), to_rgb(frames[2]), atol=0.02)
 
 
 def test_channels_are_lanes_and_empty_ones_are_left_out_beside_others(tmp_path: Path) -> None:
@@ -102,10 +102,13 @@ def test_channels_are_lanes_and_empty_ones_are_left_out_beside_others(tmp_path: 
     assert footage.shape == (5, 1, 40, 48)
 
 
-def test_the_frames_that_are_taken_of_a_long_clip_are_spread_over_it(tmp_path: Path) -> None:
+def test_the_frames_that_a_long_clip_is_adapted_to_are_spread_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_clip(tmp_path / "a.mkv", pictures(100, 32), sigma=20)
-    (footage,) = opened(path, frames=64)
-    whole = open_footage([path], tmp_path / "other", Decoding())[0]
+    (whole,) = opened(path)
+    monkeypatch.setattr("f2rcli.training.footage.ADAPT_FRAMES", 64)
+    (footage,) = opened(path, adapt=True)
     assert footage.shape[0] == 64
     assert footage.shots == (range(32), range(32, 64))
     np.testing.assert_array_equal(footage.array[:32], whole.array[:32])
@@ -115,28 +118,28 @@ def test_the_frames_that_are_taken_of_a_long_clip_are_spread_over_it(tmp_path: P
 def test_noise_that_is_added_leaves_the_clean_frames_beside(tmp_path: Path) -> None:
     clip = pictures(5)
     path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
-    (footage,) = opened(path, noise=parse("gaussian:20"))
+    (footage,) = opened(path, noise="gaussian:20")
     assert footage.reference is not None
     held = channels_first(np.rint(255 * clip) / 255)
     np.testing.assert_allclose(footage.reference, held, atol=1 / 2000)
     apart = np.asarray(footage.array, float) - footage.reference
     assert 255 * apart.std() == pytest.approx(20, rel=0.05)
-    (again,) = opened(path, noise=parse("gaussian:20"))
+    (again,) = opened(path, noise="gaussian:20")
     np.testing.assert_array_equal(again.array, footage.array)
-    (other,) = opened(path, noise=parse("gaussian:20"), seed=1)
+    (other,) = opened(path, noise="gaussian:20", seed=1)
     assert not np.array_equal(other.array, footage.array)
 
 
 def test_what_is_there_is_not_decoded_again_and_damage_is_told(tmp_path: Path) -> None:
     path, told = write_clip(tmp_path / "a.mkv", pictures(5)), []
     for _ in range(2):
-        open_footage([path], tmp_path / "cache", Decoding(), told.append)
+        open_footage(asked(path), told.append)
     assert sum("read a.mkv" in event.text for event in told) == 1
-    (entry,) = (tmp_path / "cache").iterdir()
+    (entry,) = (asked(path).folder / "footage").iterdir()
     (entry / "0.f16").write_bytes(b"cut")
     with pytest.raises(InputError, match="what was decoded of it is damaged"):
-        opened(path)
-    assert opened(path)[0].shape[0] == 5  # it was removed
+        open_footage(asked(path))
+    assert open_footage(asked(path))[0].shape[0] == 5  # it was removed
 
 
 @pytest.mark.parametrize(
@@ -157,12 +160,12 @@ def test_of_a_folder_what_cannot_be_used_is_left_out(tmp_path: Path) -> None:
     folder.mkdir()
     write_clip(folder / "a.mkv", pictures(5))
     write_clip(folder / "b.mkv", np.zeros((5, 48, 48, 3)), sigma=0)
-    found = open_footage([folder], tmp_path / "cache", Decoding(), told.append)
+    found = open_footage(asked(folder), told.append)
     assert [clip.name for clip in found] == ["a.mkv"]
     assert any("left out: b.mkv" in event.text for event in told)
     (folder / "a.mkv").unlink()
     with pytest.raises(InputError, match=r"b\.mkv: has only"):
-        open_footage([folder], tmp_path / "cache", Decoding())
+        opened(folder)
 
 
 def test_gray_and_colour_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,13 +176,13 @@ def test_gray_and_colour_are_not_mixed(tmp_path: Path, monkeypatch: pytest.Monke
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match="of disk"):
-        open_footage([rgb], tmp_path / "other", Decoding())
+        opened(rgb, run=str(tmp_path / "other"))
 
 
 def test_noise_that_grows_with_light_is_known_to(tmp_path: Path) -> None:
     """Once it was as strong everywhere as it is on average."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 96), sigma=0)
-    noise = parse("poisson-gaussian:0.02,1")
+    noise = "poisson-gaussian:0.02,1"
     (report,) = measure_footage(opened(path, noise=noise))
     assert report is not None
     dark, light = (report.model.level(torch.full((1, 3, 1, 1), at)).mean() for at in (0.25, 0.75))
@@ -190,8 +193,8 @@ def test_noise_that_grows_with_light_is_known_to(tmp_path: Path) -> None:
 def test_the_level_is_that_of_other_commands(tmp_path: Path, name: str) -> None:
     """Once packed RGB, which rounding brings beyond white, counted as noise that nothing cuts."""
     first = ReadOptions(frames=8 if name.startswith("noisy_path") else None)
-    decoding = Decoding(read=first, packed=True)
-    (report,) = measure_footage(open_footage([EXAMPLES / name], tmp_path, decoding))
+    config = asked(EXAMPLES / name, run=str(tmp_path), frames=first.frames)
+    (report,) = measure_footage(open_footage(config))
     with open_reader(EXAMPLES / name, first) as reader:
         engine = load_engine(EngineSettings(), reader.info)
         known = measure_noise(reader, reader.info, engine)
@@ -205,7 +208,7 @@ def test_noise_is_drawn_as_pixels_or_planes_share_it(tmp_path: Path, form: str, 
     """Once planes were independent: Cb of 4:2:0 shares half of a cell's noise with luma, and what
     learnt from such targets kept it, 0.9 dB of a single clip."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form=form)
-    (clip,) = opened(path, noise=parse(noise), packed=True)
+    (clip,) = opened(path, noise=noise, method="f2r")
     (report,) = measure_footage([clip])
     assert clip.packed is not None
     assert report is not None
@@ -219,7 +222,7 @@ def test_noise_is_drawn_as_pixels_or_planes_share_it(tmp_path: Path, form: str, 
 def test_what_a_codec_left_of_noise_is_noted(tmp_path: Path, noise: str, noted: bool) -> None:
     """Chroma of 4:2:0 is enlarged for R, G and B, which then share most of their noise."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form="yuv420p")
-    clips = opened(path, noise=parse(noise), packed=True)
+    clips = opened(path, noise=noise, method="f2r")
     reports = measure_footage(clips)
     notes = fit_clips(clips, reports, adapting=False)[2]
     assert any("share their noise" in one for one in notes) is noted
@@ -239,7 +242,7 @@ def correlations(layout: Layout, packed: torch.Tensor) -> list[float]:
 
 def test_noise_of_counts_is_as_even_as_said_where_they_are_learnt_in(tmp_path: Path) -> None:
     """Once their line was too flat: half as strong in the dark as in the light."""
-    (clip,) = open_footage([EXAMPLES / "calcium_noisy.tif"], tmp_path, Decoding(packed=True))
+    (clip,) = opened(EXAMPLES / "calcium_noisy.tif", method="f2r", run=str(tmp_path))
     shown, report = as_seen(clip, *measure_footage([clip]))
     assert report is not None
     light = np.asarray(shown.array, np.float32)

@@ -76,8 +76,8 @@ class TrainingContext:
         start, clip = self.start, self.footage[0]
         if start is None:
             return Header(
-                method=self.config.method, space=clip.space, channels=clip.channels, length=length,
-                config=networks, **{"trained_on": "the user's footage", **own},
+                method=self.config.method, space=clip.layout.space, channels=clip.channels,
+                length=length, config=networks, **{"trained_on": "the user's footage", **own},
             )  # fmt: skip
         if (other := start.header.method) != self.config.method:
             what = f"init={start.name!r}: for method {other}, not {self.config.method}."
