@@ -5,7 +5,6 @@ where its files lie, and rows that others published. A benchmark is that benchma
 numbers of clips are checked, and other footage is refused unless it is asked for.
 """
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -35,8 +34,6 @@ from f2rcli.yuv import bayer_layout
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 NAMED = 4  # missing clips that an error names
 CRVD = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)  # 12 bits
-# Pairs of stacks that --any-clips takes for CRVD.
-PAIR = re.compile(r"(?P<name>.+)_iso(?P<iso>\d+)_noisy\.tiff?", re.IGNORECASE)
 
 
 def available() -> list[str]:
@@ -95,7 +92,7 @@ class Benchmark:
             raise UsageError(what, hint="Leave noise= out.")
         self._check_folder(root)
         if not self.noises:
-            return self._mosaics(root, frames or self.frames, any_clips=any_clips)
+            return self._mosaics(root, frames or self.frames)
         found = self._sequences(root, frames or self.frames, any_clips=any_clips)
         from f2rcli.noise.synthesis.spec import parse  # brings codecs
 
@@ -144,17 +141,12 @@ class Benchmark:
             found += [folder for folder in here if _sequences_in(folder)]
         return found if self.layout.get("together") else found[:1]
 
-    def _mosaics(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
-        """A case per scene and ISO value; with any_clips also per pair of stacks."""
-        folder = self.layout["noisy"][0]
-        if (root / folder).is_dir():
-            every = [(s, iso) for iso in self.layout["isos"] for s in self.layout["scenes"]]
-            return [self._scene(root, *each, frames) for each in every]
-        pairs = [(p, found) for p in sorted(root.iterdir()) if (found := PAIR.fullmatch(p.name))]
-        if not pairs or not any_clips:
-            other = f"; it has {len(pairs)} other clips, which --any-clips takes" if pairs else ""
-            raise self._wrong(root, f"has no folder {folder}{other}")
-        return [self._pair(path, found["name"], found["iso"], frames) for path, found in pairs]
+    def _mosaics(self, root: Path, frames: int | None) -> list[Case]:
+        """A case per scene and ISO value."""
+        if not (root / self.layout["noisy"][0]).is_dir():
+            raise self._wrong(root, f"has no folder {self.layout['noisy'][0]}")
+        every = [(s, iso) for iso in self.layout["isos"] for s in self.layout["scenes"]]
+        return [self._scene(root, *each, frames) for each in every]
 
     def _scene(self, root: Path, scene: int, iso: int, frames: int | None) -> Case:
         sides = {}
@@ -169,13 +161,12 @@ class Benchmark:
                     missing = (folder / name.format(number)).relative_to(root)
                     raise self._wrong(root, f"{missing} is missing")
             sides[role] = folder / name.format("%d")
-        return _noisy_case(f"scene{scene}", f"ISO {iso}", **sides, frames=frames)
-
-    def _pair(self, noisy: Path, name: str, iso: str, frames: int | None) -> Case:
-        clean = noisy.with_name(re.sub("_noisy", "_clean", noisy.name, flags=re.IGNORECASE))
-        if not clean.is_file():
-            raise self._wrong(noisy.parent, f"{clean.name} is missing")
-        return _noisy_case(name, f"ISO {iso}", clean=clean, noisy=noisy, frames=frames)
+        facts = (file_facts(role, path.parent) for role, path in sides.items())
+        return Case(
+            name=f"scene{scene}", group=f"ISO {iso}", files=tuple(facts),
+            reference=partial(CrvdClip, sides["clean"], frames),
+            noisy=partial(CrvdClip, sides["noisy"], frames, noisy=True),
+        )  # fmt: skip
 
     @property
     def _hint(self) -> str:
@@ -227,16 +218,6 @@ class CrvdClip(AbstractContextManager["CrvdClip"]):
 
     def __exit__(self, *error: object) -> None:
         """Nothing stays open."""
-
-
-def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | None) -> Case:
-    """A case of mosaics with noise of their own: stacks, or patterns of numbered files."""
-    whole = [path.parent if "%" in path.name else path for path in (clean, noisy)]
-    facts = (file_facts(role, path) for role, path in zip(("clean", "noisy"), whole, strict=True))
-    return Case(
-        name=name, group=group, reference=partial(CrvdClip, clean, frames),
-        noisy=partial(CrvdClip, noisy, frames, noisy=True), files=tuple(facts),
-    )  # fmt: skip
 
 
 def _sequences_in(folder: Path) -> dict[str, Path]:

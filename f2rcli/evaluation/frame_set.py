@@ -123,7 +123,7 @@ class NoiseLeft:
             levels = found.model.sigma8
             clip = {WHOLE: float(np.mean(levels))}
             clip |= dict(zip(names, levels, strict=False))
-        return MetricSeries(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
+        return MetricSeries(frames={WHOLE: (None,) * self.frames}, clip=clip)
 
 
 def measure(pictures: Sequence[Picture]) -> NoiseReport | None:

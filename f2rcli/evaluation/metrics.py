@@ -172,12 +172,12 @@ MEASURES: dict[str, Measure] = {
 }  # fmt: skip
 
 
-def series_of(metric: str, rows: Sequence[ChannelValues | None]) -> MetricSeries:
+def series_of(rows: Sequence[ChannelValues | None]) -> MetricSeries:
     """Frames' values as a series; a clip's value is their `mean`."""
     channels = dict.fromkeys([WHOLE, *(name for row in rows if row for name in row)])
     frames = {name: tuple(row.get(name) if row else None for row in rows) for name in channels}
     means = {name: mean([v for v in each if v is not None]) for name, each in frames.items()}
-    return MetricSeries(metric=metric, frames=frames, clip=means)
+    return MetricSeries(frames=frames, clip=means)
 
 
 def mean(values: list[float]) -> float:

@@ -130,7 +130,7 @@ def _over_time(clip: ClipResult, evaluation: Evaluation, label: Label) -> bytes 
 
 def _lines(clip: ClipResult, metric: MetricFacts, label: Label) -> Iterator[plots.Curve]:
     for result in clip.methods:
-        series = result.of(metric.name)
+        series = result.metrics.get(metric.name)
         values = () if series is None else series.frames.get(WHOLE, ())
         y = [math.nan if value is None else value for value in values]
         if sum(map(math.isfinite, y)) > 1:

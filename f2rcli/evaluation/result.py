@@ -66,7 +66,6 @@ class MethodFacts:
 class MetricSeries:
     """One metric of one method on one clip."""
 
-    metric: str
     # By channel: "all", unless its mean over channels would say nothing; where the metric has them
     # "r", "g", "b", "luma", or planes of a mosaic "R", "G1", "B", "G2". Frame i is place i.
     frames: Mapping[str, FrameValues]
@@ -83,14 +82,11 @@ class MethodResult:
     """One method on one clip."""
 
     method: str
-    series: tuple[MetricSeries, ...] = ()
+    metrics: Mapping[str, MetricSeries] = field(default_factory=dict)  # by name
     seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
     noise: Mapping[str, Any] | None = None  # left in the estimate: NoiseReport.values()
     failed: str | None = None  # why there are no values, in a line
     notes: tuple[str, ...] = ()
-
-    def of(self, metric: str) -> MetricSeries | None:
-        return next((series for series in self.series if series.metric == metric), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +131,9 @@ class ClipResult:
     def value(self, method: str, metric: str) -> float:
         """The clip's value; nan where there is none."""
         result = self.of(method)
-        series = None if result is None else result.of(metric)
-        return math.nan if series is None else series.value
+        if result is None or metric not in result.metrics:
+            return math.nan
+        return result.metrics[metric].value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,14 +54,14 @@ class Scores:
         """All results; for a run that failed, only the reason."""
         if run is not None and run.failed is not None:
             return MethodResult(method=self.name, failed=run.failed)
-        series, notes = [series_of(name, rows) for name, rows in self.rows.items()], self._remarks()
+        series, notes = {name: series_of(rows) for name, rows in self.rows.items()}, self._remarks()
         if self.noise is not None:
             try:
-                series.append(self.noise.finish())
+                series["noise_left"] = self.noise.finish()
             except F2RError as error:
                 notes.append(str(error))
         return MethodResult(
-            method=self.name, series=tuple(series), notes=tuple(notes),
+            method=self.name, metrics=series, notes=tuple(notes),
             seconds_per_frame=None if run is None else run.seconds_per_frame,
             noise=None if self.noise is None else self.noise.report,
         )  # fmt: skip

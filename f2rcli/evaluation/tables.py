@@ -93,13 +93,9 @@ COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 
 def values(evaluation: Evaluation) -> dict[str, Any]:
-    """The evaluation as JSON values: its fields but for pictures, with the series of a method by
-    metric. An infinite value is the text "inf"; one that is missing is null."""
-    found: dict[str, Any] = {"format": FORMAT, **_plain(evaluation)}
-    for clip in found["clips"]:
-        for result in clip["methods"]:
-            result["metrics"] = {series.pop("metric"): series for series in result.pop("series")}
-    return found | {"means": list(_means(evaluation))}
+    """The evaluation as JSON values: its fields but for pictures, and means. An infinite value is
+    the text "inf"; one that is missing is null."""
+    return {"format": FORMAT, **_plain(evaluation), "means": list(_means(evaluation))}
 
 
 def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
@@ -138,8 +134,8 @@ def to_csv(evaluation: Evaluation) -> str:
 def _values(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
     for clip in evaluation.clips:
         for result in clip.methods:
-            for series in result.series:
-                begin = (clip.name, clip.group, result.method, series.metric)
+            for metric, series in result.metrics.items():
+                begin = (clip.name, clip.group, result.method, metric)
                 for channel, value in series.clip.items():
                     yield (*begin, channel, "mean", _cell(value))
                 for channel, frames in series.frames.items():

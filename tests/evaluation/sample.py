@@ -14,11 +14,9 @@ PSNR = result.MetricFacts(name="psnr", title="PSNR", unit="dB", definition="10 l
 WARPING = result.MetricFacts(name="warping", title="Warping error", better="lower", digits=3)
 
 
-def _series(metric: str, values: tuple[float | None, ...]) -> result.MetricSeries:
+def _series(values: tuple[float | None, ...]) -> result.MetricSeries:
     known = [value for value in values if value is not None]
-    return result.MetricSeries(
-        metric=metric, frames={"all": values}, clip={"all": sum(known) / len(known)}
-    )
+    return result.MetricSeries(frames={"all": values}, clip={"all": sum(known) / len(known)})
 
 
 def _power(rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
@@ -49,14 +47,14 @@ def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipR
     rising = tuple(30 + 0.1 * index for index in range(frames))
     exact = (math.inf, *rising[1:])
     methods = (
-        result.MethodResult(method="none", series=(_series("psnr", (20.0,) * frames),)),
+        result.MethodResult(method="none", metrics={"psnr": _series((20.0,) * frames)}),
         result.MethodResult(
             method="f2r",
-            series=(_series("psnr", rising), _series("warping", (None, *rising[1:]))),
+            metrics={"psnr": _series(rising), "warping": _series((None, *rising[1:]))},
             seconds_per_frame=0.25,
         ),
         result.MethodResult(
-            method="other", series=(_series("psnr", exact),), notes=("a <b>note</b>",)
+            method="other", metrics={"psnr": _series(exact)}, notes=("a <b>note</b>",)
         ),
         result.MethodResult(method="broken", failed="no FFmpeg"),
     )

@@ -187,38 +187,14 @@ def test_crvd_unpacked_scene_by_scene_is_found_and_a_missing_frame_named(tmp_pat
         chosen.cases(nested)
 
 
-def test_pairs_of_stacks_are_measured_as_crvd(tmp_path: Path) -> None:
-    """Poisson noise of CRVD's calibration: (gain, read variance) in codes at two sensitivities."""
-    rng = np.random.default_rng(0)
-    light = np.broadcast_to(np.linspace(50, 2500, 96), (2, 64, 96))
-    for name, gain, read in (("swan_iso6400", 13.486, 130.82), ("car_iso25600", 52.033, 1819.8)):
-        noisy = gain * rng.poisson(light / gain) + rng.normal(0, read**0.5, light.shape) + 240
-        for kind, values in (("clean", light + 240), ("noisy", noisy)):
-            path = tmp_path / f"{name}_{kind}.tif"
-            codes = np.rint(np.clip(values, 0, 4095)).astype(np.uint16)
-            tifffile.imwrite(path, codes, photometric="minisblack", metadata=None)
-    chosen = benchmarks.load("crvd")
-    with pytest.raises(InputError, match="2 other clips, which --any-clips takes"):
-        chosen.cases(tmp_path, (), 2)
-    cases = chosen.cases(tmp_path, (), 2, any_clips=True)
-    assert sorted((c.name, c.group) for c in cases) == [("car", "ISO 25600"), ("swan", "ISO 6400")]
-    assert not chosen.facts(cases).complete
-    found = run(cases, "crvd")
-    for group, gain, read in (("ISO 6400", 13.486, 130.82), ("ISO 25600", 52.033, 1819.8)):
-        variance = (gain * light.mean() + read) / 3855**2
-        assert found.mean("none", "psnr", group) == pytest.approx(-10 * np.log10(variance), abs=0.3)
-
-
 def test_lasting_hot_pixels_of_crvd_are_repaired_as_those_of_any_raw_burst(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     clean = np.broadcast_to(np.linspace(400, 2500, 96), (7, 64, 96))
     noisy = clean + rng.normal(0, 30, clean.shape)
     noisy[:, 20, 31] = 4000
-    for kind, values in (("clean", clean), ("noisy", noisy)):
-        codes = np.rint(values).astype(np.uint16)
-        tifffile.imwrite(tmp_path / f"swan_iso1600_{kind}.tif", codes, photometric="minisblack")
-    case, *_ = benchmarks.load("crvd").cases(tmp_path, any_clips=True)
-    for frame in frames_of(case, "noisy"):
+    codes = np.rint(noisy).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "swan.tif", codes, photometric="minisblack")
+    for frame in benchmarks.CrvdClip(tmp_path / "swan.tif", noisy=True):
         assert abs(int(frame.planes[0][20, 31]) - clean[0, 20, 31]) < 200
 
 

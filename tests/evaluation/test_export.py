@@ -12,11 +12,10 @@ PSNR = result.MetricFacts(name="psnr", title="PSNR", unit="dB")
 
 def evaluation() -> result.Evaluation:
     series = result.MetricSeries(
-        metric="psnr",
         frames={"all": (30.5, None, math.inf), "r": (31.0, 32.0, 33.0)},
         clip={"all": math.inf, "r": 32.0, "b": math.nan},
     )
-    done = result.MethodResult(method="f2r", series=(series,), seconds_per_frame=0.5)
+    done = result.MethodResult(method="f2r", metrics={"psnr": series}, seconds_per_frame=0.5)
     clip = result.ClipResult(
         name='a, "b".mkv', width=4, height=2, frames=3, space="rgb", methods=(done,)
     )

@@ -70,7 +70,7 @@ def measured(
 ) -> result.MetricSeries:  # fmt: skip
     """What a metric says of a clip."""
     every = frame_sets(estimates, reference, noisy)
-    return metrics.series_of(name, [metrics.MEASURES[name](one, "made") for one in every])
+    return metrics.series_of([metrics.MEASURES[name](one, "made") for one in every])
 
 
 def test_psnr_is_scikit_images_to_four_digits(pair: tuple[Picture, Picture]) -> None:

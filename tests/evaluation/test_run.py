@@ -206,7 +206,7 @@ def test_a_baseline_that_fails_or_is_missing_does_not_stop_the_others() -> None:
     bad = clip.of("bad")
     assert bad is not None
     assert bad.failed == "broken inside."
-    assert not bad.series
+    assert not bad.metrics
     assert clip.frames == 4
     assert clip.value("good", "psnr") == clip.value("none", "psnr")
     assert clip.of("absent") is None
@@ -251,8 +251,9 @@ def test_memory_is_flat_in_the_clips_length() -> None:
 
 def test_lanes_of_a_stack_are_not_compared_with_each_other() -> None:
     clip = Made(lanes=(0, 0, 1, 1))
-    series = run(given(clip, out=clip), metrics=("warping",)).clips[0].methods[0].series[0]
-    assert [value is None for value in series.frames["all"]] == [True, False, True, False]
+    done = run(given(clip, out=clip), metrics=("warping",)).clips[0].methods[0]
+    values = done.metrics["warping"].frames["all"]
+    assert [value is None for value in values] == [True, False, True, False]
 
 
 def test_lanes_of_a_stack_are_compared_each_in_its_own_codes() -> None:
@@ -285,7 +286,7 @@ def test_mosaics_are_compared_plane_by_plane_from_black_to_white() -> None:
     clip = found.clips[0]
     assert clip.space == "bayer"
     assert clip.value("out", "psnr") == pytest.approx(20 * np.log10(959 / 96), abs=1e-3)
-    assert set(clip.methods[0].series[0].clip) == {"all", "R", "G1", "B", "G2"}
+    assert set(clip.methods[0].metrics["psnr"].clip) == {"all", "R", "G1", "B", "G2"}
 
 
 def test_without_a_reference_metrics_that_need_one_are_refused() -> None:
