@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from material import Material, Sample
 
 from f2rcli.frames import Family
-from f2rcli.models.flow import DISFlow
+from f2rcli.models.flow import dis_flow
 from f2rcli.noise.bound import LOOKS, MOST_SHARE, Share, evidence, mean, powers, whole
 from f2rcli.noise.model import FramePlanes
 
@@ -70,7 +70,7 @@ def items(
     place = int(rng.integers(1, FRAMES - 1))
     near = [place - 1, place + 1] if rng.random() > ONE_NEIGHBOUR else [place - 1] * 2
     shown = [picture(sample, time) for time in (place, *near)]
-    flows = [DISFlow()(shown[0].luma, one.luma) for one in shown[1:]]
+    flows = [dis_flow(shown[0].luma, one.luma) for one in shown[1:]]
     planes = list(range(len(sample.clean)))
     if len(planes) > 1:
         planes = [0, int(rng.integers(1, len(planes)))]

@@ -17,7 +17,7 @@ import torch
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, Singles, same_samples
-from f2rcli.models.flow import DISFlow, blurred, doubled, halved, resized, sample
+from f2rcli.models.flow import blurred, dis_flow, doubled, halved, resized, sample
 from f2rcli.noise import rows
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.rows import Profile, RowNoise, Values
@@ -76,7 +76,7 @@ def fetched(centre: Look, near: Iterable[Look]) -> list[list[Values]]:
     """The planes of each neighbour in time, where it shows what the picture in the centre does."""
     found = []
     for other in near:
-        half = DISFlow(halved=True)(centre.small, other.small)
+        half = dis_flow(centre.small, other.small, small=True)
         flow = doubled(half, centre.luma.shape)
         planes = [torch.from_numpy(plane)[None, None] for plane in other.planes]
         moved = [sample(one, resized(flow, tuple(one.shape[2:]))) for one in planes]

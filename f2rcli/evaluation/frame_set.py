@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from f2rcli.evaluation.noise import described
 from f2rcli.evaluation.result import CHANNELS, CLEAN, NOISY, WHOLE, MetricSeries, luma
 from f2rcli.frames import Picture
-from f2rcli.models.flow import DISFlow, Flow, consistency, sample
+from f2rcli.models.flow import Flow, consistency, dis_flow, sample
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.report import NoiseReport
 from f2rcli.window import same_shot, thumbnail
@@ -77,8 +77,8 @@ class FrameSet:
             return None
         if not same_shot(thumbnail(self.before.guide), thumbnail(self.guide)):
             return None
-        back = DISFlow()(self.guide, self.before.guide)
-        forth = DISFlow()(self.before.guide, self.guide)
+        back = dis_flow(self.guide, self.before.guide)
+        forth = dis_flow(self.before.guide, self.guide)
         return Motion(back, (consistency(back, forth) > AGREES)[0, 0].numpy())
 
 

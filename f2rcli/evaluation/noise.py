@@ -17,7 +17,7 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.pictures import to_measure
 from f2rcli.engine.stream import begun
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
-from f2rcli.models.flow import DISFlow, Flow
+from f2rcli.models.flow import Flow, dis_flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import FramePlanes, Grid, side_by_side
@@ -116,7 +116,7 @@ def _flows(frames: Sequence[FramePlanes], soft: float = 0.0) -> list[Flow]:
     lumas = [one.luma for one in frames]
     if soft:
         lumas = [np.asarray(cv2.GaussianBlur(one, (0, 0), soft), np.float32) for one in lumas]
-    return [DISFlow()(lumas[0], one) for one in lumas[1:]]
+    return [dis_flow(lumas[0], one) for one in lumas[1:]]
 
 
 def _rails(pictures: Sequence[FramePlanes], *, counts: bool) -> tuple[float, float]:

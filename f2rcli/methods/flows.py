@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared
-from f2rcli.models.flow import DISFlow, Flow, compose, consistency
+from f2rcli.models.flow import Flow, compose, consistency, dis_flow
 from f2rcli.models.placing import at_rest
 from f2rcli.models.recorded import Graphs
 from f2rcli.models.variational import variational_flows
@@ -67,8 +67,10 @@ class FlowBook:
         """Flows of several pairs by a search, from where each starts. The way back does not start
         from the one there: where both err alike nothing seems to stand still (0.1 dB of still
         scenes at sigma 50)."""
-        search, looks = DISFlow(halved=True), ([one.look[0, 0].numpy() for one in p] for p in pairs)
-        return [search(a, b, start) for (a, b), start in zip(looks, starts, strict=True)]
+        looks = ([one.look[0, 0].numpy() for one in pair] for pair in pairs)
+        return [
+            dis_flow(a, b, start, small=True) for (a, b), start in zip(looks, starts, strict=True)
+        ]
 
     def _several(self, pairs: Sequence[FramePair]) -> list[Flow]:
         """Flows of several pairs: those that are known, and the others in one search."""

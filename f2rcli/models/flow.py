@@ -6,8 +6,6 @@ pictures at once, beside pictures and maps (B, C, H, W). On a processor OpenCV w
 is five times faster there; elsewhere, and where a gradient is wanted, torch.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
@@ -35,27 +33,24 @@ LARGE = 300_000
 SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
 
-@dataclass(frozen=True, slots=True)
-class DISFlow:
-    """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise: half resolution,
-    small patches, strong smoothness."""
+def dis_flow(source: Luma, target: Luma, start: Flow | None = None, *, small: bool = False) -> Flow:
+    """Flow (1, H, W, 2) from `source` into `target`, refined from `start` when that is given, by
+    OpenCV's dense inverse search (Kroeger et al., ECCV 2016), tuned for noise: half resolution,
+    small patches, strong smoothness. Both are stretched alike to the 8 bits that it works on.
 
-    halved: bool = False  # whether pictures come from `halved`, and flows are to be as small
-
-    def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-        """Flow (1, H, W, 2) from `source` into `target`, refined from `start` when that is given.
-        Both are stretched alike to the 8 bits DIS works on."""
-        height, width = source.shape
-        step = 2 if self.halved else 4
-        white = max(float(np.quantile(source[::step, ::step], 0.995)), 1e-3)
-        pair = (source, target) if self.halved else (blurred(source), blurred(target))
-        first, second = (_eight_bits(luma, white) for luma in pair)
-        initial = None if start is None else _padded(start[0].numpy()).copy()
-        kind = EXACT if not self.halved else CALM if start is None else BEGUN
-        large = source.size >= (LARGE if self.halved else 4 * LARGE)
-        search = _new_search((not self.halved) + large, *kind)
-        flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
-        return torch.from_numpy(np.ascontiguousarray(flow[:height, :width]))[None]
+    small: whether pictures come from `halved`, and flows are to be as small.
+    """
+    height, width = source.shape
+    step = 2 if small else 4
+    white = max(float(np.quantile(source[::step, ::step], 0.995)), 1e-3)
+    pair = (source, target) if small else (blurred(source), blurred(target))
+    first, second = (_eight_bits(luma, white) for luma in pair)
+    initial = None if start is None else _padded(start[0].numpy()).copy()
+    kind = EXACT if not small else CALM if start is None else BEGUN
+    large = source.size >= (LARGE if small else 4 * LARGE)
+    search = _new_search((not small) + large, *kind)
+    flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
+    return torch.from_numpy(np.ascontiguousarray(flow[:height, :width]))[None]
 
 
 def halved(x: Tensor) -> Tensor:

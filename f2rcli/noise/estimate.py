@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from f2rcli import weights
 from f2rcli.frames import Floats, Mask, Singles, in_cells
-from f2rcli.models.flow import DISFlow, Flow
+from f2rcli.models.flow import Flow, dis_flow
 from f2rcli.noise.bound import BLOCK, LOOKS, SAME, Share, enlarged, evidence, mean
 from f2rcli.noise.model import (
     HARDLY_ANY,
@@ -430,7 +430,7 @@ def estimate(
     if not 0 < len(others) == len(flows) < 3:
         raise ValueError(f"{len(others)} neighbours and {len(flows)} flows: one of each, or two.")
     found = [
-        DISFlow()(centre.luma, one.luma) if flow is None else flow
+        dis_flow(centre.luma, one.luma) if flow is None else flow
         for one, flow in zip(others, flows, strict=True)
     ]
     both = (others * 2)[:2], (found * 2)[:2]

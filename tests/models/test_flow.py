@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from f2rcli.models.flow import DISFlow, compose, consistency, doubled, halved, resized, sample
+from f2rcli.models.flow import compose, consistency, dis_flow, doubled, halved, resized, sample
 
 
 def constant(dx: float, dy: float, size: tuple[int, int] = (60, 80)) -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_dis_finds_a_known_translation(noise: float) -> None:
     scene = texture((140, 180))
     first, second = scene[5:125, 5:165], scene[2:122, 9:169]  # the picture moves by (-4, +3)
     noisy = [(p + noise * rng.standard_normal(p.shape)).astype(np.float32) for p in (first, second)]
-    flow = DISFlow()(*noisy)
+    flow = dis_flow(*noisy)
     error = (flow - constant(-4, 3, (120, 160))).norm(dim=-1)[:, 16:-16, 16:-16]
     assert error.median() < (0.15 if noise == 0 else 0.6)
 
@@ -85,15 +85,15 @@ def test_dis_finds_a_known_translation(noise: float) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (4, 6), (16, 16), (9, 200), (200, 9)])
 def test_tiny_pictures_have_flows_too(size: tuple[int, int]) -> None:
     luma = np.random.default_rng(0).random(size, np.float32)
-    assert DISFlow()(luma, luma, constant(0, 0, size)).shape == (1, *size, 2)
+    assert dis_flow(luma, luma, constant(0, 0, size)).shape == (1, *size, 2)
 
 
 @pytest.mark.parametrize("size", [(64, 80), (200, 300)])
 def test_a_flow_does_not_depend_on_the_pair_before(size: tuple[int, int]) -> None:
     first, second, third, fourth = (texture((size[0] + i, size[1]))[i:] for i in range(4))
-    estimator = DISFlow()
-    estimator(first, second, constant(5, 5, size))
-    np.testing.assert_array_equal(estimator(third, fourth), DISFlow()(third, fourth))
+    alone = dis_flow(third, fourth)
+    dis_flow(first, second, constant(5, 5, size))
+    np.testing.assert_array_equal(dis_flow(third, fourth), alone)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 8), (120, 161)])
@@ -107,9 +107,9 @@ def test_a_flow_at_half_the_size_is_brought_back(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("height", [160, 1280])  # of a large one flows are as exact
 def test_flows_at_half_the_size_are_those_of_whole_pictures(height: int) -> None:
     first, second = (texture((height + 10, 1000))[i : i + height, i : i + 980] for i in (0, 5))
-    whole = DISFlow()(first, second)
+    whole = dis_flow(first, second)
     looks = (halved(torch.from_numpy(one)[None, None])[0, 0].numpy() for one in (first, second))
-    half = doubled(DISFlow(halved=True)(*looks), first.shape)
+    half = doubled(dis_flow(*looks, small=True), first.shape)
     assert (whole - half).abs().median() < 0.1
 
 

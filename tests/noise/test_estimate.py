@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.models.flow import DISFlow
+from f2rcli.models.flow import dis_flow
 from f2rcli.noise import estimate, model
 from f2rcli.noise.following import followed
 from f2rcli.yuv import code_span
@@ -74,7 +74,7 @@ def read(
         shown.append(model.picture_of(Frame(planes=codes, layout=VIDEO, pts=time)))
     middle = min(1, frames - 1)
     chosen = [shown[middle], *shown[:middle], *shown[middle + 1 :]]
-    flows = [DISFlow()(chosen[0].luma, other.luma) for other in chosen[1:]]
+    flows = [dis_flow(chosen[0].luma, other.luma) for other in chosen[1:]]
     return estimate.estimate(chosen, flows)
 
 
@@ -215,7 +215,7 @@ def test_large_frames_are_read_on_parts_of_them() -> None:
         noisy = (p + rng.normal(0, 5, p.shape) for p in (luma, small, small))
         codes = tuple(np.rint(plane).astype(np.uint8) for plane in noisy)
         shown.append(model.picture_of(Frame(planes=codes, layout=VIDEO)))
-    flows = [DISFlow()(shown[1].luma, shown[k].luma) for k in (0, 2)]
+    flows = [dis_flow(shown[1].luma, shown[k].luma) for k in (0, 2)]
     part = np.r_[0:32, 96:160], np.r_[0:64, 96:160]
     found = estimate.estimate([shown[1], shown[0], shown[2]], flows, part)
     assert found.planes[0].level.shape == (6, 8)
