@@ -86,12 +86,7 @@ def denoise(
         if not isinstance(output, str | Path | None):
             hint = "For a file, output= is a path."
             raise UsageError(f"output={shown(output)}: not a path.", hint=hint)
-        try:
-            written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
-        except InputError as error:  # what a signal ends in while FFmpeg waits for standard input
-            if isinstance(error.__cause__, KeyboardInterrupt):
-                raise error.__cause__ from None
-            raise
+        written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         done: Any = written if isinstance(frames, str) else Path(written)
     else:
         named = isinstance(output, str | os.PathLike)

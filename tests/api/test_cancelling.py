@@ -1,7 +1,5 @@
 """`cancel=` at any moment, through every door: it ends soon, with one error, and leaves nothing."""
 
-import os
-import signal
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -80,19 +78,3 @@ def test_an_end_leaves_no_file_and_no_thread(door: Door, tmp_path: Path) -> None
         kept.append(ended.value)
         assert threading.active_count() == before
         assert [path.name for path in tmp_path.iterdir() if path.name != "source.tif"] == []
-
-
-def test_ctrl_c_while_standard_input_is_waited_for_is_ctrl_c(tmp_path: Path) -> None:
-    own, (end, silent) = os.dup(0), os.pipe()
-    os.dup2(end, 0)
-    key = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    try:
-        key.start()
-        with pytest.raises(KeyboardInterrupt):
-            f2rcli.denoise("-", tmp_path / "clean.mkv")
-    finally:
-        key.cancel()
-        os.dup2(own, 0)
-        for one in (own, end, silent):
-            os.close(one)
-    assert not list(tmp_path.iterdir())
