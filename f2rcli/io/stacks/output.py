@@ -417,24 +417,20 @@ _SMALLEST = 256  # pixels a side at most, of the last level
 
 
 def arranged(series: Series, target: Path) -> Series:
-    """A series in OME-Zarr's order of axes, colours as channels. Raises UsageError for others."""
+    """A series as OME-Zarr holds it: axes in its order, colours as channels, and that part of the
+    metadata which has a place there. Raises UsageError for other axes."""
     if not set(series.axes) <= set(_ORDER + "S") or {"C", "S"} <= set(series.axes):
         what = f"{target.name}: OME-Zarr has no place for the axes {series.axes}."
         raise UsageError(what, hint="Name an .ome.tif file with output=.")
-    sizes = replace(series, axes=series.axes.replace("S", "C")).sizes
-    axes = "".join(axis for axis in _ORDER if axis in sizes)
-    return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes))
-
-
-def zarr_metadata(said: Metadata, series: Series) -> Metadata:
-    """The part of metadata that OME-Zarr holds, for the axes of a series (see `arranged`)."""
+    shape = replace(series, axes=series.axes.replace("S", "C")).sizes
+    axes, said = "".join(axis for axis in _ORDER if axis in shape), series.metadata
     channels: list[Facts] = [{k: c[k] for k in ("Name", "Color") if k in c} for c in said.channels]
-    known = len(channels) == series.sizes.get("C", 1) and any(channels)
-    sizes, relative = ({axis: size for axis, size in one.items() if axis in series.axes}
+    known = len(channels) == shape.get("C", 1) and any(channels)
+    sizes, relative = ({axis: size for axis, size in one.items() if axis in axes}
                        for one in (said.sizes, said.relative))  # fmt: skip
-    said = replace(said, sizes=sizes, relative=relative, channels=channels if known else [])
-    interval = said.interval if "T" in series.axes else None
-    return replace(said, interval=interval, bits=None, date="", planes=())
+    said = Metadata(sizes=sizes, relative=relative, channels=channels if known else (),
+                    interval=said.interval if "T" in axes else None, own=said.own)  # fmt: skip
+    return replace(series, axes=axes, shape=tuple(shape[axis] for axis in axes), metadata=said)
 
 
 class PartTree(PartFolder):
@@ -474,18 +470,16 @@ class ZarrOutput(StackOutput):
                 f"{target.name}: OME-Zarr holds one image, {stack.name} has {len(outputs)} series.",
                 hint="Choose one with series=.",
             )
-        whole = outputs[0]
         super().__init__(stack, outputs, target)
-        self.arranged = arranged(whole.series, target)
-        self.stored = [self.arranged]
-        self.metadata = zarr_metadata(whole.series.metadata, self.arranged)
-        words = self.metadata.words()
-        self.kept = words + ["its own metadata in whole, as an attribute"] * bool(self.metadata.own)
-        self.lost = [word for word in whole.series.metadata.words() if word not in words]
-        self.notes = ["colours become channels"] if "S" in whole.series.axes else []
-        self.series = whole.series
+        self.series = outputs[0].series
+        self.image = arranged(self.series, target)
+        self.stored = [self.image]
+        said, words = self.image.metadata, self.image.metadata.words()
+        self.kept = words + ["its own metadata in whole, as an attribute"] * bool(said.own)
+        self.lost = [word for word in self.series.metadata.words() if word not in words]
+        self.notes = ["colours become channels"] if "S" in self.series.axes else []
         self.name = self.series.name or stack.name
-        size = (self.series.height, self.series.width)
+        size = (self.image.height, self.image.width)
         self.sizes = [size]
         while max(size) > _SMALLEST and min(size) > 1:
             size = (size[0] // 2, size[1] // 2)
@@ -495,42 +489,35 @@ class ZarrOutput(StackOutput):
         super().begin(path, provenance)
         zarr = package("zarr", "writing OME-Zarr", UsageError)
         group = zarr.open_group(str(path), mode="w", zarr_format=2)
-        outer = self.arranged.shape[:-2]
+        outer = self.image.shape[:-2]
         self.levels = [
             group.create_array(
-                str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
+                str(number), shape=(*outer, *size), dtype=self.image.dtype,
                 chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
                 chunk_key_encoding={"name": "v2", "separator": "/"},
             ) for number, size in enumerate(self.sizes)
         ]  # fmt: skip
-        attributes = self._attributes()
-        if self.metadata.own:
-            attributes[SOURCE] = self.metadata.own
-        if provenance:
-            attributes[PROVENANCE] = provenance
-        group.attrs.update(attributes)
+        notes = {SOURCE: self.image.metadata.own, PROVENANCE: provenance}
+        told = {name: text for name, text in notes.items() if text}
+        group.attrs.update(self._attributes() | told)
 
     def put(self, number: int, index: int, picture: Plane) -> None:
-        planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
-        for place, plane in zip(self._places(index), planes, strict=True):
-            for level, size in zip(self.levels, self.sizes, strict=True):
-                level[place] = shrunk(plane, size)
+        for level, size in zip(self.levels, self.sizes, strict=True):
+            small = shrunk(picture, size)
+            level[self._place(index)] = small if small.ndim == 2 else np.moveaxis(small, -1, 0)
 
     def read(self, written: Stack, number: int, index: int) -> Plane:
-        planes = [np.asarray(self.levels[0][place]) for place in self._places(index)]
-        return planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
+        picture = np.asarray(self.levels[0][self._place(index)])
+        return picture if picture.ndim == 2 else np.moveaxis(picture, 0, -1)
 
-    def _places(self, index: int) -> list[tuple[int, ...]]:
-        """The place in the arrays of each sample of a picture: colours are channels."""
+    def _place(self, index: int) -> tuple[int | slice, ...]:
+        """The place of a picture in the arrays: its colours are all channels."""
         at = self.series.at(index)
-        every = [at] if self.series.samples == 1 else [
-            at | {"C": sample} for sample in range(self.series.samples)
-        ]  # fmt: skip
-        return [tuple(one[axis] for axis in self.arranged.axes[:-2]) for one in every]
+        return tuple(at.get(axis, slice(None)) for axis in self.image.axes[:-2])
 
     def _attributes(self) -> dict[str, Any]:
         """The attributes of version 0.4: axes with units, the scale of each level, channels."""
-        said, letters = self.metadata, self.arranged.axes
+        said, letters = self.image.metadata, self.image.axes
         units = {axis: {"unit": "micrometer"} for axis in said.sizes}
         units |= {"T": {"unit": "second"}} if said.interval is not None else {}
         kinds = {axis: {"name": axis.lower(), "type": "space"} for axis in letters}
@@ -539,7 +526,7 @@ class ZarrOutput(StackOutput):
         steps = {**said.relative, **said.sizes, "T": said.interval or 1.0}
         datasets = []
         for number, size in enumerate(self.sizes):
-            grown = {"Y": self.series.height / size[0], "X": self.series.width / size[1]}
+            grown = {"Y": self.image.height / size[0], "X": self.image.width / size[1]}
             scale = [float(steps.get(axis, 1.0)) * grown.get(axis, 1.0) for axis in letters]
             transforms = [{"type": "scale", "scale": scale}]
             datasets.append({"path": str(number), "coordinateTransformations": transforms})
@@ -547,7 +534,7 @@ class ZarrOutput(StackOutput):
                   "type": "mean"}  # fmt: skip
         found: dict[str, Any] = {"multiscales": [scales]}
         if said.channels:
-            dtype: Any = self.series.dtype
+            dtype: Any = self.image.dtype
             high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
             window = {"min": 0, "max": high, "start": 0, "end": high}
             found["omero"] = {"channels": [
