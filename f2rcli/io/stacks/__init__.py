@@ -19,7 +19,7 @@ from f2rcli.io.files import PartFile, disk_errors, misread_error
 from f2rcli.io.formats import ZARR
 from f2rcli.io.numbering import results_in, tell_results
 from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
-from f2rcli.io.stacks.output import Output, StackOutput, kind_of_output
+from f2rcli.io.stacks.output import StackOutput, as_written, kind_of_output
 from f2rcli.io.stacks.stack import ALONE, UNNAMED, Lane, Series, in_time, lanes_of, listed_series
 from f2rcli.io.stacks.tiff import default_target, holds, open_stack
 from f2rcli.samples.defects import no_numbers, unreal_line
@@ -204,7 +204,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         hint = "Leave out start=, end= and frames=; --preview TIME shows a still."
         raise UsageError(f"{reader.info.name}: a stack can only be written whole.", hint=hint)
     kind = kind_of_output(reader.stack, path, overwrite=options.overwrite)
-    outputs = [Output.of(reader.stack, n, reader.series[n].axes) for n in reader.chosen]
+    outputs = [as_written(reader.stack, n, reader.series[n].axes) for n in reader.chosen]
     output = kind(reader.stack, outputs, path)
     left_out = [f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
                 if one.number not in reader.chosen]  # fmt: skip
@@ -225,7 +225,7 @@ class StackWriter(Writer):
         super().__init__(reader, plan)
         self._output: StackOutput = plan.detail
         self._index = {
-            (one.series.number, place): (number, index)
+            (one.number, place): (number, index)
             for number, one in enumerate(self._output.outputs)
             for index, place in enumerate(one.places)
         }  # fmt: skip

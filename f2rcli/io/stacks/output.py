@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -44,54 +44,35 @@ _IMAGEJ_WIDE = ("Info", "Labels")  # which those tags hold, in any letters
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A series as it is written."""
-
-    series: Series
-    places: tuple[int, ...]  # of its pictures in the source, in the order they are written in
-
-    @classmethod
-    def of(cls, stack: Stack, number: int, axes: str) -> "Output":
-        """By the names that the axes of a series got, and with what is said of its channels and
-        pictures, if OME's planes (of T, Z, C) fit. Where some of a movie or depth are missing the
-        others follow each other; a grid has room for all."""
-        stored = stack.series[number]
-        places, sizes = list(range(stored.frames)), replace(stored, axes=axes).sizes
-        if stored.absent and len(stored.outer) == 1:
-            places = [place for place in places if place not in stored.absent]
-            sizes |= {axis: len(places) for axis in axes if axis not in "YXS"}
-        if "S" in axes:  # planes of colours become samples of a pixel
-            axes = axes.replace("S", "") + "S"
-        series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
-        said = stored.metadata
-        fits = set(dict(series.outer)) <= set("TZC") and max(places, default=0) < len(said.planes)
-        known = len(said.channels) == series.sizes.get("C", 1)
-        planes = [said.planes[at] for at in places] if fits else ()
-        said = replace(said, planes=planes, channels=said.channels if known else ())
-        return cls(replace(series, metadata=said), tuple(places))
-
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Rows and columns of its pictures, then of their smaller copies."""
-        return [(self.series.height, self.series.width), *self.series.levels]
-
-    def stored_shape(self, level: int) -> tuple[int, ...]:
-        """The shape of a picture, or of a smaller copy of it, as pages have it."""
-        samples = (self.series.samples,) if self.series.samples > 1 else ()
-        return (*self.sizes[level], *samples)
+def as_written(stack: Stack, number: int, axes: str) -> Series:
+    """A series by the names that its axes got, and with what is said of its channels and pictures,
+    if OME's planes (of T, Z, C) fit. Where some of a movie or depth are missing the others follow
+    each other; a grid has room for all."""
+    stored = stack.series[number]
+    places, sizes = list(range(stored.frames)), replace(stored, axes=axes).sizes
+    if stored.absent and len(stored.outer) == 1:
+        places = [place for place in places if place not in stored.absent]
+        sizes |= {axis: len(places) for axis in axes if axis not in "YXS"}
+    if "S" in axes:  # planes of colours become samples of a pixel
+        axes = axes.replace("S", "") + "S"
+    shape, said = tuple(sizes[axis] for axis in axes), stored.metadata
+    fits = set(axes) <= set("TZCYXS") and max(places, default=0) < len(said.planes)
+    known = len(said.channels) == sizes.get("C", 1)
+    planes = [said.planes[at] for at in places] if fits else ()
+    said = replace(said, planes=planes, channels=said.channels if known else ())
+    return replace(stored, axes=axes, shape=shape, places=tuple(places), metadata=said)
 
 
-def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
+def kind_of(stack: Stack, target: Path, outputs: Sequence[Series]) -> Kind:
     """How to write a stack: as its source is, where that can be, else as OME-TIFF."""
     if not isinstance(stack, TiffStack) or Path(target.stem).suffix.lower() == ".ome":
         return "ome"
-    kinds = {stack.series[one.series.number].kind for one in outputs}
+    kinds = {stack.series[one.number].kind for one in outputs}
     plain = {*UNDESCRIBED, "shaped", "imagej", "scanimage"}
-    pyramid = any(one.series.levels for one in outputs)  # axes are read by OME-XML alone
+    pyramid = any(one.levels for one in outputs)  # axes are read by OME-XML alone
     if stack.file.is_ome or stack.file.is_ndtiff or pyramid or not kinds <= plain:
         return "ome" if not stack.misfit else "plain"
-    one = outputs[0].series
+    one = outputs[0]
     letters = "".join(axis for axis, _ in one.outer)
     ordered = "".join(axis for axis in "TZC" if axis in letters) == letters
     if not stack.file.is_imagej or stack.misfit or len(outputs) > 1:
@@ -100,10 +81,9 @@ def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
     return "imagej" if ordered and one.dtype.name in known else "ome"
 
 
-def page_form(stack: Stack, output: Output) -> tuple[dict[str, Any], str, str]:
+def page_form(stack: Stack, one: Series) -> tuple[dict[str, Any], str, str]:
     """How the pages of a series are stored, as options of TiffWriter.write, its compression in a
     word, and what changes: as the source's, where that is lossless and has an encoder."""
-    one = output.series
     options: dict[str, Any] = {"photometric": "rgb" if one.colour else "minisblack"}
     if one.samples > 1:
         options["planarconfig"] = "contig"
@@ -138,16 +118,16 @@ class StackOutput:
     lost: list[str]
     notes: list[str]
 
-    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+    def __init__(self, stack: Stack, outputs: Sequence[Series], target: Path) -> None:
         """Raises UsageError for what the kind of file cannot hold."""
         self.outputs = outputs
-        self.stored = [one.series for one in outputs]  # as readers will find them
+        self.stored = list(outputs)  # as readers will find them
 
     @property
     def words(self) -> str:
         """The axes, and how many pictures there are where some are missing."""
         absent = self.stored[0].absent
-        there = len(set(self.outputs[0].places) - absent)
+        there = len(set(self.stored[0].places) - absent)
         some = f" ({there} of its {there + len(absent)} pictures)" if absent else ""
         return f"axes {self.stored[0].words}{some}"
 
@@ -174,7 +154,7 @@ class TiffOutput(StackOutput):
     """A TIFF file. Where samples lie in it as in memory it is laid out first, and each picture put
     at its place; else they wait in a temporary file beside it."""
 
-    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+    def __init__(self, stack: Stack, outputs: Sequence[Series], target: Path) -> None:
         super().__init__(stack, outputs, target)
         self.kind = kind_of(stack, target, outputs)
         self.source = stack if isinstance(stack, TiffStack) else None
@@ -186,15 +166,19 @@ class TiffOutput(StackOutput):
         self._direct = not any({"compression", "tile"} & {*options} for options in self._options)
         self._handle: IO[bytes] | None = None
         self._description = b""
+        # Of each series: the shapes of a picture and of its smaller copies, as pages have them.
+        self._shapes = [
+            [(*size, one.samples)[: 2 + (one.samples > 1)] for size in (one.size, *one.levels)]
+            for one in outputs
+        ]
         # Where the pictures of each series and level begin, one behind another: in the temporary
         # file, or in the laid out one, as tifffile tells.
         self._starts: dict[tuple[int, int], int] = {}
         self._size = 0  # bytes of all
         for number, one in enumerate(outputs):
-            for level in range(len(one.sizes)):
+            for level, shape in enumerate(self._shapes[number]):
                 self._starts[number, level] = self._size
-                samples = prod(one.stored_shape(level)) * len(one.places)
-                self._size += samples * one.series.dtype.itemsize
+                self._size += prod(shape) * one.frames * one.dtype.itemsize
 
     def _plan(self, stack: Stack, target: Path) -> None:
         said = [word for one in self.stored for word in one.metadata.words()]
@@ -211,7 +195,7 @@ class TiffOutput(StackOutput):
             self.lost += [word for word in said if word != BITS]  # which a note tells
         told = [] if self.source is None else _telling(self.source.file.pages.first)
         self.kept += [f"tags {', '.join(tag.name for tag in told)}"] if told else []
-        pyramid = any(one.series.levels for one in self.outputs)
+        pyramid = any(one.levels for one in self.outputs)
         self.kept += ["pyramid, its levels made anew"] if pyramid else []
         self.notes += [f"{len(stack.paths)} files become one"] if len(stack.paths) > 1 else []
 
@@ -228,8 +212,8 @@ class TiffOutput(StackOutput):
 
     def put(self, number: int, index: int, picture: Plane) -> None:
         one = self.outputs[number]
-        for level, size in enumerate(one.sizes):
-            stored = np.ascontiguousarray(shrunk(picture, size), one.series.dtype)
+        for level, size in enumerate((one.size, *one.levels)):
+            stored = np.ascontiguousarray(shrunk(picture, size), one.dtype)
             assert self._handle is not None  # `begin` came before
             self._handle.seek(self._starts[number, level] + index * stored.nbytes)
             self._handle.write(stored.tobytes())
@@ -251,10 +235,9 @@ class TiffOutput(StackOutput):
         big = not fiji and (large or as_before)
         with quiet(), tifffile.TiffWriter(self.path, bigtiff=big, imagej=fiji, ome=False) as writer:
             for number, one in enumerate(self.outputs):
-                dtype, options = one.series.dtype, self._of_series(number)
-                for level in range(len(one.sizes)):
-                    small = (len(one.places), *one.stored_shape(level))
-                    shape = small if level else one.series.shape
+                dtype, options = one.dtype, self._of_series(number)
+                for level, small in enumerate(self._shapes[number]):
+                    shape = (one.frames, *small) if level else one.shape
                     data = None
                     if self._handle is not None:
                         start = self._starts[number, level]
@@ -270,7 +253,7 @@ class TiffOutput(StackOutput):
 
     def _of_series(self, number: int) -> dict[str, Any]:
         """What is said with the first page of a series, beside how it is stored."""
-        one = self.outputs[number].series
+        one = self.outputs[number]
         options: dict[str, Any] = {"subifds": len(one.levels)} if one.levels else {}
         if self.source is not None:
             page = self.source.series[one.number].first.aspage()
@@ -288,7 +271,7 @@ class FolderOutput(StackOutput):
 
     part = PartFolder
 
-    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+    def __init__(self, stack: Stack, outputs: Sequence[Series], target: Path) -> None:
         super().__init__(stack, outputs, target)
         assert isinstance(stack, PageFolder)
         self.stack, places = stack, outputs[0].places
@@ -318,7 +301,7 @@ class FolderOutput(StackOutput):
 
 
 def _page_output(source: TiffStack, path: Path) -> TiffOutput:
-    return TiffOutput(source, [Output.of(source, 0, source.series[0].axes)], path)
+    return TiffOutput(source, [as_written(source, 0, source.series[0].axes)], path)
 
 
 def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
@@ -377,15 +360,15 @@ def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
     return small.astype(picture.dtype).reshape(*size, *picture.shape[2:])
 
 
-def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
+def _ome_xml(outputs: Sequence[Series], name: str, provenance: str) -> bytes:
     """The OME-XML, the same in every run, of a file whose pages are the pictures of these series;
     name: of images without one. Raises UsageError for what OME-TIFF has no place for."""
-    facts = [_image_facts(one.series.metadata) for one in outputs]
-    words = [one.series.words for one in outputs]
+    facts = [_image_facts(one.metadata) for one in outputs]
+    words = [one.words for one in outputs]
     xml = tifffile.OmeXml(UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r")
-    notes = {SOURCE: outputs[0].series.metadata.own, PROVENANCE: provenance}
+    notes = {SOURCE: outputs[0].metadata.own, PROVENANCE: provenance}
     facts[0]["CommentAnnotation"] = [{"Namespace": n, "Value": t} for n, t in notes.items() if t]
-    for one, said in zip((output.series for output in outputs), facts, strict=True):
+    for one, said in zip(outputs, facts, strict=True):
         stored = (one.frames, 1, 1, one.height, one.width, one.samples)
         try:
             xml.addimage(one.dtype, one.shape, stored, axes=one.axes, Name=one.name or name, **said)
@@ -464,14 +447,14 @@ class ZarrOutput(StackOutput):
     part = PartTree
     container, codec = "ome-zarr", "zstd"
 
-    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+    def __init__(self, stack: Stack, outputs: Sequence[Series], target: Path) -> None:
         if len(outputs) > 1:
             raise UsageError(
                 f"{target.name}: OME-Zarr holds one image, {stack.name} has {len(outputs)} series.",
                 hint="Choose one with series=.",
             )
         super().__init__(stack, outputs, target)
-        self.series = outputs[0].series
+        self.series = outputs[0]
         self.image = arranged(self.series, target)
         self.stored = [self.image]
         said, words = self.image.metadata, self.image.metadata.words()
@@ -479,8 +462,7 @@ class ZarrOutput(StackOutput):
         self.lost = [word for word in self.series.metadata.words() if word not in words]
         self.notes = ["colours become channels"] if "S" in self.series.axes else []
         self.name = self.series.name or stack.name
-        size = (self.image.height, self.image.width)
-        self.sizes = [size]
+        self.sizes, size = [self.image.size], self.image.size
         while max(size) > _SMALLEST and min(size) > 1:
             size = (size[0] // 2, size[1] // 2)
             self.sizes.append(size)

@@ -86,6 +86,10 @@ class Pictures:
     def width(self) -> int:
         return self.sizes.get("X", 0)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
     def at(self, place: int) -> dict[str, int]:
         """The number of a picture along each axis that counts pictures."""
         index = np.unravel_index(place, [n for _, n in self.outer] or [1])
@@ -133,6 +137,7 @@ class Series(Pictures):
     unlisted: int = 0  # of those, that its file does not promise: tiles of a grid
     single: tuple[int, ...] = ()  # places of axes of one picture among the stored, left out here
     inner: str = ""  # Y, X and S in the order they are stored in; "": in that of the axes
+    places: tuple[int, ...] = ()  # if it is to be written, of its pictures in the source, in turn
 
     @property
     def interval(self) -> Fraction | None:
