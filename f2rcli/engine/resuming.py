@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from hashlib import blake2b, file_digest
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,24 +90,31 @@ class FrameLog:
 
     def reopened(self, frames: int, size: int, digest: str) -> Iterator[list[bytes]]:
         """Forget all but the first so many frames, which take `size` bytes, and read those: the
-        planes of each. Raises OSError, and StaleError where the digest is of other bytes."""
-        with self.path.open("rb+") as file:
-            file.truncate(size)
-            self.digest = file_digest(file, blake2b)
-        if self.digest.hexdigest() != digest:
+        planes of each. Raises OSError, and StaleError for another size; that of another digest
+        comes at the end, as gigabytes are read but once."""
+        if self.path.stat().st_size < size:
             raise StaleError
+        os.truncate(self.path, size)
         self.frames, self.size, self._written = frames, size, size
-        return self._read(frames)
+        return self._read(frames, digest)
 
-    def _read(self, frames: int) -> Iterator[list[bytes]]:
+    def _read(self, frames: int, digest: str) -> Iterator[list[bytes]]:
         with self.path.open("rb") as file:
             for _ in range(frames):
-                yield [file.read(length) for length in json.loads(file.readline())]
+                lengths = file.readline()
+                try:
+                    parts = [file.read(min(int(one), self.size)) for one in lengths.split()]
+                except ValueError as error:
+                    raise StaleError from error
+                self.digest.update(b"".join([lengths, *parts]))
+                yield parts
+        if self.digest.hexdigest() != digest:
+            raise StaleError
 
 
 def _entry(frame: Frame) -> bytes:
     parts = [packed(plane) for plane in frame.planes]
-    return json.dumps(list(map(len, parts))).encode() + b"\n" + b"".join(parts)
+    return " ".join(str(len(part)) for part in parts).encode() + b"\n" + b"".join(parts)
 
 
 def filled(frame: Frame, parts: list[bytes]) -> Frame:
@@ -267,9 +274,10 @@ class RunRecord(AbstractContextManager["RunRecord"]):
         with, as far as that had read."""
         before = self._before
         for self._read, frame in enumerate(frames, start=1):
-            self._sources.update(repr((frame.pts, frame.lane)).encode())
-            for plane in frame.planes:
-                self._sources.update(np.ascontiguousarray(plane).data)
+            if self.marks is not None or self._before is not None:
+                self._sources.update(repr((frame.pts, frame.lane)).encode())
+                for plane in frame.planes:
+                    self._sources.update(np.ascontiguousarray(plane).data)
             if before is not None and self._read == before.read:
                 if self._sources.hexdigest() != before.sources:
                     raise StaleError
