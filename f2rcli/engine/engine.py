@@ -126,9 +126,9 @@ class Engine:
 
     def provenance(self) -> dict[str, Any]:
         """What a clip was restored by, and of, as far as that is known by now; as JSON values."""
-        own = {"sha256": self.weights.sha256, "contract": self.settings.contract}
+        known = self.choices | {"sha256": self.weights.sha256}
         noise = self.found.noise
-        return self.choices | own | ({} if noise is None else {"noise": _law_values(noise)})
+        return known if noise is None else known | {"noise": _law_values(noise)}
 
     def new_method(self, source: PlaneLayout) -> Method:
         """The method with its networks, for one clip of such planes, or one field of it."""

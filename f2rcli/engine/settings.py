@@ -48,7 +48,6 @@ class EngineSettings:
     # Process frames in tiles of N pixels; auto does so for stacks, and for frames that do not fit
     # in memory.
     tile: str = setting("auto", choices=("auto", "off"), pattern=r"\d+", others="pixels per side")
-    contract: bool = True  # hold what is removed to the measured noise; False: for comparisons
 
     def __post_init__(self) -> None:
         check(self)

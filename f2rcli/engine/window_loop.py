@@ -183,9 +183,8 @@ class Restorer:
     def _new_shares(self) -> NoiseShares | None:
         """Shares of the noise there is now, yet to be learnt, where it is weak. A codec makes noise
         look weaker than what is left of it: shares of that mean nothing."""
-        engine, fits = self.engine, isinstance(self.method, Following)
-        learns = fits and not engine.coded and engine.settings.contract and self.noise.weak
-        return NoiseShares() if learns else None
+        fits = isinstance(self.method, Following) and not self.engine.coded
+        return NoiseShares() if fits and self.noise.weak else None
 
     # The loop: windows of pictures of one shot, each begun, and finished while the next is begun.
 

@@ -204,11 +204,8 @@ class NoiseModel:
         """The curve, or the line as one."""
         if self.curve is not None:
             return self.curve
-        places = torch.linspace(0, 1, KNOTS, dtype=torch.float64)
-        return tuple(
-            tuple((g * (places - d).clamp_min(0) + r**2).sqrt().tolist())
-            for g, r, d in zip(self.gain, self.read, self.pedestal, strict=True)
-        )
+        places = torch.linspace(0, 1, KNOTS, dtype=torch.float64).view(1, 1, 1, -1)
+        return tuple(map(tuple, self.level(places)[0, :, 0].tolist()))
 
     def words(self, levels: tuple[float, float] | None) -> str:
         """It in words, of 255; of a stack in its own units, by its levels of black and white."""

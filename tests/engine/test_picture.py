@@ -36,8 +36,9 @@ def gray(clip: Clip) -> np.ndarray:
 def planes_of(path: Path, *, contract: bool = True) -> list[np.ndarray]:
     """What `lite` makes of a file, plane by plane: (T, H, W) each."""
     with open_reader(str(path)) as reader:
-        settings = EngineSettings(model="lite", threads=1, contract=contract)
-        engine = load_engine(settings, reader.info)
+        engine = load_engine(EngineSettings(model="lite", threads=1), reader.info)
+        if not contract:
+            engine.contract.allowed = lambda frame, change, context: change
         frames = denoise_stream(reader, reader.info, engine)
         return footage.stacked([[p.astype(float) for p in frame.planes] for frame in frames])
 

@@ -108,8 +108,8 @@ class Contract:
                 hint="Pass precision='fp32'.",
             )
         layout, groups = source.layout, grouped_planes(changes, source.layout)
-        if context is not None and self._settings.contract:
-            groups = self._allowed(source, groups, context)
+        if context is not None:
+            groups = self.allowed(source, groups, context)
         allowed = [plane for group in groups for plane in group]
         if not layout.keeps_means:
             asked = scaled(allowed, layout, self._settings)
@@ -125,7 +125,7 @@ class Contract:
             known = [_mean_kept(*one, layout, rough=rough) for one in each]
         return with_changes(source, known)
 
-    def _allowed(self, frame: Frame, change: Groups, context: FrameContext) -> Groups:
+    def allowed(self, frame: Frame, change: Groups, context: FrameContext) -> Groups:
         """The part of a change of groups that the noise allows; the past learns of the frame, then
         of the result."""
         groups, noise, past = self._store.groups(frame), context.noise, context.past
