@@ -21,7 +21,7 @@ from torch.nn import functional
 from f2rcli.frames import Family, Frame, Plane, PlaneLayout
 from f2rcli.models.recorded import Graphs
 from f2rcli.planes import Layout, pack, packing, unpack
-from f2rcli.yuv import code_span, planes_of, with_changes
+from f2rcli.yuv import code_span, downsampled, planes_of, upsampled, with_changes
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
@@ -135,38 +135,23 @@ class Packing:
         """A frame's planes (H, W) in units of their own, see `planes_of` -> (1, C, h, w)."""
         height, width = (-(-side // (2 * self.stride)) * self.stride for side in planes[0].shape)
         wanted = [(rows * height, columns * width) for rows, columns in self.layout.planes]
-        grown = [
-            _grown(self._finer(plane, index), size)
-            for index, (plane, size) in enumerate(zip(planes, wanted, strict=True))
-        ]
-        return pack(self.layout, grown)[None]
+        luma, *others = planes
+        finer = [luma, *(upsampled(one, wanted[-1], self._coarser) for one in others)]
+        return pack(self.layout, list(map(_grown, finer, wanted)))[None]
 
     def planes(self, packed: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
         """A packed picture or a change of it (1, C, h, w) -> planes of these shapes (H, W)."""
-        planes = enumerate(unpack(self.layout, packed[0]))
-        own = [self._coarser(plane, index) for index, plane in planes]
+        luma, *others = unpack(self.layout, packed[0])
+        own = [luma, *(downsampled(one, self._coarser) for one in others)]
         return [one[:height, :width] for one, (height, width) in zip(own, shapes, strict=True)]
 
-    def _factors(self, index: int) -> tuple[int, int]:
-        """How many times finer a plane is packed than it is stored, down and across."""
-        if self.source.family is not Family.YUV or not index:
-            return 1, 1
-        rows, columns = self.layout.planes[index]
+    @property
+    def _coarser(self) -> PlaneLayout:
+        """How much coarser chroma is stored than it is packed: nearly always as it is."""
+        rows, columns = self.layout.planes[-1]  # of samples in a cell
         across, down = self.source.log2_chroma
-        return rows * 2**down // 2, columns * 2**across // 2
-
-    def _finer(self, plane: Tensor, index: int) -> Tensor:
-        factors = self._factors(index)
-        if factors == (1, 1):
-            return plane
-        scaled = functional.interpolate(
-            plane[None, None], scale_factor=factors, mode="bilinear", align_corners=False
-        )
-        return scaled[0, 0]
-
-    def _coarser(self, plane: Tensor, index: int) -> Tensor:
-        factors = self._factors(index)
-        return plane if factors == (1, 1) else functional.avg_pool2d(plane[None], factors)[0]
+        less = across - (columns == 1), down - (rows == 1)
+        return replace(self.source, log2_chroma=less)
 
 
 def _grown(plane: Tensor, size: tuple[int, int]) -> Tensor:
