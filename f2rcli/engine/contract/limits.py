@@ -275,8 +275,8 @@ TAIL = 2.0
 def shifts_removed(
     groups: Groups, removed: Groups, variances: Groups, quiet: Groups, terms: Terms
 ) -> tuple[Groups, Groups]:
-    """Per group, the part of clipping's shift of the mean that is removed with the noise; and what
-    clipping left of the variance, (1, h, w). Empty lists where the file's range cut nothing off.
+    """Per group, the part of clipping's shift of the mean that is removed with the noise, and times
+    its power that noise may have; empty lists where the file's range cut nothing off.
 
     variances: of the noise by the law; quiet: what changes from frame to frame, or nothing.
     """
@@ -300,14 +300,16 @@ def shifts_removed(
         shift *= (seen / expected.clamp_min_(LEAST)).clamp_max_(1).sqrt_()
     parts = shift.split_with_sizes([len(one) for one in groups])
     found = enumerate(zip(removed, parts, variances, strict=True))
-    return [_part_removed(*some, terms, kind) for kind, some in found], [left]
+    tails = [_tail(resized(left, one.shape[-2:])) for one in groups]
+    return [_part_removed(*some, terms, kind) for kind, some in found], tails
 
 
-def untouched(left: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Where on a grid clipping left the variance as it was, 0..1; by degrees, as at a hard border
-    one rounding of the networks' sums would show."""
+def _tail(left: Tensor) -> Tensor:
+    """TAIL where clipping took some of the variance, 1 where it left all; by degrees, as at a hard
+    border one rounding of the networks' sums would show."""
     quiet, some = 0.005, 0.015  # of the variance, that clipping took: hardly any, and some
-    return ((some - 1 + resized(left, shape)) / (some - quiet)).clamp_(0, 1)
+    untouched = ((some - 1 + left) / (some - quiet)).clamp_(0, 1)
+    return 1 + (TAIL - 1) * (1 - untouched)
 
 
 def _part_removed(

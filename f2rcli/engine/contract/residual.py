@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import (
-    TAIL,
     Law,
     Terms,
     Tolerance,
@@ -23,7 +22,6 @@ from f2rcli.engine.contract.limits import (
     law_of,
     limit_to_noise,
     shifts_removed,
-    untouched,
     variances_by,
     without,
 )
@@ -177,14 +175,9 @@ def _allowed(
     """The changes that are allowed, the memory with them, and this frame's part of the sums."""
     removed = [-one for one in change]
     by_law = variances_by(law, without(groups, removed), terms)
-    if tables:
-        removed = list(map(shrunk, removed, by_law, tables))
     quiet = _quiet(groups, near, terms)
-    if quiet:  # bands would spread what networks guess of bars around them
-        removed = [taken * (changes > 0) for taken, changes in zip(removed, quiet, strict=True)]
-    if terms.coloured:
-        removed = _calmed(groups, removed, by_law, terms)
-    shifts, left = shifts_removed(groups, removed, by_law, quiet, terms)
+    removed = _noise_in(groups, removed, by_law, quiet, tables, terms)
+    shifts, tails = shifts_removed(groups, removed, by_law, quiet, terms)
     changes, sums = [], torch.zeros(2, device=groups[0].device)
     means, ages, results, used = [], [], [], mean_used(memory)
     for kind, (group, taken) in enumerate(zip(groups, removed, strict=True)):
@@ -196,8 +189,7 @@ def _allowed(
             free = free - gone
             means.append(mean)
             ages.append(age)
-        for one in left:
-            variance = variance * (1 + (TAIL - 1) * (1 - untouched(one, group.shape[-2:])))
+        variance = variance * tails[kind] if tails else variance
         stays = limit_to_noise(free, variance, terms, kind)
         stays = stays + shifts[kind] if shifts else stays
         sums = sums + torch.stack([taken.square().sum(), (taken - stays).square().sum()])
@@ -214,6 +206,18 @@ def _allowed(
         proved = [] if again else [*memory.results, *results][-AHEAD * len(groups) :]
         memory = memory._replace(removed=means, ages=ages, results=proved)
     return changes, memory, sums
+
+
+def _noise_in(
+    groups: Groups, removed: Groups, by_law: Groups, quiet: Groups, tables: Groups, terms: Terms
+) -> Groups:
+    """The removed signal as far as it follows noise, and where anything changes at all; with the
+    colour noise that the method left."""
+    if tables:
+        removed = list(map(shrunk, removed, by_law, tables))
+    if quiet:  # bands would spread what networks guess of bars around them
+        removed = [taken * (changes > 0) for taken, changes in zip(removed, quiet, strict=True)]
+    return _calmed(groups, removed, by_law, terms) if terms.coloured else removed
 
 
 def _quiet(groups: Groups, near: Sequence[Near], terms: Terms) -> Groups:
