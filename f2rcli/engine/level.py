@@ -208,7 +208,7 @@ class NoiseTracker:
             return
         self.lately = self.lately._replace(era=era)
         found, known = compression_of(frames, self.start.edges8), self.start.compression
-        if found and known:
+        if found and known and found.even == known.even:
             low, high = sorted((found.sigma, known.sigma))
             found = found if high > TOLD_WRONGLY * low else known
         if found != self.lately.compression:

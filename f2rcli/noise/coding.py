@@ -18,7 +18,7 @@ from statistics import median as middle
 
 import numpy as np
 
-from f2rcli.frames import Floats, Frame, PlaneLayout
+from f2rcli.frames import Floats, Frame, Mask, PlaneLayout, is_even
 from f2rcli.models.flow import Luma
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 
@@ -82,6 +82,8 @@ class Compression:
     """The errors that compression left in a clip."""
 
     sigma: float  # their standard deviation, white - black = 1
+    # By plane, whether it is the same everywhere, as the colours of gray film: no errors there.
+    even: tuple[bool, ...] = ()
 
     @property
     def sigma8(self) -> float:
@@ -108,26 +110,28 @@ class Compression:
 
 @lru_cache(maxsize=8)  # asked for at every frame, and changes with a look at most
 def together(noise: PlaneNoise, coded: Compression, layout: PlaneLayout) -> PlaneNoise:
-    """The noise of a file's planes and a codec's errors beside it: white, and everywhere."""
+    """The noise of a file's planes and a codec's errors beside it. They are white, and everywhere;
+    where a plane is even there are none."""
+    even = np.array((*coded.even, *(False,) * len(noise.shares))[: len(noise.shares)])
     own = PlaneNoise.even(coded.sigma, layout, clipped=noise.clipped)
-    model, part = _added(noise.model, own.model)
+    model, part = _added(noise.model, own.model, ~even)
     bands = (1 - part[:, None]) * np.array(noise.shares) + part[:, None] * own.shares
     places = [
         tuple(map(tuple, np.sqrt((1 - p) * np.square(grid) + p).tolist()))
         for p, grid in zip(part, noise.places, strict=False)
     ]
-    colours = own.colours and _added(noise.picture(layout, 3), own.colours)[0]
+    colours = own.colours and _added(noise.picture(layout, 3), own.colours, np.array(True))[0]
     return replace(
         noise, model=model, shares=tuple(map(tuple, bands.tolist())), places=tuple(places),
         colours=colours, errors=tuple(part.tolist()),
     )  # fmt: skip
 
 
-def _added(noise: NoiseModel, errors: NoiseModel) -> tuple[NoiseModel, Floats]:
-    """Noise with errors, and their share of its variance. What a codec rounded
+def _added(noise: NoiseModel, errors: NoiseModel, there: Mask) -> tuple[NoiseModel, Floats]:
+    """Noise with errors where there are any, and their share of its variance. What a codec rounded
     off of noise is counted there: the scene's is as much of the errors as they are stronger."""
     power, more = (np.square(one.sigma) for one in (noise, errors))
-    more = more * more / (power + more).clip(1e-18)
+    more = np.where(there, more * more / (power + more).clip(1e-18), 0)
     curves = np.sqrt(np.square(noise.at_knots()) + more[:, None])
     return NoiseModel.of_curves(curves, np.sqrt(power + more)), more / (power + more).clip(1e-18)
 
@@ -137,7 +141,11 @@ def compression_of(frames: Sequence[Frame], edges8: float | None) -> Compression
     steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
     stated = OF_STEP * middle(steps) if steps else 0.0
     sigma8 = min(max(stated, _shown8(edges8)), MOST8)
-    return None if sigma8 < LEAST8 else Compression(sigma8 / 255)
+    if sigma8 < LEAST8:
+        return None
+    planes = zip(*(frame.planes for frame in frames), strict=True)
+    even = tuple(all(map(is_even, same)) for same in planes)
+    return Compression(sigma8 / 255, even)
 
 
 def _shown8(edges8: float | None) -> float:
