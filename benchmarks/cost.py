@@ -8,7 +8,6 @@ in them. Times and memory are `speed.py`'s. WEIGHTS: a bundled name or a file.
 """
 
 import argparse
-from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -23,22 +22,15 @@ SIDE = 64  # cells of the square pictures that are counted: cost per pixel does 
 CELL = 4, 16  # pixels of a cell; of a mosaic's
 
 
-class Cost(NamedTuple):
-    """Of one forward pass, per pixel of output where it is not a total."""
-
-    gmac_per_mpx: float  # GMAC per megapixel of output
-    parameters: int
-
-
-def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
-    """Run the network once and count. `pixels` is what the result is divided by."""
+def cost(network: nn.Module, *inputs: object, pixels: int) -> tuple[float, int]:
+    """GMAC per megapixel of output, of so many pixels, and parameters: of a network, run once."""
     with FlopCounterMode(display=False) as counted:  # with gradients nothing is fused, all is known
         network(*inputs)
     parameters = sum(p.numel() for p in network.parameters())
-    return Cost(counted.get_total_flops() / 2 / pixels / 1000, parameters)
+    return counted.get_total_flops() / 2 / pixels / 1000, parameters
 
 
-def budget(networks: Networks, layout: Layout, length: int) -> dict[str, Cost]:
+def budget(networks: Networks, layout: Layout, length: int) -> dict[str, tuple[float, int]]:
     """What one output frame costs with windows of `length` frames, the coarse frame made once."""
     rng = torch.Generator().manual_seed(0)
     noisy = torch.rand(1, layout.channels, SIDE, SIDE, generator=rng)
@@ -57,12 +49,6 @@ def budget(networks: Networks, layout: Layout, length: int) -> dict[str, Cost]:
     }
 
 
-def load(name: str) -> tuple[weights.Weights, Networks]:
-    """Weights by name or path, and their networks."""
-    chosen = weights.load(name)
-    return chosen, chosen.network(lambda: Networks(chosen.header.config)).eval()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -70,7 +56,8 @@ def main() -> None:
     parser.add_argument("weights", nargs="?", default=weights.choose("f2r", Family.RGB))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    chosen, networks = load(arguments.weights)
+    chosen = weights.load(arguments.weights)
+    networks = chosen.network(lambda: Networks(chosen.header.config)).eval()
     length = chosen.header.length
     print(f"{chosen.name}: size {chosen.header.size}, length {length}\n")
     print("| planes | part | GMAC/Mpx | of it per neighbour | parameters |")
@@ -78,10 +65,10 @@ def main() -> None:
     for name in networks.layouts:
         layout = LAYOUTS[name]
         whole, wider = (budget(networks, layout, many) for many in (length, length + 1))
-        for part, one in whole.items():
-            each = wider[part].gmac_per_mpx - one.gmac_per_mpx
-            print(f"| {name} | {part} | {one.gmac_per_mpx:.1f} | {each:.2f} | {one.parameters:,} |")
-        total = sum(one.gmac_per_mpx for one in whole.values())
+        for part, (arithmetic, parameters) in whole.items():
+            each = wider[part][0] - arithmetic
+            print(f"| {name} | {part} | {arithmetic:.1f} | {each:.2f} | {parameters:,} |")
+        total = sum(arithmetic for arithmetic, _ in whole.values())
         print(f"| {name} | **all** | **{total:.1f}** | | |", flush=True)
 
 
