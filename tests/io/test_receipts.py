@@ -69,7 +69,7 @@ def test_mediainfo_sees_what_is_called_kept(tools, rich_clip: Path, tmp_path, su
 
 
 TAGS = {"title": "A clip", "artist": "Somebody", "x_custom": "strange", "date": "1999",
-        "creation_time": "2001-02-03T04:05:06.000000Z"}  # fmt: skip
+        "take": "third of five", "creation_time": "2001-02-03T04:05:06.000000Z"}  # fmt: skip
 NARROW = [
     (one, family) for one in CONTAINERS if not one.only_pictures for family in one.families
     if family != "dnxhd"  # which has a least size

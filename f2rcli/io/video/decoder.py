@@ -25,7 +25,7 @@ from av.video.frame import PictureType
 
 from f2rcli.io.base import Ledger
 from f2rcli.io.video.pixels import overheard, side_data
-from f2rcli.io.video.source import MATROSKA, encrypted_error, family_of, ffmpeg_reason
+from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
 
 _DELTA = slice(16, 20)  # bytes of a block's record that say by how much its own quantiser differs
 
@@ -81,6 +81,7 @@ _DAMAGE = re.compile(
 )
 _PACKED = re.compile(rb"DivX\d+(b|Build)\d+p")  # in the stream of an encoder that packs
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
+MATROSKA = "matroska,webm"  # of which the log says where FFmpeg lost its place, or the end
 _LATE = 3  # packets of the picture within which a hole follows; parsers keep some back
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
 
@@ -219,7 +220,6 @@ class Decoder:
                     packet = next(packets, None)
                 if packet is None:
                     return
-                # Of Matroska the log says where FFmpeg lost its place, or the end.
                 lost = any(name == MATROSKA for _, name, _ in said)
                 if lost or packet.is_corrupt:
                     self.cut_off = not packet.size  # PyAV ends each stream with an empty packet

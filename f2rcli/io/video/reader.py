@@ -18,7 +18,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions, shown_name
 from f2rcli.io.sequence import trailing
-from f2rcli.io.video.decoder import OF_HEADER, DecodedPicture, Decoder, step8
+from f2rcli.io.video.decoder import MATROSKA, OF_HEADER, DecodedPicture, Decoder, step8
 from f2rcli.io.video.pixels import UNSPECIFIED, fits, read_planes
 from f2rcli.io.video.streams import SidePackets, stream_facts
 from f2rcli.units import count
@@ -295,7 +295,7 @@ class VideoReader(Reader):
         self._first_pts = first.pts or 0
         self._first_time = self._first_pts * self._tick  # seconds, container time
         # Durations count from zero there, and not from the first frame.
-        from_zero = form in (ffmpeg.MATROSKA, "nut", "asf")
+        from_zero = form in (MATROSKA, "nut", "asf")
         # When the video, and all that the file holds, end by how long it says they last; seconds,
         # container time.
         timed = bool(stream.duration and rate) and not (self._untimed or from_zero)
@@ -341,7 +341,7 @@ class VideoReader(Reader):
             notes=tuple(note for note, true in notes.items() if true),
         )  # fmt: skip
         aspect = stream.sample_aspect_ratio or facts.pixel_aspect
-        if aspect and form == ffmpeg.MATROSKA and facts.stereo:
+        if aspect and form == MATROSKA and facts.stereo:
             aspect /= ffmpeg.WIDENED.get(facts.stereo[0], 1)
         chapters = tuple(self.container.chapters())
         path = Path(self.source) if self._again else None  # of a pipe, nothing is read ahead
@@ -349,11 +349,11 @@ class VideoReader(Reader):
         own8 = median(step8(p.frame, family) for p in pictures if p.frame is not None)
         self.metadata = replace(
             facts, container=form, family=family, stream=stream,
-            lost=tuple(ffmpeg.lost_of_header(self.container, path, len(chapters))),
             step8=lambda: own8 or self._at_first.steps8[1],
             single_fields=single_fields, pixel_aspect=aspect,
             crop=ffmpeg.hidden(self.container, stream.index),
             container_tags=dict(self.container.metadata), chapters=chapters,
+            lost=tuple(ffmpeg.lost_of_header(path, form, len(chapters))) if path else (),
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )  # fmt: skip
         self._rotation = first.rotation or None
@@ -415,9 +415,7 @@ class VideoReader(Reader):
         if self.stream.frames and not self.options.begins:
             ledger.promised("its index", self.stream.frames, decoder.counted)
             return
-        if (
-            form == ffmpeg.MATROSKA and not decoder.cut_off
-        ):  # its header counts on other streams, too
+        if form == MATROSKA and not decoder.cut_off:  # its header counts on other streams, too
             return
         step, by, end = self._step * self._tick, "its video stream", self._end
         slack = 0 if decoder.cut_off else max(2 * step, Fraction(1, 10))

@@ -1,6 +1,7 @@
 """Files and pipes opened with FFmpeg, safely (no network, no playlists), and what they state."""
 
 import logging
+import mmap
 import os
 import re
 import struct
@@ -23,7 +24,6 @@ from f2rcli.io.formats import EXPORT
 from f2rcli.io.video.pixels import ColourTags, filtered, overheard, side_data
 
 PIPE = "-"
-MATROSKA = "matroska,webm"  # FFmpeg's name of the format that is both
 # Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
 TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if av.__version__ < "19" else {}
 BOUNDED = {"max_pixels": str(MOST_PIXELS)}  # for the options of a decoder
@@ -92,7 +92,6 @@ def open_source(source: str, piped: StandardInput | None = None) -> InputContain
     if not piped and (Path(source).is_file() or not Path(source).exists()):
         check_not_empty(Path(source))  # a named pipe would lose what is read of it
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
-    options["export_all"] = "1"  # of MP4, boxes that FFmpeg has no tag for; see `lost_of_header`
     try:
         opened: InputContainer = av.open(
             piped or f"file:{Path(source)}", "r", options=options,
@@ -285,8 +284,12 @@ def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
 
 # --- What FFmpeg hands nothing on of --------------------------------------------------------------
 _TRACKS = 1 << 20  # bytes of a Matroska file within which its tracks are described
-_NAMED = {"date", "disc", "make", "name", "show", "year"}  # tags of four letters; others are boxes
-_WINDOW = {"WLOC", "LOOP", "SelO", "AllF"}  # boxes that say how a player's window stood
+_MOST = 1 << 24  # bytes of a movie header that are looked at
+# Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
+_ORDINARY = {
+    "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
+    "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv", "free", "skip",
+}  # fmt: skip
 # Elements of chapters (RFC 9559): an edition, a language besides English, a hidden one; and the
 # number of any, with what may follow it.
 _EDITION, _FOREIGN, _HIDDEN = rb"\x45\xb9[\x01-\x88]", rb"\x43\x7c\x83(?!und|eng)", rb"\x98\x81\x01"
@@ -294,31 +297,42 @@ _CHAPTER = b"|".join(rb"\x73\xc4%c.{%d}[\x45\x56\x80-\x98]" % (0x80 + n, n) for 
 _REGIONAL = rb"\x22\xb5\x9d[\x80-\xff]([a-z]{2,3}-[\w-]+)"  # languages of tracks, such as pt-BR
 
 
-def lost_of_header(
-    container: InputContainer, path: Path | None, chapters: int
-) -> Iterator[tuple[str, str]]:
-    """What a file states and f2r cannot carry, in words, and why, as far as its header can be read;
-    of tags nothing else stays. path: None for a pipe. chapters: as FFmpeg counts them."""
-    own = set[str]()
-    for tags in (container.metadata, *(stream.metadata for stream in container.streams)):
-        for key in [*tags] if container.format.name.startswith("mov") else ():
-            name, _, _ = key.partition("-")  # a language
-            if len(name) == 4 and name not in _NAMED:
-                own.add(name.strip())
-                del tags[key]
-    if own := {name for name in own - _WINDOW if name.isalnum() and name.isascii()}:
-        yield f"the camera's own data {', '.join(sorted(own))}", "f2r cannot carry it"
-    if path is None or container.format.name != MATROSKA:
-        return
-    with suppress(OSError), path.open("rb") as file:
-        head = file.read(_TRACKS)
-        listed = head[head.rfind(b"\x10\x43\xa7\x70") :].partition(b"\x1f\x43\xb6\x75")[0]
-        count = {one: len(re.findall(one, listed, re.DOTALL)) for one in (_EDITION, _CHAPTER)}
-        odd = re.search(_FOREIGN + b"|" + _HIDDEN, listed)
-        if chapters and (odd or count[_EDITION] > 1 or count[_CHAPTER] > chapters):
-            yield "levels, languages and flags of chapters", "f2r writes a flat list"
-        if long := [str(one, "ascii") for one in re.findall(_REGIONAL, head)]:
-            yield f"languages {', '.join(long)}", "f2r writes three letters"
+def lost_of_header(path: Path, form: str, chapters: int) -> Iterator[tuple[str, str]]:
+    """What a file of FFmpeg's format `form` states and f2r cannot carry, in words, and why, as far
+    as its header can be read. chapters: as FFmpeg counts them."""
+    with suppress(OSError, ValueError, struct.error), path.open("rb") as file:
+        if "matroska" in form:
+            head = file.read(_TRACKS)
+            listed = head[head.rfind(b"\x10\x43\xa7\x70") :].partition(b"\x1f\x43\xb6\x75")[0]
+            count = {one: len(re.findall(one, listed, re.DOTALL)) for one in (_EDITION, _CHAPTER)}
+            odd = re.search(_FOREIGN + b"|" + _HIDDEN, listed)
+            if chapters and (odd or count[_EDITION] > 1 or count[_CHAPTER] > chapters):
+                yield "levels, languages and flags of chapters", "f2r writes a flat list"
+            if long := [str(one, "ascii") for one in re.findall(_REGIONAL, head)]:
+                yield f"languages {', '.join(long)}", "f2r writes three letters"
+        elif form.startswith("mov"):
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                moov = _boxes(data, b"moov").get(b"moov", b"")
+            names = [str(one, "latin-1").strip() for one in _boxes(_boxes(moov).get(b"udta", b""))]
+            own = [n for n in names if n.isalnum() and n.isascii() and n not in _ORDINARY]
+            if own:
+                yield f"the camera's own data {', '.join(own)}", "f2r cannot carry it"
+
+
+def _boxes(data: bytes | mmap.mmap, wanted: bytes = b"") -> dict[bytes, bytes]:
+    """The contents of boxes in a box by their names, of the last of each: of all, or of one."""
+    place, found = 0, dict[bytes, bytes]()
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        head = 16 if length == 1 else 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, place + 8)
+        if length < head:
+            break
+        if wanted in (b"", kind):
+            found[kind] = data[place + head : place + min(length, _MOST)]
+        place += length
+    return found
 
 
 # --- Matroska's display size, which PyAV has no call for ------------------------------------------
