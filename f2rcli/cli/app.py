@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import platform
+import re
 import shlex
 import sys
 import traceback
@@ -161,6 +162,9 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
     stopper: what receives the signals of this process; a run that one of them ends says so,
     whatever exception it comes to.
     """
+    for name in ("COLUMNS", "LINES"):  # rich would take any digits
+        if not re.fullmatch(r"[1-9]\d{0,3}", os.environ.get(name, "")):
+            os.environ.pop(name, None)
     console = Console(stopper)
     ending = ExitHandler(console, arguments)
     with ending:
