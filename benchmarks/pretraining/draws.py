@@ -43,10 +43,8 @@ from f2rcli.window import window_at
 SIDE, FRAMES = 160, 12  # of a draw: pixels, frames
 CENTRES = 9  # of windows made of a draw, its first and last among them
 # Of films, shots that stand still for so many frames: of others a memory is worth eight at most.
-STILL, LONG = 0.3, 30
-# Of films have flat patches of strong colour before them, as titles and cards have; and of these,
-# nothing else. Coarse networks that saw 0.22 and none left nearly all of such chroma's noise.
-CARDS, ALL_CARDS = 0.5, 0.5
+STILL, LONG = 0.25, 30
+CARDS = 0.22  # of films have flat patches of strong colour before them, as titles and cards have
 HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
 SHARES = {"rgb": 0.45, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.13}
 ON_SENSOR = 240  # pixels of a mosaic's draw, whose cells are 4x4 of them
@@ -189,20 +187,15 @@ def behind_cards(pictures: Floats, rng: np.random.Generator) -> Floats:
     show one, and networks that saw none leave noise there."""
     frames, height, width, _ = pictures.shape
     shown = pictures.copy()
-    if rng.random() < ALL_CARDS:
-        shown[:] = strong(rng)
     for _ in range(rng.integers(3, 14)):
         side, place = rng.integers(12, 100, 2), rng.uniform(-20, (height, width))
-        colour, speed = strong(rng), rng.normal(0, 2, 2).round() * (rng.random() < 0.3)
+        colour = np.where(rng.random(3) < 0.5, rng.uniform(0, 0.2, 3), rng.uniform(0.3, 1, 3))
+        speed = rng.normal(0, 2, 2).round() * (rng.random() < 0.3)
         for index in range(frames):
             here = place + index * speed
             ends = np.rint([here, here + side]).astype(int).clip(0)
             shown[index, ends[0, 0] : ends[1, 0], ends[0, 1] : ends[1, 1]] = colour
     return shown
-
-
-def strong(rng: np.random.Generator) -> NDArray[np.float64]:
-    return np.where(rng.random(3) < 0.5, rng.uniform(0, 0.2, 3), rng.uniform(0.3, 1, 3))
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -148,7 +148,9 @@ def _mirrored(places: Places, length: int) -> Places:
     return np.minimum(folded, 2 * (length - 1) - folded)
 
 
-ABSURD = 1e18  # floats farther from 0 are not light
+# Floats so far from 0 are not light, unless most of a plane (in units that make them so large) are
+# no more than `BEYOND` times nearer to it. Beyond the last, sums of float32 would overflow.
+ABSURD, BEYOND, LARGEST = 1e18, 1e4, 1e36
 MOST_FILLED = 0.5  # of a plane's samples: a value that more of them have is its darkness
 SOLID = 3, 0.8  # pixels a side of squares that cover that share of an area at the least
 
@@ -158,11 +160,22 @@ def no_light(plane: Plane, *, fills: bool) -> Mask:
     `fills`, areas of one value that is the least or the greatest, with all others far from it."""
     bad = np.zeros(plane.shape, bool)
     if plane.dtype.kind == "f":
-        most = min(ABSURD, float(np.finfo(plane.dtype).max))
+        most = min(_absurd(plane), LARGEST, float(np.finfo(plane.dtype).max))
         bad = ~(np.abs(plane) <= plane.dtype.type(most))
     if fills:
         _mark_fills(plane, bad)
     return bad
+
+
+def _absurd(plane: Plane) -> float:
+    """How far from 0 floats of a plane (H, W) are no light."""
+    if float(np.finfo(plane.dtype).max) < ABSURD:
+        return ABSURD
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = np.abs(plane[np.isfinite(plane)])
+    if not np.count_nonzero(far > ABSURD / BEYOND) > far.size / 2:
+        return ABSURD
+    return max(ABSURD, BEYOND * float(np.median(far)))
 
 
 def filled(plane: Plane, bad: Mask) -> Plane:
