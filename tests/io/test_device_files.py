@@ -119,21 +119,36 @@ def test_cropping_of_mov_in_matroska_has_its_shape(tools, cropped: Path, tmp_pat
     assert Fraction(elements[0x54B0], elements[0x54BA]) == Fraction(96, 64)
 
 
-def test_what_a_camera_wrote_into_the_header_for_itself_is_told(tools, tmp_path: Path) -> None:
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+XMP = box(b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + b"<x:xmpmeta/>")
+
+
+@pytest.mark.parametrize(
+    ("own", "after", "told"),
+    [(b"".join(box(name, b"8 bytes.") for name in (b"GPMF", b"LENS", b"free")), b"",
+      ["the camera's own data GPMF, LENS"]),
+     (box(b"XMP_", b"<x:xmpmeta/>"), b"", ["XMP"]),
+     (b"", XMP, ["XMP"]),
+     (b"", box(b"meta", b"8 bytes.") + box(b"uuid", b"16 others, or so"),
+      ["the camera's own data meta"])],
+    ids=["camera", "xmp in udta", "xmp in a box of its own", "others"],
+)  # fmt: skip
+def test_what_a_header_holds_beside_tags_is_told(
+    tools, tmp_path: Path, own: bytes, after: bytes, told: list[str]
+) -> None:
     source = tools.film(tmp_path / "in.mp4", pts=4)
     data = source.read_bytes()
-    boxes = b"".join(
-        struct.pack(">I4s", 16, name) + b"8 bytes." for name in (b"GPMF", b"LENS", b"free")
-    )
-    added = struct.pack(">I4s", 8 + len(boxes), b"udta") + boxes
+    added = box(b"udta", own)
     place = data.rindex(b"moov") - 4
     size = struct.unpack_from(">I", data, place)[0]
     assert place + size == len(data)  # the header comes last: no sample moves
-    source.write_bytes(
-        data[:place] + struct.pack(">I", size + len(added)) + data[place + 4 :] + added
-    )
+    header = struct.pack(">I", size + len(added)) + data[place + 4 :] + added
+    source.write_bytes(data[:place] + header + after)
     _, receipt = tools.passthrough(source, tmp_path / "out.mp4")
-    assert "the camera's own data GPMF, LENS (f2r cannot carry it)" in receipt.dropped
+    assert [*receipt.dropped] == [f"{one} (f2r cannot carry it)" for one in told]
 
 
 def test_a_shape_that_changes_is_told(tools, tmp_path: Path) -> None:
@@ -346,8 +361,39 @@ def test_chapters_that_ffmpeg_reads_as_a_flat_list_are_told(tools, odd, tmp_path
     hidden.write_bytes(data.replace(b"\x43\x7c\x83und", b"\x43\x7c\x83ger"))
     with open_reader(hidden) as reader:
         plan = plan_output(reader, tmp_path / "out.mkv")
-    said = "levels, languages and flags of chapters (f2r writes a flat list)"
-    assert said in plan.dropped
+    assert CHAPTERS in plan.dropped
+
+
+CHAPTERS = "nested chapters, their languages and flags (f2r writes a flat list)"
+
+
+def chapter(inside: str = "", language: str = "eng") -> str:
+    return (
+        f"<ChapterAtom><ChapterTimeStart>00:00:00.000</ChapterTimeStart>{inside}<ChapterDisplay>"
+        f"<ChapterString>One</ChapterString><ChapterLanguage>{language}</ChapterLanguage>"
+        "</ChapterDisplay></ChapterAtom>"
+    )
+
+
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs MKVToolNix")
+@pytest.mark.parametrize(
+    ("editions", "told"),
+    [([2 * chapter()], False), ([chapter(chapter())], True), ([chapter(), chapter()], True),
+     ([chapter(language="ger")], True),
+     ([chapter("<ChapterFlagHidden>1</ChapterFlagHidden>")], True)],
+)  # fmt: skip
+def test_chapters_of_mkvmerge_are_told_where_they_are_no_flat_list(
+    tools, tmp_path: Path, editions: list[str], told: bool
+) -> None:
+    plain = tools.film(tmp_path / "plain.mkv", pts=4)
+    source, listed = tmp_path / "in.mkv", tmp_path / "chapters.xml"
+    every = "".join(f"<EditionEntry>{one}</EditionEntry>" for one in editions)
+    listed.write_text(f'<?xml version="1.0"?><Chapters>{every}</Chapters>')
+    done = ["mkvmerge", "-o", str(source), "--chapters", str(listed), str(plain)]
+    subprocess.run(done, check=True, capture_output=True)
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "out.mkv")
+    assert (CHAPTERS in plan.dropped) == told
 
 
 @pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs MKVToolNix")
@@ -359,7 +405,7 @@ def test_what_ffmpeg_flattens_of_languages_and_tags_is_told(tools, tmp_path: Pat
         "</TargetType></Targets><Simple><Name>TITLE</Name><String>A series</String></Simple></Tag>"
         "</Tags>"
     )
-    stated = ["--global-tags", str(levels), "--language", "0:pt-BR"]
+    stated = ["--global-tags", str(levels), "--language", "0:pt-BR", "--track-name", "0:A"]
     done = ["mkvmerge", "-o", str(source), *stated, str(plain)]
     subprocess.run(done, check=True, capture_output=True)
     _, receipt = tools.passthrough(source, tmp_path / "out.mkv")

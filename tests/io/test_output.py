@@ -250,6 +250,7 @@ def test_a_file_that_reads_back_wrong_is_not_published(
      ("g.mpg", "g_f2r.mkv"), ("h.h264", "h_f2r.mkv"),
      ("i.gif", "i_f2r.mkv"), ("j.dv", "j_f2r.mkv"), ("k.y4m", "k_f2r.y4m"), ("l.png", "l_f2r.png"),
      ("-", "-"), ("p/%05d.png", "p_f2r/%05d.png"), ("m", "m_f2r.mkv"),
+     ("n.3gp", "n_f2r.mov"),
      # with a codec, which their own container may not hold
      ("a.mp4 ffv1", "a_f2r.mkv"), ("b.MOV x265", "b_f2r.MOV"), ("c.m4v prores_ks", "c_f2r.mov"),
      ("d.webm h264", "d_f2r.mp4"), ("e.tif ffv1", "e_f2r.tif"), ("f.mp4 none", "f_f2r.mp4")],

@@ -226,6 +226,7 @@ def test_ndtiff_of_micro_manager_keeps_its_axes_and_sizes(place: str, tmp_path: 
     array = movie((7, 2, 12, 16))
     write_ndtiff(tmp_path / "in" / "Full resolution", array)
     target, source = tmp_path / "b.ome.tif", tmp_path / "in" / place
+    assert default_target(source) == tmp_path / "in_f2r.ome.tif"  # in it, it would be of the set
     with open_reader(source) as reader:
         assert reader.info.lanes == ("channel 1", "channel 2")
         assert float(reader.info.time_base) == 0.5

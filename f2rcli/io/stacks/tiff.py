@@ -26,6 +26,8 @@ from f2rcli.units import count
 
 UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
 _PREVIEWS = ("Thumbnail", "Macro", "Label", "Map")  # for pictures beside that of a slide
+# Of a Micro-Manager data set: what names its files, and their folder where there are others.
+NDTIFF, WHOLE = "NDTiff.index", "Full resolution"
 _SETS = ("ome", "ndtiff")  # and for those that may have pages in several files, or lack some
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
@@ -202,7 +204,7 @@ class TiffStack(Stack):
             own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
             return replace(said, own=own)
         if file.is_ndtiff:
-            index = tifffile.read_ndtiff_index(Path(file.filehandle.dirname, "NDTiff.index"))
+            index = tifffile.read_ndtiff_index(Path(file.filehandle.dirname, NDTIFF))
             names = dict.fromkeys(axes.get("channel") for axes, *_ in index)
             return Metadata.of_micromanager(file.micromanager_metadata or {}, [*names])
         if file.is_imagej:
@@ -340,8 +342,8 @@ def holds_pages(folder: Path) -> bool:
 
 def set_in(folder: Path) -> Path | None:
     """The first of a folder's TIFF files, if it names just all of them as one set."""
-    for place in (folder / "Full resolution", folder):  # of a Micro-Manager data set
-        if (place / "NDTiff.index").is_file() and (files := tiff_files(place)):
+    for place in (folder / WHOLE, folder):
+        if (place / NDTIFF).is_file() and (files := tiff_files(place)):
             return files[0]
     files = tiff_files(folder)
     with suppress(InputError):
@@ -440,7 +442,11 @@ def holds(folder: Path) -> bool:
 
 
 def default_target(source: Path) -> Path:
-    """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside makers' formats, `run_f2r` by `run`."""
+    """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside makers' formats, `run_f2r` by `run`;
+    beside a Micro-Manager data set, not in it: nothing would open that any more."""
+    folder = (source if source.is_dir() else source.parent).resolve()
+    if (folder / NDTIFF).is_file():
+        source = folder.parent if folder.name == WHOLE else folder
     made = format_of(source) is not None or source.suffix.lower() in MAKERS_TIFF
     if made or (source.is_dir() and set_in(source) is not None):
         return source.with_name(f"{source.name.split('.')[0]}_f2r.ome.tif")

@@ -290,11 +290,15 @@ _ORDINARY = {
     "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
     "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv", "free", "skip",
 }  # fmt: skip
-# Elements of chapters (RFC 9559): an edition, a language besides English, a hidden one; and the
-# number of any, with what may follow it.
-_EDITION, _FOREIGN, _HIDDEN = rb"\x45\xb9[\x01-\x88]", rb"\x43\x7c\x83(?!und|eng)", rb"\x98\x81\x01"
-_CHAPTER = b"|".join(rb"\x73\xc4%c.{%d}[\x45\x56\x80-\x98]" % (0x80 + n, n) for n in range(1, 9))
-_REGIONAL = rb"\x22\xb5\x9d[\x80-\xff]([a-z]{2,3}-[\w-]+)"  # languages of tracks, such as pt-BR
+# Elements of chapters (RFC 9559): an edition with what begins it, a language besides English, a
+# hidden one (not an enabled one, 45 98); and the number of any, with what may follow it.
+_EDITION = rb"\x45\xb9(?:[\x81-\xfe]|[\x40-\x7f].|[\x20-\x3f]..|\x01.{7})[\x45\xb6\xbf]"
+_FOREIGN, _HIDDEN = rb"\x43\x7c\x83(?!und|eng)", rb"(?<!\x45)\x98\x81\x01"
+_CHAPTER = b"|".join(
+    rb"\x73\xc4%c.{%d}[\x45\x56\x80-\x98\xb6]" % (0x80 + n, n) for n in range(1, 9)
+)
+_REGIONAL = rb"\x22\xb5\x9d([\x80-\xff])([a-z]{2,3}-[\w-]+)"  # of tracks, such as pt-BR
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # of boxes that are named by a number
 
 
 def lost_of_header(path: Path, form: str, chapters: int) -> Iterator[tuple[str, str]]:
@@ -307,20 +311,25 @@ def lost_of_header(path: Path, form: str, chapters: int) -> Iterator[tuple[str, 
             count = {one: len(re.findall(one, listed, re.DOTALL)) for one in (_EDITION, _CHAPTER)}
             odd = re.search(_FOREIGN + b"|" + _HIDDEN, listed)
             if chapters and (odd or count[_EDITION] > 1 or count[_CHAPTER] > chapters):
-                yield "levels, languages and flags of chapters", "f2r writes a flat list"
-            if long := [str(one, "ascii") for one in re.findall(_REGIONAL, head)]:
+                yield "nested chapters, their languages and flags", "f2r writes a flat list"
+            found = re.findall(_REGIONAL, head)
+            if long := [str(one[: size[0] - 0x80], "ascii") for size, one in found]:
                 yield f"languages {', '.join(long)}", "f2r writes three letters"
         elif form.startswith("mov"):
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                moov = _boxes(data, b"moov").get(b"moov", b"")
-            names = [str(one, "latin-1").strip() for one in _boxes(_boxes(moov).get(b"udta", b""))]
+                top = _boxes(data, (b"moov", b"uuid", b"meta"))
+            moov = _boxes(top.get(b"moov", b""))
+            udta = _boxes(moov.get(b"udta", b""))
+            if b"XMP_" in udta or _XMP in [one.get(b"uuid", b"")[:16] for one in (top, moov)]:
+                yield "XMP", "f2r cannot carry it"
+            names = [str(one, "latin-1").strip() for one in udta]
             own = [n for n in names if n.isalnum() and n.isascii() and n not in _ORDINARY]
-            if own:
+            if own := [*["meta"] * (b"meta" in top), *own]:
                 yield f"the camera's own data {', '.join(own)}", "f2r cannot carry it"
 
 
-def _boxes(data: bytes | mmap.mmap, wanted: bytes = b"") -> dict[bytes, bytes]:
-    """The contents of boxes in a box by their names, of the last of each: of all, or of one."""
+def _boxes(data: bytes | mmap.mmap, wanted: tuple[bytes, ...] = ()) -> dict[bytes, bytes]:
+    """The contents of boxes in a box by their names, of the last of each: of all, or of some."""
     place, found = 0, dict[bytes, bytes]()
     while place + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, place)
@@ -329,7 +338,7 @@ def _boxes(data: bytes | mmap.mmap, wanted: bytes = b"") -> dict[bytes, bytes]:
             (length,) = struct.unpack_from(">Q", data, place + 8)
         if length < head:
             break
-        if wanted in (b"", kind):
+        if not wanted or kind in wanted:
             found[kind] = data[place + head : place + min(length, _MOST)]
         place += length
     return found

@@ -126,9 +126,11 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
 
 
 def default_target(source: Path) -> Path:
-    """`clip_f2r.mp4` beside `clip.mp4`; .mkv, which holds most, for a suffix f2r does not write."""
+    """`clip_f2r.mp4` beside `clip.mp4`; for a suffix f2r does not write, .mkv, which holds most but
+    the sound of a telephone's .3gp."""
     written = any(source.suffix.lower() in container.suffixes for container in CONTAINERS)
-    return source.parent / f"{source.stem}_f2r{source.suffix if written else '.mkv'}"
+    other = ".mov" if source.suffix.lower() in (".3gp", ".3g2") else ".mkv"
+    return source.parent / f"{source.stem}_f2r{source.suffix if written else other}"
 
 
 def is_encoder(name: str, kind: str = "video") -> bool:
