@@ -50,14 +50,17 @@ def cache_folder(name: str) -> Path | None:
 def load_torch() -> None:
     """Load torch so that its waiting threads sleep instead of spinning: beside any other busy
     program that costs a factor of two to ten. OpenMP asks the environment in that moment alone,
-    which is as it was afterwards. Where the caller has loaded torch, or has a wish, that counts."""
-    wish = os.environ.get(POLICY)
+    which is as it was afterwards. Where the caller has loaded torch, or has a wish, that counts.
+    OpenCV, loaded beside it, puts its folder where all programs started later look for theirs."""
+    before = {name: os.environ.get(name) for name in (POLICY, "LD_LIBRARY_PATH")}
     os.environ.setdefault(POLICY, "PASSIVE")
     try:
         import_module("torch")
+        import_module("cv2")
     finally:
-        if wish is None:
-            del os.environ[POLICY]
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def memory() -> int:

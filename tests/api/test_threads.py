@@ -9,14 +9,17 @@ import pytest
 SCRIPT = """
 import os
 import numpy as np, f2rcli
+before = {{**os.environ}}
 {call}
 print(os.environ.get("OMP_WAIT_POLICY"))
+assert os.environ == before, {{*os.environ.items()}} ^ {{*before.items()}}
 """
 CALLS = [
     "f2rcli.denoise(np.zeros((2, 16, 16), np.uint8), strength=0)",
     "next(f2rcli.denoise(iter(np.zeros((2, 16, 16), np.uint8)), strength=0))",
     "f2rcli.Denoiser(strength=0).push(np.zeros((16, 16), np.uint8))",
     "f2rcli.judge",
+    "f2rcli.denoise(np.random.default_rng(0).integers(0, 255, (2, 32, 32)).astype(np.uint8))",
 ]
 
 
