@@ -142,20 +142,24 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
         return _print_plans(*_costs(job, clips, records), say)
     records.prepare()
     estimate: dict[str, Any] = {}
+    costs: dict[str, float] = {
+        c.place: os.path.getsize(c.source) for c in clips if os.path.exists(c.source)
+    }
     if len(clips) <= LISTED:  # looking into more would be a wait of its own
-        _, words, estimate = _costs(job, clips, records)
+        rows, words, estimate = _costs(job, clips, records)
+        if estimate["seconds"]:
+            costs = {c.place: row["seconds"] or 0 for c, row in zip(clips, rows, strict=True)}
         say.note(words)
     say.event("start", version=__version__, clips=len(clips), output=str(output), estimate=estimate)
     say.if_stopped = "finished clips are in place; the same command continues."
     began, started, outcomes = datetime.now(UTC), time.monotonic(), dict[str, Outcome]()
-    sizes = {c.place: os.path.getsize(c.source) for c in clips if os.path.exists(c.source)}
     try:  # several at a time have no bars of their own
         with Meter(say if cluster or at_once > 1 else Console(quiet=True)) as meter:
             meter.add(count(len(clips), "clip") + f", {at_once} at a time" * (at_once > 1))
             for outcome in _outcomes(job, clips, records, say):
                 outcomes[outcome.place] = outcome
                 now = time.monotonic() - started
-                left = _time_left(sizes, outcomes, now, min(at_once, len(clips)))
+                left = _time_left(costs, outcomes, now, min(at_once, len(clips)))
                 _tell(outcome, len(outcomes), len(clips), left, say)
     finally:
         ends = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
@@ -249,13 +253,13 @@ class ClipConsole(Console):
 
 
 def _time_left(
-    sizes: dict[str, int], ended: dict[str, Outcome], elapsed: float, jobs: int
+    costs: dict[str, float], ended: dict[str, Outcome], elapsed: float, jobs: int
 ) -> float | None:
-    """Seconds to go, by the bytes of the clips that were denoised; None before one was. Others of
-    those that are denoised at once are partly done by now."""
+    """Seconds to go, by what the clips that were denoised were to take, or by their bytes; None
+    before one was. Others of those that are denoised at once are partly done by now."""
     made = [one for one in ended.values() if one.status in ("done", "damaged")]
-    done = sum(sizes.get(one.place, 0) for one in made)
-    rest = sum(size for place, size in sizes.items() if place not in ended)
+    done = sum(costs.get(one.place, 0) for one in made)
+    rest = sum(cost for place, cost in costs.items() if place not in ended)
     taken = sum(one.seconds for one in made) / jobs if jobs > 1 else elapsed
     return max(taken * (done + rest) / done - elapsed, 0.0) if done else None
 

@@ -87,6 +87,15 @@ def test_people_see_each_clip_and_the_count(f2r: Run, tree: Path) -> None:
     assert [clip["status"] for clip in report["clips"]] == ["done", "failed"]
 
 
+def test_the_time_to_go_is_by_what_clips_take_and_not_by_their_bytes(
+    f2r: Run, tmp_path: Path
+) -> None:
+    short, long = write_clip(tmp_path / "a.mkv", sigma=40), write_clip(tmp_path / "b.mp4", 30)
+    assert long.stat().st_size < short.stat().st_size / 2
+    first, _ = events(f2r("denoise", short, long, "-o", tmp_path / "out", "--json"), "clip")
+    assert first["eta"] > first["seconds"]  # by bytes a tenth of that
+
+
 def test_what_is_done_is_skipped_and_what_changed_is_kept(f2r: Run, tree: Path) -> None:
     (tree / "bad.mp4").unlink()
     words = ("denoise", tree, "-r", "--json")
