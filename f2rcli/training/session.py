@@ -76,7 +76,9 @@ def _until(deadline: float, report: OnEvent) -> OnEvent:
 
 
 def _too_late(result: TrainResult) -> TrainResult:
-    result.why_not = "the time limit came before the first step: f2r train takes a longer one"
+    result.why_not = (
+        "the time limit came before the first step: f2r train --time-limit takes a longer one"
+    )
     result.stopped, result.for_time = TIME_UP, True
     return result
 
@@ -189,12 +191,14 @@ def plan_lines(recipe: Recipe[Any]) -> list[str]:
         seconds = recipe.step_seconds(spec)
         budget, steps = _budget(spec, left, context), spec.steps
         if math.isfinite(budget):
-            steps = min(steps, max(1, round(budget / seconds)))
+            steps = min(steps, int(budget / seconds))
         total += steps * seconds
-        of = "" if steps == spec.steps else f" of {spec.steps}"
-        lines.append(f"stage {spec.name}: about {steps}{of} steps, {span(steps * seconds)}")
+        about = "about" if steps == spec.steps else f"at most {steps} of"
+        lines.append(f"stage {spec.name}: {about} {spec.steps} steps, {span(steps * seconds)}")
     limit = max(0.0, context.deadline - time.monotonic())
     whole = f"all stages: about {span(total)}, beside preparing what they learn from"
     if math.isfinite(limit):
-        whole = f"all stages: {span(limit)}, as the time limit leaves it, preparation included"
+        whole = (
+            f"all stages: {span(limit)}, as the time limit leaves it, with preparation and exams"
+        )
     return [*lines, whole]
