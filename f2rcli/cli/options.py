@@ -82,7 +82,7 @@ Whole = int | None
 CLIP = "Video, folder, pictures (frames/%05d.png), or - for stdin."
 Clip = Annotated[str, argument("INPUT", CLIP)]
 COMMON: dict[str, tuple[Any, Any, Any]] = {  # what several commands have: type, default, option
-    "model": (Text, None, result("lite|full", "Quicker networks, or better ones.")),
+    "model": (Text, None, result("lite|full", "Quicker (default on a processor), or better.")),
     "method": (str, "f2r", result("NAME", "Denoising method; see below.", more=True)),
     "weights": (Text, None, result("NAME|PATH", "Trained weights (default: bundled).", more=True)),
     "fields": (str, "auto", part("auto|on|off", "Fields of interlaced video.", more=True)),

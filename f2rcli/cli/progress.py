@@ -34,7 +34,8 @@ class Meter:
 
     def add(self, label: str) -> Task:
         """A new bar; the clock of the one before stops."""
-        label = plain(label) if len(plain(label)) <= LABEL else f"{plain(label)[: LABEL - 3]}..."
+        label = plain(label)
+        label = label if len(label) <= LABEL else f"{label[: LABEL - 3].rstrip(' .')}..."
         if self.bars.task_ids:
             self.bars.stop_task(self.bars.task_ids[-1])
         self.bars.add_task(label.replace("[", r"\["), total=None, words="")
@@ -69,7 +70,8 @@ class _Words(ProgressColumn):
         self.stopper = stopper
 
     def render(self, task: Task) -> Text:
-        return Text(self.stopper.words or str(task.fields["words"]))
+        stopping = self.stopper.words if task.stop_time is None else ""
+        return Text(stopping or str(task.fields["words"]))
 
 
 class FrameMeter(Meter):
@@ -98,7 +100,7 @@ class FrameMeter(Meter):
         self.bar = self.add(label)
 
     def stage(self, words: str) -> None:
-        """Say what is done before the first frame."""
+        """Say what is done before the first frame, and after the last."""
         self.show(self.bar, self.done, self.total, words)
         self.console.event("stage", stage=words)
         if self.bars.disable:

@@ -146,7 +146,8 @@ class Run:
         # It is told with the plan, or with what an earlier run has left to do.
         later = job.dry_run or record_folder(Path(plan.target)).exists()
         takes = None if later else self.takes
-        words = "" if takes is None else f"; {takes.words()}"
+        beside = " beside adapting" * job.adapt
+        words = "" if takes is None else f"; {takes.words()}{beside}"
         console.note(f"{info.name}: {', '.join(parts)}{words}")
         if takes is not None and (other := other_model(job.engine, info)):
             console.note(other)
@@ -187,7 +188,8 @@ class Run:
         known = entry.known
         if not known:
             name = Path(job.source).name
-            console.note(f"adapting to {name} for a minute; Ctrl-C leaves everything as it was")
+            limit = "for a minute, two on one core"
+            console.note(f"adapting to {name} {limit}; Ctrl-C leaves everything as it was")
             with StepMeter(console) as meter:
                 entry.fit(meter)
         if entry.trouble is not None:
@@ -212,6 +214,7 @@ class Run:
                     shown = frame.planes
                     meter.advance()
                 meter.finish()
+                meter.stage("writing what is left, and verifying all of it")
                 receipt = writer.finish()
                 if record is not None:
                     record.finished = True
