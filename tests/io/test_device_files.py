@@ -133,8 +133,9 @@ XMP = box(b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + b"<x:xmpm
      (box(b"XMP_", b"<x:xmpmeta/>"), b"", ["XMP"]),
      (b"", XMP, ["XMP"]),
      (b"", box(b"meta", b"8 bytes.") + box(b"uuid", b"16 others, or so"),
-      ["the camera's own data meta"])],
-    ids=["camera", "xmp in udta", "xmp in a box of its own", "others"],
+      ["the camera's own data meta"]),
+     (b"", box(b"meta", bytes(4) + box(b"hdlr", bytes(8) + b"pict" + bytes(12))), [])],
+    ids=["camera", "xmp in udta", "xmp in a box of its own", "others", "items of a picture"],
 )  # fmt: skip
 def test_what_a_header_holds_beside_tags_is_told(
     tools, tmp_path: Path, own: bytes, after: bytes, told: list[str]

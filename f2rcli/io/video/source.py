@@ -324,7 +324,8 @@ def lost_of_header(path: Path, form: str, chapters: int) -> Iterator[tuple[str, 
                 yield "XMP", "f2r cannot carry it"
             names = [str(one, "latin-1").strip() for one in udta]
             own = [n for n in names if n.isalnum() and n.isascii() and n not in _ORDINARY]
-            if own := [*["meta"] * (b"meta" in top), *own]:
+            other = b"pict" not in top.get(b"meta", b"pict")[:40]  # an AVIF's is what it shows
+            if own := [*["meta"] * other, *own]:
                 yield f"the camera's own data {', '.join(own)}", "f2r cannot carry it"
 
 
