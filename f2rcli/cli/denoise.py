@@ -37,7 +37,7 @@ from f2rcli.units import count, size, span
 CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 rare = partial(result, more=True)
 LISTED = 200  # clips that are looked into before the first one
-BEFORE = "done before"
+BEFORE, UNKNOWN = "done before", "cost not known"
 Row = dict[str, Any]  # of a clip: what it takes, for programs
 
 
@@ -128,13 +128,14 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     """Denoise every clip; returns the exit code. Raises what concerns all before any begins."""
     if job.preview is not None:
         raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
-    part, output = _part(job.shard), _output(sources, job.output)
+    part = _part(job.shard)
     cluster = not (job.jobs or "1").isdigit()
     at_once = 1 if cluster else int(job.jobs or 1)  # how many a cluster does nobody knows here
     if cluster:
         batch.dask_library(str(job.jobs))
     elif at_once < 1:
         raise UsageError("--jobs 0: must be 1 or more.")
+    output = _output(sources, job.output)
     every, remarks = batch.find_clips(sources, output, job.write.codec, recursive=job.recursive)
     say.warning(*remarks)
     clips, records = every[part], Records(str(output.absolute()), settings_hash(job))
@@ -147,7 +148,8 @@ def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     }
     if len(clips) <= LISTED:  # looking into more would be a wait of its own
         rows, words, estimate = _costs(job, clips, records)
-        if estimate["seconds"]:
+        unknown = any(row["seconds"] is None and row["state"] == UNKNOWN for row in rows)
+        if estimate["seconds"] and not unknown:
             costs = {c.place: row["seconds"] or 0 for c, row in zip(clips, rows, strict=True)}
         say.note(words)
     say.event("start", version=__version__, clips=len(clips), output=str(output), estimate=estimate)
@@ -281,7 +283,7 @@ def _costs(job: Job, clips: Sequence[Clip], records: Records) -> tuple[list[Row]
     rows, takes = list[Row](), list[Estimate]()
     for clip in clips:
         known = records.settled(clip, overwrite=job.write.overwrite)
-        state = "cost not known" if known is None else known.reason or BEFORE
+        state = UNKNOWN if known is None else known.reason or BEFORE
         rows.append(row := Row(source=clip.source, target=clip.target, seconds=None, state=state))
         if known is not None:
             continue
