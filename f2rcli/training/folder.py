@@ -157,7 +157,8 @@ class Event:
             parts.append(f"ETA {span(self.eta)}")
         held_out = self.best if self.validation is None else self.validation
         if held_out is not None:
-            parts.append(f"held out {held_out:.2f} dB")
+            most = abs(held_out - MOST_GAIN) < 1e-4  # all that noisy targets tell
+            parts.append(f"held out {held_out:.2f} dB{' or more' * most}")
         return ", ".join(parts)
 
     def __str__(self) -> str:
