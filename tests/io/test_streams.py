@@ -175,7 +175,7 @@ def test_sound_that_is_never_copied_is_refused_with_two_ways(tools, tmp_path: Pa
     with open_reader(tmp_path / "in.wmv") as reader:
         with pytest.raises(UsageError, match="cannot copy audio #1 wmav2 into matroska") as raised:
             plan_output(reader, tmp_path / "out.mkv")
-        assert "audio_codec" in str(raised.value.hint)
+        assert "audio_codec=aac to encode it again" in str(raised.value.hint)
         plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(copy_only=True))
     assert any(line.startswith("audio #1 wmav2 (") for line in plan.dropped)
     assert (

@@ -285,7 +285,9 @@ def _refuse(container: Container, plan: SideStream) -> None:
     holder = next((c.suffixes[0] for c in ordered if holds(c, stream, plan.encoder)), "")
     ways = [f"name {'an' if holder == '.mkv' else 'a'} {holder} file with output="] * bool(holder)
     if stream.type == "audio" and stream.codec_context is not None:
-        ways.append(f"pass {'another ' * bool(plan.encoder)}audio_codec= to encode it again")
+        usual = "opus" if container.name == "webm" else "aac"
+        codec = "another audio_codec=" if plan.encoder else f"audio_codec={usual}"
+        ways.append(f"pass {codec} to encode it again")
     if ways:
         hint = ", or ".join([*ways, "pass copy_only=True to leave it out"])
         hint = f"{hint[0].upper()}{hint[1:]}."
