@@ -157,10 +157,13 @@ class NoiseTracker:
 
     @property
     def weak(self) -> bool:
-        """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
-        networks through a space of their own, with noise that is never weak."""
-        counted = self.sensor or self.layout.levels is not None
-        return not counted and mean_sigma8(self.of_picture(self.planes)) < WEAK8
+        """Whether methods are asked how much of what they remove is noise, which stacks' never
+        are. That of mosaics is as strong as in the space in which networks see it."""
+        if self.layout.levels is not None:
+            return False
+        if self.space is not None:
+            return 255 * self.space.sigma < WEAK8
+        return mean_sigma8(self.of_picture(self.planes)) < WEAK8
 
     def into(self, planes: list[Tensor]) -> list[Tensor]:
         """A frame's planes (H, W) as networks see them."""

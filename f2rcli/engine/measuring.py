@@ -1,5 +1,6 @@
 """A clip's noise, measured on its first frames."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -25,7 +26,7 @@ from f2rcli.noise.estimate import (
 )
 from f2rcli.noise.following import as_grainy, grain
 from f2rcli.noise.model import FramePlanes, Grid, NoiseModel, PlaneNoise, picture_of, side_by_side
-from f2rcli.noise.photons import counted_model
+from f2rcli.noise.photons import FAINT, FEW, counted_model
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.window import same_shot, thumbnail
 from f2rcli.yuv import to_rgb
@@ -105,7 +106,7 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
     most = max(float(plane.max()) for one in pictures for plane in one.planes)
     if seen.found is None:
         law = _alone(pictures[0], most, dark=dark) or seen.planes.model
-        return Opening(replace(seen.planes, model=_of_photons(pictures, law)), None)
+        return Opening(replace(seen.planes, model=_of_photons(pictures, law, math.inf)), None)
     found = whole = NoiseMap(tuple(plane.whole for plane in seen.found.planes))
     low = lowest([torch.from_numpy(one.planes[0]) for one in pictures]) if dark else None
     space = VarianceStabiliser.of(whole.lines(most, dark=dark), low=low)
@@ -120,11 +121,14 @@ def of_counts(pictures: Sequence[FramePlanes], seen: Opening, *, dark: bool) -> 
             planes = replace(even.noise, clipped=planes.clipped)
     law = blocks = found.lines(most, dark=dark)
     new = planes.kept == 1 and all(plane.finest > COLOURED[0] for plane in there.planes)
-    if even is None or new:  # as photons are, in every sample
-        law = _of_photons(pictures, blocks, sure=even is not None)
     alone = _alone(pictures[0], most, dark=dark)
-    if alone is not None and any(alone.sigma):
-        apart = fmean(law.sigma) / fmean(alone.sigma)
+    seen_alone = fmean(alone.sigma) if alone is not None else 0.0
+    if even is None or new:  # as photons are, in every sample
+        alike = fmean(blocks.sigma) > LEAST_APART * seen_alone > 0
+        known = FEW if alike else math.inf
+        law = _of_photons(pictures, blocks, FAINT if even is not None else known)
+    if alone is not None and seen_alone:
+        apart = fmean(law.sigma) / seen_alone
         if apart < LEAST_APART or (apart > MOST_APART and found.unsure > CHANCE / 2):
             law = alone
         elif even is None and law is blocks:  # neither is sure
@@ -147,13 +151,11 @@ def _alone(picture: FramePlanes, most: float, *, dark: bool) -> NoiseModel | Non
     return NoiseMap(maps).lines(most, dark=dark) if told else None
 
 
-def _of_photons(
-    pictures: Sequence[FramePlanes], law: NoiseModel, *, sure: bool = False
-) -> NoiseModel:
-    """The law of photons, or the one that is known; sure: whether that is."""
+def _of_photons(pictures: Sequence[FramePlanes], law: NoiseModel, known: float) -> NoiseModel:
+    """The law of photons, or the one that is known, from so many photons of a pixel on for sure."""
     first = len(shots_of(pictures)[0])  # too short to count in it is none: noise parts few photons
     shown = [picture.planes for picture in pictures[: first if first >= SHORTEST else None]]
-    return counted_model(shown, law, known=sure) or law
+    return counted_model(shown, law, known=known) or law
 
 
 def map_of(

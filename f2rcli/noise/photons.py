@@ -7,6 +7,7 @@ has moved or lies at another depth there makes the line no flatter. Where light 
 line to see.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -142,12 +143,13 @@ FAINT = 1.0
 
 
 def counted_model(
-    frames: Sequence[Sequence[Singles]], model: NoiseModel, *, known: bool = False
+    frames: Sequence[Sequence[Singles]], model: NoiseModel, *, known: float = math.inf
 ) -> NoiseModel | None:
     """The law of photon counts where they tell more than blocks' noise did (`model`): in light of a
     few photons, and where that found no line. None elsewhere.
 
-    frames: of one shot, the planes (H, W) of each; known: whether blocks tell their noise.
+    frames: of one shot, the planes (H, W) of each; known: photons of a pixel from which on blocks
+    tell their noise: what moves is noise to the count.
     """
     lines = [photon_line([planes[index] for planes in frames]) for index in range(len(frames[0]))]
     found = [line for line in lines if line is not None]
@@ -155,7 +157,7 @@ def counted_model(
         return None
     if model.curve is None and all(model.gain):  # blocks found a line
         photons = min((s / g) ** 2 for s, g in zip(model.sigma, model.gain, strict=True))
-        if min(line.photons for line in found) >= FEW or (known and photons >= FAINT):
+        if min(line.photons for line in found) >= FEW or photons >= known:
             return None
     sure = np.array([line.error for line in found]) ** -2.0
     gain, error = float(np.average([line.gain for line in found], weights=sure)), sure.sum() ** -0.5

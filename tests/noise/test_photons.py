@@ -113,6 +113,15 @@ def test_a_model_is_that_of_the_whole_picture_where_counts_tell_more_than_anchor
     assert photons.counted_model(bright, line) is None  # anchors know it better
 
 
+def test_what_moves_in_bright_light_is_no_proof_of_few_photons() -> None:
+    """As rippling water in a burst of ISO 200, whose gain was read ten times too high."""
+    waves = 1 + 0.6 * np.random.default_rng(3).normal(size=(6, 128, 128))
+    frames = [[one] for one in counted(smooth(400) * np.clip(waves, 0.05, None), gain=0.5)]
+    blocks = models.NoiseModel((0.5,), (READ,), (10.0,))
+    assert photons.counted_model(frames, blocks) is not None
+    assert photons.counted_model(frames, blocks, known=photons.FEW) is None
+
+
 def test_colours_share_a_gain_unless_a_camera_multiplies_some_of_them() -> None:
     light = smooth(2)
     for second in (1.0, 1.8):
